@@ -1,0 +1,77 @@
+//! What the developer meets at `build()`: a setting that is missing, weak or contradictory.
+
+use std::{io, path::PathBuf};
+
+use jsonwebtoken::Algorithm;
+
+/// A configuration that cannot be served safely.
+///
+/// It is raised while a layer, a verifier or an issuer is built, never by a request, and every variant holds the
+/// offending value, so that the message tells what to change. Secret bytes are never part of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A path pattern that the dialect of [`Paths`](crate::Paths) does not know.
+    #[error("path pattern `{pattern}`: {problem}")]
+    Pattern {
+        /// The pattern as it was given.
+        pattern: String,
+        /// What is wrong with it, and the way out.
+        problem: &'static str,
+    },
+    /// A key that must not verify or sign tokens.
+    #[error("key `{key}`: {problem}")]
+    Key {
+        /// The key ID, the file, or the place in the set.
+        key: String,
+        /// What is wrong with it, and the way out.
+        problem: String,
+    },
+    /// A shared secret that is shorter than the hash of its algorithm ([RFC 7518 §3.2]).
+    ///
+    /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
+    #[error("a secret for {algorithm:?} needs at least {minimum} bytes, this one has {length}")]
+    SecretTooShort {
+        /// The algorithm the secret was given for.
+        algorithm: Algorithm,
+        /// Its length in bytes.
+        length: usize,
+        /// The least length in bytes.
+        minimum: usize,
+    },
+    /// The text of a public or private key, given where a shared secret belongs.
+    #[error("the secret is the text of a {format}: load it as a key, not as a secret")]
+    SecretIsKey {
+        /// `PEM`, `JWK` or `JWK Set`.
+        format: &'static str,
+    },
+    /// A setting out of its range, or at odds with another.
+    #[error("{name} = `{value}`: {problem}")]
+    Setting {
+        /// The method or environment variable that set it.
+        name: &'static str,
+        /// The value as it was given.
+        value: String,
+        /// What is wrong with it, and the way out.
+        problem: &'static str,
+    },
+    /// A setting that has no default and was not given.
+    #[error("{name} is not set: {problem}")]
+    Missing {
+        /// The method or environment variable that sets it.
+        name: &'static str,
+        /// What it is needed for.
+        problem: &'static str,
+    },
+    /// A file that could not be read.
+    #[error("cannot read `{path}`")]
+    File {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// Neither `aws-lc-rs` nor `rust-crypto` was compiled in.
+    #[error("no crypto backend: switch on the feature `aws-lc-rs` or `rust-crypto`")]
+    NoCryptoBackend,
+}

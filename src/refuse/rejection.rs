@@ -1,0 +1,210 @@
+//! [`Rejection`]: why a request goes no further, as a kind that callers match on.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use http::StatusCode;
+
+/// Why a request was refused. One table gives each kind its status, its challenge and its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// No credentials came where some are required.
+    TokenMissing,
+    /// The carrier is broken: an empty or unreadable `Authorization` header, cookie header or query.
+    CredentialsMalformed,
+    /// More than one token came, or one came in more than one place ([RFC 6750 §2]).
+    ///
+    /// [RFC 6750 §2]: https://www.rfc-editor.org/rfc/rfc6750#section-2
+    CredentialsAmbiguous,
+    /// What came is no JWS in compact form, or says something that this crate refuses to read.
+    TokenMalformed,
+    /// The algorithm is not one of those allowed.
+    AlgorithmNotAllowed,
+    /// No key of ours carries this key ID and algorithm.
+    KeyUnknown,
+    /// The signature does not verify.
+    SignatureInvalid,
+    /// `exp` has passed.
+    TokenExpired,
+    /// `nbf` has not come yet, or `iat` lies in the future.
+    TokenNotYetValid,
+    /// The token is older than the maximum age.
+    TokenTooOld,
+    /// `iss` is missing or another one.
+    IssuerMismatch,
+    /// `aud` is missing or does not name this service.
+    AudienceMismatch,
+    /// `typ` is not the one asked for.
+    TypeMismatch,
+    /// A required claim is missing, or a claim has the wrong type or value.
+    ClaimInvalid,
+    /// The token lacks a scope.
+    ScopeInsufficient,
+    /// A requirement of the application said no.
+    Forbidden,
+    /// Credentials that a browser attaches by itself came with a page of another origin.
+    OriginForeign,
+    /// The keys cannot be had at the moment: our trouble, not the token's.
+    KeysUnavailable,
+    /// The layers are mounted wrongly; the log says how.
+    Misconfigured,
+}
+
+impl RejectionKind {
+    /// The status it is answered with.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::CredentialsMalformed | Self::CredentialsAmbiguous => StatusCode::BAD_REQUEST,
+            Self::TokenMissing
+            | Self::TokenMalformed
+            | Self::AlgorithmNotAllowed
+            | Self::KeyUnknown
+            | Self::SignatureInvalid
+            | Self::TokenExpired
+            | Self::TokenNotYetValid
+            | Self::TokenTooOld
+            | Self::IssuerMismatch
+            | Self::AudienceMismatch
+            | Self::TypeMismatch
+            | Self::ClaimInvalid => StatusCode::UNAUTHORIZED,
+            Self::ScopeInsufficient | Self::Forbidden | Self::OriginForeign => {
+                StatusCode::FORBIDDEN
+            }
+            Self::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The stable machine word for it, in bodies, logs and metrics.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::TokenMissing => "token_missing",
+            Self::CredentialsMalformed => "credentials_malformed",
+            Self::CredentialsAmbiguous => "multiple_credentials",
+            Self::TokenMalformed => "token_malformed",
+            Self::AlgorithmNotAllowed => "alg_not_allowed",
+            Self::KeyUnknown => "key_unknown",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::TokenNotYetValid => "token_not_yet_valid",
+            Self::TokenTooOld => "token_too_old",
+            Self::IssuerMismatch => "wrong_issuer",
+            Self::AudienceMismatch => "wrong_audience",
+            Self::TypeMismatch => "wrong_type",
+            Self::ClaimInvalid => "claim_invalid",
+            Self::ScopeInsufficient => "insufficient_scope",
+            Self::Forbidden => "forbidden",
+            Self::OriginForeign => "origin_foreign",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+
+    /// One fixed sentence for the client: never a token, a key ID or a claim.
+    #[must_use]
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::TokenMissing => "this resource needs a token, and none came",
+            Self::CredentialsMalformed => "the credentials cannot be read",
+            Self::CredentialsAmbiguous => "more than one token came with the request",
+            Self::TokenMalformed => "the token is not a signed JWT in compact form",
+            Self::AlgorithmNotAllowed => "the token's algorithm is not allowed here",
+            Self::KeyUnknown => "the token is signed with a key that is not known here",
+            Self::SignatureInvalid => "the token's signature does not verify",
+            Self::TokenExpired => "the token has expired",
+            Self::TokenNotYetValid => "the token is not valid yet",
+            Self::TokenTooOld => "the token is too old",
+            Self::IssuerMismatch => "the token comes from another issuer",
+            Self::AudienceMismatch => "the token is meant for another audience",
+            Self::TypeMismatch => "the token is of another type",
+            Self::ClaimInvalid => "a claim of the token is missing or wrong",
+            Self::ScopeInsufficient => "the token lacks a scope that this resource needs",
+            Self::Forbidden => "this is not allowed with this token",
+            Self::OriginForeign => "a page of another origin may not use these credentials",
+            Self::KeysUnavailable => "the keys to verify the token cannot be had at the moment",
+            Self::Misconfigured => "the service is misconfigured",
+        }
+    }
+}
+
+impl fmt::Display for RejectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail())
+    }
+}
+
+/// A refused request: its [kind](Self::kind), and what lies behind it for the log.
+///
+/// The response that carries a refusal holds it in its extensions, so that layers outside may look at it.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    kind: RejectionKind,
+    scopes: Option<Arc<str>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Rejection {
+    /// A refusal of that kind.
+    #[must_use]
+    pub const fn new(kind: RejectionKind) -> Self {
+        Self {
+            kind,
+            scopes: None,
+            source: None,
+        }
+    }
+
+    /// A refusal for want of scopes, which the challenge names ([RFC 6750 §3], separated by blanks).
+    ///
+    /// [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
+    #[must_use]
+    pub fn insufficient_scope(scopes: impl Into<Arc<str>>) -> Self {
+        Self {
+            kind: RejectionKind::ScopeInsufficient,
+            scopes: Some(scopes.into()),
+            source: None,
+        }
+    }
+
+    /// Keeps the error that lies behind the refusal: for the log, never for the client.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Why the request was refused.
+    #[must_use]
+    pub const fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+
+    /// The scopes that would have been enough, separated by blanks.
+    #[must_use]
+    pub fn scopes(&self) -> Option<&str> {
+        self.scopes.as_deref()
+    }
+}
+
+impl From<RejectionKind> for Rejection {
+    fn from(kind: RejectionKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl Error for Rejection {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Where the token travels: [`TokenSource`] and the sources of RFC 6750 and of browser sessions.
+
+use std::fmt;
+
+use http::request::Parts;
+
+use super::token::BearerToken;
+
+/// A place in the request where a token may travel.
+///
+/// The three answers are never mixed up: a token, none here, or credentials that cannot be read. So broken credentials
+/// are not mistaken for none, and no other source can rescue them.
+pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
+    /// Takes the token out of the request head, or says that none is here.
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedCredentials`] when something is here that cannot be read as one token.
+    fn extract<'r>(&self, head: &'r Parts)
+    -> Result<Option<BearerToken<'r>>, MalformedCredentials>;
+
+    /// A bounded word for logs and metrics, such as `header`, `query` or `cookie`.
+    fn name(&self) -> &'static str;
+
+    /// Removes the token from what the inner service sees. Called once the token was extracted and verified.
+    ///
+    /// By default nothing is removed.
+    fn conceal(&self, head: &mut Parts) {
+        let _ = head;
+    }
+
+    /// Whether a browser attaches these credentials by itself, so that the request's origin has to be checked.
+    fn is_ambient(&self) -> bool {
+        false
+    }
+}
+
+/// Credentials that are present and cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MalformedCredentials {
+    /// They are not of the form that the carrier demands.
+    Unreadable,
+    /// The carrier holds more than one token.
+    Repeated,
+    /// A token is here, but this kind of request may not carry it here. It counts beside another token as the second
+    /// one; alone, it counts as none.
+    Misplaced,
+}

@@ -1,0 +1,63 @@
+//! [`BearerToken`]: a token as it came with a request, not verified by anybody.
+
+use std::{borrow::Cow, fmt};
+
+use zeroize::Zeroize;
+
+/// A token as a request carries it, before anything is known about it ([RFC 6750 §2.1], `b64token`).
+///
+/// It borrows from the request where it can. It never prints itself, is wiped from memory when it owned its bytes,
+/// and gives its text only to [`expose`](Self::expose), so one search finds every place that reads it.
+///
+/// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+#[derive(Clone)]
+pub struct BearerToken<'r>(Cow<'r, str>);
+
+impl<'r> BearerToken<'r> {
+    /// Takes the token's text; whether it is a token at all is for the verifier to say.
+    #[must_use]
+    pub fn new(text: impl Into<Cow<'r, str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The token's text. Whoever calls this must neither log nor store it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The same token, freed from the request that it came with.
+    #[must_use]
+    pub fn into_owned(mut self) -> BearerToken<'static> {
+        BearerToken(Cow::Owned(std::mem::take(&mut self.0).into_owned()))
+    }
+}
+
+impl fmt::Debug for BearerToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken([REDACTED])")
+    }
+}
+
+impl Drop for BearerToken<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(text) = &mut self.0 {
+            text.zeroize();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_never_prints_itself() {
+        for token in [
+            BearerToken::new("s3cret"),
+            BearerToken::new(String::from("s3cret")),
+        ] {
+            assert_eq!(format!("{token:?}"), "BearerToken([REDACTED])");
+        }
+    }
+}

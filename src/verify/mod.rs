@@ -1,0 +1,1 @@
+//! From a [`BearerToken`](crate::BearerToken) to a [`VerifiedToken`](crate::VerifiedToken).
