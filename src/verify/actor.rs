@@ -94,14 +94,25 @@ mod tests {
         assert_eq!(agent.subject(), Some("agent-1"));
         assert_eq!(agent.issuer(), Some("https://a.example"));
         let prior = agent.prior().unwrap();
-        assert_eq!((prior.subject(), prior.issuer(), prior.prior()), (Some("agent-0"), None, None));
+        assert_eq!(
+            (prior.subject(), prior.issuer(), prior.prior()),
+            (Some("agent-0"), None, None)
+        );
     }
 
     #[test]
     fn an_actor_that_cannot_be_read_is_refused() {
         for act in [
-            "null", "\"agent\"", "[]", "7", r#"{"sub":7}"#, r#"{"sub":null}"#, r#"{"sub":""}"#, r#"{"iss":[]}"#,
-            r#"{"sub":"a","act":"b"}"#, r#"{"sub":"a","act":{"sub":false}}"#,
+            "null",
+            "\"agent\"",
+            "[]",
+            "7",
+            r#"{"sub":7}"#,
+            r#"{"sub":null}"#,
+            r#"{"sub":""}"#,
+            r#"{"iss":[]}"#,
+            r#"{"sub":"a","act":"b"}"#,
+            r#"{"sub":"a","act":{"sub":false}}"#,
         ] {
             assert_eq!(actor(act), Err(RejectionKind::ClaimInvalid), "{act}");
         }
@@ -110,7 +121,11 @@ mod tests {
     #[test]
     fn the_chain_is_capped() {
         let chain = |length: usize| {
-            format!("{}{{}}{}", "{\"act\":".repeat(length - 1), "}".repeat(length - 1))
+            format!(
+                "{}{{}}{}",
+                "{\"act\":".repeat(length - 1),
+                "}".repeat(length - 1)
+            )
         };
         assert!(actor(&chain(MAX_CHAIN)).is_ok());
         assert!(actor(&chain(MAX_CHAIN + 1)).is_err());

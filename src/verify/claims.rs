@@ -100,7 +100,9 @@ impl Members {
     ) -> Result<Claims, RejectionKind> {
         let date = |value: &Option<Value>, rounding| {
             let value = value.as_ref();
-            value.map(|value| numeric_date(value, payload, rounding)).transpose()
+            value
+                .map(|value| numeric_date(value, payload, rounding))
+                .transpose()
         };
         let text = |value: &Option<Value>| {
             let value = value.as_ref();
@@ -211,7 +213,11 @@ impl Claims {
                 .of(payload)
                 .any(|found| names.iter().any(|name| name == found)),
         };
-        if admitted { Ok(()) } else { Err(RejectionKind::AudienceMismatch) }
+        if admitted {
+            Ok(())
+        } else {
+            Err(RejectionKind::AudienceMismatch)
+        }
     }
 
     fn check_subject(&self, payload: &str, rules: &Rules) -> Result<(), RejectionKind> {

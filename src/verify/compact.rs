@@ -4,7 +4,7 @@
 
 use std::mem::MaybeUninit;
 
-use base64_simd::{AsOut, URL_SAFE_NO_PAD};
+use base64_simd::{AsOut, Out, URL_SAFE_NO_PAD};
 
 use crate::RejectionKind;
 
@@ -64,11 +64,11 @@ impl<const N: usize> Room<N> {
     /// [RFC 4648 §3.5]: https://www.rfc-editor.org/rfc/rfc4648#section-3.5
     pub(super) fn decode(&mut self, part: &str) -> Result<&[u8], RejectionKind> {
         let most = URL_SAFE_NO_PAD.estimated_decoded_length(part.len());
-        let room = if most <= N {
-            self.stack.as_out()
+        let room: Out<'_, [u8]> = if most <= N {
+            self.stack.as_mut_slice().as_out()
         } else {
             self.heap.resize(most, 0);
-            self.heap.as_out()
+            self.heap.as_mut_slice().as_out()
         };
         URL_SAFE_NO_PAD
             .decode(part.as_bytes(), room)

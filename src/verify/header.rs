@@ -44,8 +44,7 @@ impl<'h> Header<'h> {
         if foreign {
             return Err(RejectionKind::TokenMalformed);
         }
-        let string =
-            |value: json::Value| value.string(text).ok_or(RejectionKind::TokenMalformed);
+        let string = |value: json::Value| value.string(text).ok_or(RejectionKind::TokenMalformed);
         let name = string(algorithm.ok_or(RejectionKind::TokenMalformed)?)?;
         let key_id = key_id.map(string).transpose()?;
         if key_id.as_ref().is_some_and(|id| id.len() > MAX_KEY_ID) {
@@ -160,8 +159,26 @@ mod tests {
     #[test]
     fn only_the_twelve_names_are_algorithms() {
         for name in [
-            "none", "None", "NONE", "nOnE", "", " ", "hs256", "HS256 ", "HS1", "HS257", "RS1", "ES512",
-            "ES256K", "Ed25519", "Ed448", "eddsa", "dir", "RSA-OAEP", "PBES2-HS256+A128KW", "HS256\\u0000",
+            "none",
+            "None",
+            "NONE",
+            "nOnE",
+            "",
+            " ",
+            "hs256",
+            "HS256 ",
+            "HS1",
+            "HS257",
+            "RS1",
+            "ES512",
+            "ES256K",
+            "Ed25519",
+            "Ed448",
+            "eddsa",
+            "dir",
+            "RSA-OAEP",
+            "PBES2-HS256+A128KW",
+            "HS256\\u0000",
         ] {
             let kind = refused(&format!(r#"{{"alg":"{name}"}}"#));
             assert_eq!(kind, RejectionKind::AlgorithmNotAllowed, "{name}");

@@ -37,8 +37,14 @@ impl TokenType {
             Self::AccessToken => "at+jwt",
         };
         media_type.is_some_and(|found| {
-            let (prefix, rest) = found.split_at_checked("application/".len()).unwrap_or_default();
-            let bare = if prefix.eq_ignore_ascii_case("application/") { rest } else { found };
+            let (prefix, rest) = found
+                .split_at_checked("application/".len())
+                .unwrap_or_default();
+            let bare = if prefix.eq_ignore_ascii_case("application/") {
+                rest
+            } else {
+                found
+            };
             bare.eq_ignore_ascii_case(wanted)
         })
     }

@@ -20,9 +20,7 @@ impl Text {
         if value.kind == Kind::String && !value.escaped {
             return Ok(Self::Plain(value.unquoted()));
         }
-        let string = value
-            .string(payload)
-            .ok_or(RejectionKind::ClaimInvalid)?;
+        let string = value.string(payload).ok_or(RejectionKind::ClaimInvalid)?;
         Ok(Self::Unescaped(string.into()))
     }
 
@@ -72,9 +70,7 @@ impl Strings {
             Self::One(text) => StringsIter::One(Some(text.of(payload))),
             Self::Words(text) => StringsIter::Words(text.of(payload).split(' ')),
             // The array was scanned: without escapes, every second piece between two quotes is one of its strings.
-            Self::Plain(span) => {
-                StringsIter::Plain(span.of(payload).split('"').skip(1).step_by(2))
-            }
+            Self::Plain(span) => StringsIter::Plain(span.of(payload).split('"').skip(1).step_by(2)),
             Self::Unescaped(list) => StringsIter::Unescaped(list.iter()),
         }
     }
@@ -130,7 +126,10 @@ mod tests {
             (r#""""#, Some(vec![""])),
             ("[]", Some(vec![])),
             (r#"["a"]"#, Some(vec!["a"])),
-            (r#"[ "a" , "" , "b, c" ,"]"]"#, Some(vec!["a", "", "b, c", "]"])),
+            (
+                r#"[ "a" , "" , "b, c" ,"]"]"#,
+                Some(vec!["a", "", "b, c", "]"]),
+            ),
             (r#"["a\"b","c\\"]"#, Some(vec!["a\"b", "c\\"])),
             ("7", None),
             ("null", None),
@@ -141,7 +140,9 @@ mod tests {
             (r#"["a",null]"#, None),
         ] {
             let found = strings(value, Strings::One);
-            let found = found.as_ref().map(|list| list.iter().map(String::as_str).collect());
+            let found = found
+                .as_ref()
+                .map(|list| list.iter().map(String::as_str).collect());
             assert_eq!(found, expected, "{value}");
         }
     }
