@@ -23,7 +23,7 @@ pub struct VerifierBuilder {
     keys: Keys,
     rules: Rules,
     /// Whether the check of the audience was given up: at odds with naming one.
-    any_audience: Presence,
+    any_audience: bool,
     clock: Arc<dyn Clock>,
     backend: Option<CryptoBackend>,
 }
@@ -33,7 +33,7 @@ impl VerifierBuilder {
         Self {
             keys,
             rules: Rules::default(),
-            any_audience: Presence::Required,
+            any_audience: false,
             clock: Arc::new(SystemClock),
             backend: None,
         }
@@ -128,7 +128,7 @@ impl VerifierBuilder {
     ///
     /// A token that its holder gave to another service of the same issuer then opens this one too.
     pub fn dangerous_any_audience(mut self) -> Self {
-        self.any_audience = Presence::Waived;
+        self.any_audience = true;
         self
     }
 
@@ -161,7 +161,7 @@ impl VerifierBuilder {
     /// [`ConfigError::Key`] if the backend cannot use a key; [`ConfigError::NoCryptoBackend`] if there is none.
     pub fn build(mut self) -> Result<Verifier, ConfigError> {
         self.check()?;
-        if self.any_audience == Presence::Waived {
+        if self.any_audience {
             self.rules.audience = Audience::Anybody;
         }
         let backend = match self.backend {
@@ -195,7 +195,7 @@ impl VerifierBuilder {
                     "an audience has a name: leave it out if there is none",
                 );
             }
-            if self.any_audience == Presence::Waived {
+            if self.any_audience {
                 return wrong(
                     "with_audience",
                     names.join(", "),

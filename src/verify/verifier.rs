@@ -123,10 +123,10 @@ impl Verifier {
     /// # Errors
     ///
     /// As for [`VerifierBuilder::build`]; the former keys then stay in use.
-    pub fn reload(&self, keys: &Keys) -> Result<(), ConfigError> {
+    pub fn reload(&self, keys: Keys) -> Result<(), ConfigError> {
         let shared = &*self.shared;
         let epoch = shared.epochs.fetch_add(1, Ordering::Relaxed) + 1;
-        let fresh = Snapshot::prepare(keys, &shared.rules, shared.backend, epoch)?;
+        let fresh = Snapshot::prepare(&keys, &shared.rules, shared.backend, epoch)?;
         shared.snapshot.store(Arc::new(fresh));
         Ok(())
     }
