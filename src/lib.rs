@@ -12,4 +12,7 @@ pub use clock::{Clock, NumericDate, SystemClock};
 pub use error::ConfigError;
 pub use jsonwebtoken::Algorithm;
 pub use refuse::{Rejection, RejectionKind};
-pub use request::{BearerToken, MalformedCredentials, TokenSource};
+pub use request::{
+    AuthorizationHeader, BearerToken, ConflictPolicy, CookieToken, MalformedCredentials,
+    QueryParameter, TokenSource,
+};
