@@ -1,0 +1,17 @@
+//! What the layers promise, one module per behaviour.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod auto_traits;
+mod configuration;
+mod cookie_layer;
+mod cors;
+#[cfg(feature = "axum")]
+mod extractors;
+mod jwt_layer;
+mod raw_socket;
+mod requirements;
+mod scopes;
+mod silence;
+mod tower_contract;
