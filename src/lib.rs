@@ -6,6 +6,7 @@ mod error;
 mod keys;
 mod refuse;
 mod request;
+mod telemetry;
 mod verify;
 
 pub use clock::{Clock, NumericDate, SystemClock};
@@ -14,5 +15,8 @@ pub use jsonwebtoken::Algorithm;
 pub use refuse::{Rejection, RejectionKind};
 pub use request::{
     AuthorizationHeader, BearerToken, ConflictPolicy, CookieToken, MalformedCredentials,
-    QueryParameter, TokenSource,
+    MissingOrigin, Preflight, QueryParameter, StrippedHeaders, TokenSource,
+};
+pub use telemetry::{
+    RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
