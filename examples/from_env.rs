@@ -16,7 +16,10 @@ use tower_warden::{JwtAuthLayer, Principal};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let app = Router::new()
-        .route("/whoami", get(async |principal: Principal| principal.subject().to_owned()))
+        .route(
+            "/whoami",
+            get(async |principal: Principal| principal.subject().to_owned()),
+        )
         .layer(JwtAuthLayer::from_env()?.build()?);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 8790)).await?;
     axum::serve(listener, app).await?;

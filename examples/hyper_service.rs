@@ -35,6 +35,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn greet(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let subject = request.extensions().get::<Principal>().map_or("nobody", Principal::subject);
+    let subject = request
+        .extensions()
+        .get::<Principal>()
+        .map_or("nobody", Principal::subject);
     Ok(Response::new(Full::from(format!("hello {subject}\n"))))
 }

@@ -1,5 +1,7 @@
 //! Extractors for axum: [`Principal`], [`Claims`] and [`Credentials`] as arguments of a handler.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::Response,
@@ -8,7 +10,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Credentials, Principal, RejectionKind, Refusals, Rejection, principal::require_principal,
+    Credentials, Principal, Refusals, Rejection, RejectionKind, principal::require_principal,
     telemetry,
 };
 
@@ -31,11 +33,14 @@ use crate::{
 ///     format!("hello {}", user.username)
 /// }
 /// ```
-#[derive(Debug, Clone, Copy)]
-pub struct Claims<T>(pub T);
+#[derive(Debug)]
+pub struct Claims<T>(pub Arc<T>);
 
 /// The principal, or the answer to a request that has none.
-#[expect(clippy::result_large_err, reason = "the error is the response that axum sends")]
+#[expect(
+    clippy::result_large_err,
+    reason = "the error is the response that axum sends"
+)]
 fn principal(head: &Parts) -> Result<&Principal, Response> {
     require_principal(head).map_err(|(kind, refusals)| {
         if kind == RejectionKind::Misconfigured {
@@ -51,7 +56,7 @@ fn principal(head: &Parts) -> Result<&Principal, Response> {
 }
 
 fn refuse(rejection: Rejection, refusals: &Refusals) -> Response {
-    telemetry::refused(&rejection, Some("extractor"));
+    telemetry::refused(&rejection, None);
     refusals.respond(&rejection)
 }
 
@@ -68,10 +73,7 @@ impl<S: Sync> FromRequestParts<S> for Principal {
 impl<S: Sync> OptionalFromRequestParts<S> for Principal {
     type Rejection = Response;
 
-    async fn from_request_parts(
-        head: &mut Parts,
-        _: &S,
-    ) -> Result<Option<Self>, Self::Rejection> {
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         match require_principal(head) {
             Err((RejectionKind::TokenMissing, _)) => Ok(None),
             _ => principal(head).cloned().map(Some),
@@ -79,15 +81,19 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
     }
 }
 
-impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Claims<T> {
+impl<T, S> FromRequestParts<S> for Claims<T>
+where
+    T: DeserializeOwned + Send + Sync + 'static,
+    S: Sync,
+{
     type Rejection = Response;
 
     async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let principal = principal(head)?;
-        principal.claims().map(Self).map_err(|error| {
-            let rejection = Rejection::new(RejectionKind::ClaimInvalid).with_source(error);
-            refuse(rejection, principal.refusals())
-        })
+        principal
+            .claims()
+            .map(Self)
+            .map_err(|rejection| refuse(rejection, principal.refusals()))
     }
 }
 
@@ -96,6 +102,7 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
 
     async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         principal(head)?;
-        Self::from_head(head).ok_or_else(|| refuse(RejectionKind::Misconfigured.into(), &Refusals::default()))
+        Self::from_head(head)
+            .ok_or_else(|| refuse(RejectionKind::Misconfigured.into(), &Refusals::default()))
     }
 }

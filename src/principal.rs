@@ -6,8 +6,7 @@ use http::{HeaderName, request::Parts};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Actor, Algorithm, BearerToken, InvalidClaims, NumericDate, Refusals, RejectionKind,
-    VerifiedToken,
+    Actor, Algorithm, BearerToken, NumericDate, Refusals, Rejection, RejectionKind, VerifiedToken,
 };
 
 /// Who is asking: the subject of a verified token, with all that the token says about it.
@@ -122,7 +121,7 @@ impl Principal {
     /// Whether the token carries that role; compared byte by byte.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
-        self.token.has_role(role)
+        self.roles().any(|held| held == role)
     }
 
     /// Who acts for the subject (`act`, [RFC 8693 §4.1]): the current actor first, earlier ones within.
@@ -133,12 +132,12 @@ impl Principal {
         self.token.actor()
     }
 
-    /// All claims, read as a type of the application.
+    /// All claims, read as a type of the application; once for each token and type.
     ///
     /// # Errors
     ///
-    /// [`InvalidClaims`] when the token does not have that shape.
-    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, InvalidClaims> {
+    /// [`RejectionKind::ClaimInvalid`] when the token does not have that shape.
+    pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, Rejection> {
         self.token.claims()
     }
 
@@ -193,7 +192,10 @@ pub(crate) fn require_principal(head: &Parts) -> Result<&Principal, (RejectionKi
         return Ok(principal);
     }
     match head.extensions.get::<Anonymous>() {
-        Some(anonymous) => Err((RejectionKind::TokenMissing, anonymous.refusals.as_ref().clone())),
+        Some(anonymous) => Err((
+            RejectionKind::TokenMissing,
+            anonymous.refusals.as_ref().clone(),
+        )),
         None => Err((RejectionKind::Misconfigured, Refusals::default())),
     }
 }
@@ -247,7 +249,10 @@ impl Credentials {
 fn token_header(head: &Parts, name: &HeaderName) -> Option<BearerToken<'static>> {
     let mut values = head.headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok().map(|text| BearerToken::new(text.to_owned())),
+        (Some(value), None) => value
+            .to_str()
+            .ok()
+            .map(|text| BearerToken::new(text.to_owned())),
         _ => None,
     }
 }

@@ -61,7 +61,10 @@ impl Agent {
         let mut stops = {
             let mut conversations = self.conversations();
             let conversation = conversations.entry(owner.clone()).or_default();
-            conversation.messages.push(Message { role: "user", text: message });
+            conversation.messages.push(Message {
+                role: "user",
+                text: message,
+            });
             conversation.stops.subscribe()
         };
         let agent = Arc::clone(self);
@@ -81,7 +84,9 @@ impl Agent {
     /// Stops what is being answered to this owner; tells how many answers that were.
     pub fn stop(&self, owner: &Owner) -> usize {
         let conversations = self.conversations();
-        let Some(conversation) = conversations.get(owner) else { return 0 };
+        let Some(conversation) = conversations.get(owner) else {
+            return 0;
+        };
         conversation.stops.send_modify(|stops| *stops += 1);
         conversation.stops.receiver_count()
     }
@@ -89,21 +94,31 @@ impl Agent {
     /// What this owner and the agent have said, oldest first.
     pub fn history(&self, owner: &Owner) -> Vec<Message> {
         let conversations = self.conversations();
-        conversations.get(owner).map(|conversation| conversation.messages.clone()).unwrap_or_default()
+        conversations
+            .get(owner)
+            .map(|conversation| conversation.messages.clone())
+            .unwrap_or_default()
     }
 
     /// Appends a word to the agent's last message, which begins after the user's.
     fn remember(&self, owner: &Owner, word: &str) {
         let mut conversations = self.conversations();
-        let Some(conversation) = conversations.get_mut(owner) else { return };
+        let Some(conversation) = conversations.get_mut(owner) else {
+            return;
+        };
         match conversation.messages.last_mut() {
             Some(last) if last.role == "agent" => last.text.push_str(word),
-            _ => conversation.messages.push(Message { role: "agent", text: word.to_owned() }),
+            _ => conversation.messages.push(Message {
+                role: "agent",
+                text: word.to_owned(),
+            }),
         }
     }
 
     fn conversations(&self) -> MutexGuard<'_, HashMap<Owner, Conversation>> {
         // Every change is a single push, so a panic elsewhere leaves nothing half done.
-        self.conversations.lock().unwrap_or_else(PoisonError::into_inner)
+        self.conversations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

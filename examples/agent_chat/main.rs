@@ -67,7 +67,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn page() -> Html<&'static str> {
-    Html("<!doctype html><title>agent_chat</title><p>The gate is open for this page, and shut for /chat.</p>")
+    Html(
+        "<!doctype html><title>agent_chat</title><p>The gate is open for this page, and shut for /chat.</p>",
+    )
 }
 
 async fn health() -> Json<Value> {
@@ -88,7 +90,10 @@ async fn chat(
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let words = agent.answer(Owner::of(&principal), chat.message);
     let done = futures_util::stream::once(async { Event::default().event("done").data("") });
-    let events = words.map(|word| Event::default().data(word)).chain(done).map(Ok);
+    let events = words
+        .map(|word| Event::default().data(word))
+        .chain(done)
+        .map(Ok);
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 

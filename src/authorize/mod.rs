@@ -6,6 +6,6 @@
 mod requirement;
 mod scope;
 
-pub(crate) use requirement::{Answer, Requirement};
 pub use requirement::Verdict;
+pub(crate) use requirement::{Answer, PendingVerdict, Requirement};
 pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};

@@ -57,7 +57,9 @@ impl Requirement {
         F: Fn(&Principal, &Parts) -> V + Send + Sync + 'static,
         V: Into<Verdict>,
     {
-        Self(Box::new(move |principal, head| Answer::Now(hook(principal, head).into())))
+        Self(Box::new(move |principal, head| {
+            Answer::Now(hook(principal, head).into())
+        }))
     }
 
     /// A condition that somebody else has to be asked about.

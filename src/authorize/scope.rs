@@ -42,8 +42,10 @@ impl Demand {
         scopes: impl IntoIterator<Item = S>,
         quantity: Quantity,
     ) -> Result<Self, ConfigError> {
-        let scopes: Arc<[Box<str>]> =
-            scopes.into_iter().map(|scope| scope.into().into_boxed_str()).collect();
+        let scopes: Arc<[Box<str>]> = scopes
+            .into_iter()
+            .map(|scope| scope.into().into_boxed_str())
+            .collect();
         if scopes.is_empty() {
             return Err(ConfigError::Missing {
                 name: "RequireScopeLayer",
@@ -105,7 +107,9 @@ impl RequireScopeLayer {
     ///
     /// [`ConfigError`] when there is none, or one is not a scope token.
     pub fn all<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
-        Ok(Self { demand: Demand::new(scopes, Quantity::All)? })
+        Ok(Self {
+            demand: Demand::new(scopes, Quantity::All)?,
+        })
     }
 
     /// Asks for at least one of these scopes.
@@ -114,7 +118,9 @@ impl RequireScopeLayer {
     ///
     /// [`ConfigError`] when there is none, or one is not a scope token.
     pub fn any<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
-        Ok(Self { demand: Demand::new(scopes, Quantity::Any)? })
+        Ok(Self {
+            demand: Demand::new(scopes, Quantity::Any)?,
+        })
     }
 }
 
@@ -122,7 +128,10 @@ impl<S> Layer<S> for RequireScopeLayer {
     type Service = RequireScope<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireScope { inner, demand: self.demand.clone() }
+        RequireScope {
+            inner,
+            demand: self.demand.clone(),
+        }
     }
 }
 
@@ -161,7 +170,7 @@ impl<S> RequireScope<S> {
             }
             Err((kind, refusals)) => (kind.into(), refusals),
         };
-        telemetry::refused(&rejection, "RequireScopeLayer");
+        telemetry::refused(&rejection, None);
         Some((rejection, refusals))
     }
 }
@@ -182,10 +191,12 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
         let state = match self.refusal(&head) {
-            None => State::Inner { future: self.inner.call(Request::from_parts(head, body)) },
-            Some((rejection, refusals)) => {
-                State::Refused { response: Some(refusals.respond(&rejection)) }
-            }
+            None => State::Inner {
+                future: self.inner.call(Request::from_parts(head, body)),
+            },
+            Some((rejection, refusals)) => State::Refused {
+                response: Some(refusals.respond(&rejection)),
+            },
         };
         RequireScopeFuture { state }
     }
@@ -218,9 +229,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Inner { future } => Poll::Ready(ready!(future.poll(cx))),
-            StateProj::Refused { response } => {
-                Poll::Ready(Ok(response.take().expect("a future is not polled after it is ready")))
-            }
+            StateProj::Refused { response } => Poll::Ready(Ok(response
+                .take()
+                .expect("a future is not polled after it is ready"))),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 pub struct AuthLayerBuilder<F> {
     pub(super) verification: Verification,
     paths: Paths,
-    sources: Vec<(Box<dyn TokenSource>, Option<Verifier>)>,
+    sources: Vec<(Arc<dyn TokenSource>, Option<Verifier>)>,
     conflict: ConflictPolicy,
     origins: Vec<String>,
     missing_origin: MissingOrigin,
@@ -80,21 +80,23 @@ impl<F: Face> AuthLayerBuilder<F> {
     /// Adds a place where the token may travel, beside the layer's own and those added before.
     pub fn with_source(mut self, source: impl TokenSource) -> Self {
         self.add_defaults();
-        self.sources.push((Box::new(source), None));
+        self.sources.push((Arc::new(source), None));
         self
     }
 
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        self.sources.push((Box::new(source), Some(verifier)));
+        self.sources.push((Arc::new(source), Some(verifier)));
         self
     }
 
     /// Sets the only places where the token may travel, in place of the layer's own and those added before.
     pub fn with_sources<T: TokenSource>(mut self, sources: impl IntoIterator<Item = T>) -> Self {
-        self.sources =
-            sources.into_iter().map(|source| (Box::new(source) as Box<_>, None)).collect();
+        self.sources = sources
+            .into_iter()
+            .map(|source| (Arc::new(source) as Arc<_>, None))
+            .collect();
         if self.sources.is_empty() {
             return self.failed(ConfigError::Missing {
                 name: "with_sources",
@@ -202,6 +204,7 @@ impl<F: Face> AuthLayerBuilder<F> {
             return Err(failure);
         }
         self.refusals.check()?;
+        self.stripped.validate()?;
         let verifier = self.verification.build()?;
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
@@ -215,7 +218,7 @@ impl<F: Face> AuthLayerBuilder<F> {
             sources,
             verifiers,
             conflict: self.conflict,
-            origins: AllowedOrigins::new(self.origins, self.missing_origin)?,
+            origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
             stripped: self.stripped,
             preflight: self.preflight,
             requirements: self.requirements,
@@ -229,7 +232,9 @@ impl<F: Face> AuthLayerBuilder<F> {
             return;
         }
         match F::default_sources() {
-            Ok(sources) => self.sources.extend(sources.into_iter().map(|source| (source, None))),
+            Ok(sources) => self
+                .sources
+                .extend(sources.into_iter().map(|source| (source, None))),
             Err(error) => self.failure = Some(error),
         }
     }

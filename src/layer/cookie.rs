@@ -1,5 +1,7 @@
 //! [`CookieAuthLayer`]: browser sessions in an `HttpOnly` cookie.
 
+use std::{borrow::Cow, sync::Arc};
+
 use super::{Auth, AuthLayer, AuthLayerBuilder, Face};
 use crate::{ConfigError, CookieToken, TokenSource};
 
@@ -50,8 +52,8 @@ pub type CookieAuth<S> = Auth<S>;
 pub struct SessionCookie;
 
 impl Face for SessionCookie {
-    fn default_sources() -> Result<Vec<Box<dyn TokenSource>>, ConfigError> {
-        Ok(vec![Box::new(CookieToken::new("jwt_token")?)])
+    fn default_sources() -> Result<Vec<Arc<dyn TokenSource>>, ConfigError> {
+        Ok(vec![Arc::new(CookieToken::new("jwt_token")?)])
     }
 }
 
@@ -62,7 +64,7 @@ impl AuthLayerBuilder<SessionCookie> {
     ///
     /// [RFC 6265 §4.1.1]: https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1
     #[must_use]
-    pub fn with_cookie_name(self, name: impl Into<String>) -> Self {
+    pub fn with_cookie_name(self, name: impl Into<Cow<'static, str>>) -> Self {
         match CookieToken::new(name) {
             Ok(cookie) => self.with_sources([cookie]),
             Err(error) => self.failed(error),

@@ -8,11 +8,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, header, request::Parts};
+use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::gate::{Decision, Gate, Passage, Question, Refusal};
+use super::{
+    gate::{Decision, Gate, Question, Refusal},
+    passage::Passage,
+};
 use crate::ResponseBody;
 
 pin_project! {
@@ -52,11 +55,17 @@ where
     ResBody: ResponseBody,
 {
     pub(super) fn inner(future: S::Future, passage: Passage) -> Self {
-        Self { state: State::Inner { future, passage } }
+        Self {
+            state: State::Inner { future, passage },
+        }
     }
 
     pub(super) fn refused(gate: &Gate, refusal: Refusal) -> Self {
-        Self { state: State::Refused { response: Some(gate.respond(refusal)) } }
+        Self {
+            state: State::Refused {
+                response: Some(gate.respond(refusal)),
+            },
+        }
     }
 
     pub(super) fn pending(
@@ -66,8 +75,16 @@ where
         body: B,
         ready: S,
     ) -> Self {
-        let wait = Box::new(Pending { gate, question, head, body, ready });
-        Self { state: State::Pending { wait: Some(wait) } }
+        let wait = Box::new(Pending {
+            gate,
+            question,
+            head,
+            body,
+            ready,
+        });
+        Self {
+            state: State::Pending { wait: Some(wait) },
+        }
     }
 }
 
@@ -88,25 +105,42 @@ where
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Refused { response } => {
-                    let response = response.take().expect("a future is not polled after it is ready");
+                    let response = response
+                        .take()
+                        .expect("a future is not polled after it is ready");
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Pending { wait } => {
-                    let waiting = wait.as_mut().expect("the state moves on once the verdict is here");
+                    let waiting = wait
+                        .as_mut()
+                        .expect("the state moves on once the verdict is here");
                     let verdict = ready!(waiting.question.poll_verdict(cx));
-                    let Pending { gate, question, mut head, body, mut ready } =
-                        *wait.take().expect("it was there a line above");
+                    let Pending {
+                        gate,
+                        question,
+                        mut head,
+                        body,
+                        mut ready,
+                    } = *wait.take().expect("it was there a line above");
                     match gate.resume(question, verdict, &mut head) {
                         Decision::Admit(passage) => {
                             let future = ready.call(Request::from_parts(head, body));
                             State::Inner { future, passage }
                         }
-                        Decision::Refuse(refusal) => {
-                            State::Refused { response: Some(gate.respond(refusal)) }
-                        }
+                        Decision::Refuse(refusal) => State::Refused {
+                            response: Some(gate.respond(refusal)),
+                        },
                         Decision::Pending(question) => {
-                            let next = Pending { gate, question, head, body, ready };
-                            State::Pending { wait: Some(Box::new(next)) }
+                            let next = Pending {
+                                gate,
+                                question,
+                                head,
+                                body,
+                                ready,
+                            };
+                            State::Pending {
+                                wait: Some(Box::new(next)),
+                            }
                         }
                     }
                 }
@@ -119,20 +153,5 @@ where
 impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-impl Passage {
-    /// Keeps shared caches from handing one user's answer to another ([RFC 9111 §3.5]).
-    ///
-    /// Caches know that an answer to `Authorization` is private; they do not know it of cookies and queries.
-    ///
-    /// [RFC 9111 §3.5]: https://www.rfc-editor.org/rfc/rfc9111#section-3.5
-    fn mark(&self, headers: &mut HeaderMap) {
-        if matches!(self, Self::Private) {
-            let private = HeaderValue::from_static("private");
-            headers.entry(header::CACHE_CONTROL).or_insert(private);
-            headers.append(header::VARY, HeaderValue::from_static("Authorization, Cookie"));
-        }
     }
 }

@@ -12,12 +12,13 @@ use std::{
 use bytes::Bytes;
 use http::{Response, request::Parts};
 
+use super::passage::Passage;
 use crate::{
     Access, CompiledPaths, ConflictPolicy, Preflight, Principal, Refusals, Rejection,
-    RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict, Verifier,
+    RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict, VerifiedToken, Verifier,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::Anonymous,
-    request::{AllowedOrigins, select},
+    request::{AllowedOrigins, is_preflight, select},
     telemetry,
 };
 
@@ -25,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(super) paths: CompiledPaths,
-    pub(super) sources: Vec<Box<dyn TokenSource>>,
+    pub(super) sources: Vec<Arc<dyn TokenSource>>,
     /// The verifier of each source, in the order of `sources`.
     pub(super) verifiers: Vec<Verifier>,
     pub(super) conflict: ConflictPolicy,
@@ -36,6 +37,12 @@ pub(crate) struct Gate {
     pub(super) refusals: Arc<Refusals>,
 }
 
+/// A verified token, and the source that it came from.
+type Identified<'g> = (&'g dyn TokenSource, Arc<VerifiedToken>);
+
+/// A rejection, and the source of the token that is to blame for it.
+type Blamed = (Rejection, Option<&'static str>);
+
 /// What becomes of a request.
 pub(super) enum Decision {
     /// It goes to the inner service.
@@ -44,17 +51,6 @@ pub(super) enum Decision {
     Refuse(Refusal),
     /// Somebody else has to be asked first.
     Pending(Question),
-}
-
-/// How an admitted request came in, as far as its response is concerned.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Passage {
-    /// The response is the inner service's own affair.
-    Plain,
-    /// The response may differ for a request with credentials.
-    Varying,
-    /// The response belongs to one user, and caches cannot know it.
-    Private,
 }
 
 /// An answer of the gate itself.
@@ -84,7 +80,7 @@ impl Gate {
     #[inline]
     pub(super) fn decide(&self, head: &mut Parts) -> Decision {
         self.stripped.apply(&mut head.headers);
-        if self.preflight.passes(head) {
+        if self.preflight == Preflight::PassThrough && is_preflight(head) {
             return Decision::Admit(Passage::Plain);
         }
         let rule = self.paths.decide(&head.method, matched_path(head));
@@ -94,44 +90,46 @@ impl Gate {
         }
     }
 
-    fn decide_guarded(&self, head: &mut Parts, access: Access, scopes: &[String]) -> Decision {
-        let (principal, passage) = match self.authenticate(head) {
-            Ok(Some(authenticated)) => authenticated,
+    fn decide_guarded(&self, head: &mut Parts, access: Access, scopes: &[Arc<str>]) -> Decision {
+        let (source, token) = match self.identify(head) {
+            Ok(Some(identified)) => identified,
             // A requirement is never skipped, so nobody passes it unseen.
             Ok(None) if access == Access::Optional && self.requirements.is_empty() => {
-                head.extensions.insert(Anonymous::new(Arc::clone(&self.refusals)));
+                head.extensions
+                    .insert(Anonymous::new(Arc::clone(&self.refusals)));
                 return Decision::Admit(Passage::Varying);
             }
             Ok(None) => return Self::refuse(RejectionKind::TokenMissing.into(), None),
             Err((rejection, source)) => return Self::refuse(rejection, source),
         };
+        source.conceal(head);
+        let principal = Principal::new(token, source.name(), Arc::clone(&self.refusals));
         if !scopes.iter().all(|scope| principal.has_scope(scope)) {
             let rejection = Rejection::insufficient_scope(scopes.join(" "));
-            return Self::refuse(rejection, Some(principal.source()));
+            return Self::refuse(rejection, Some(source.name()));
         }
-        self.authorize(head, principal, passage, 0)
+        self.authorize(head, principal, Passage::from_source(source), 0)
     }
 
-    /// Finds the one token of the request and verifies it in place.
-    fn authenticate(
-        &self,
-        head: &mut Parts,
-    ) -> Result<Option<(Principal, Passage)>, (Rejection, Option<&'static str>)> {
-        let selected = select(&self.sources, self.conflict, head)
-            .map_err(|kind| (Rejection::from(kind), None))?;
-        let Some(selected) = selected else { return Ok(None) };
-        let index = selected.index;
-        let (source, verifier) = (&*self.sources[index], &self.verifiers[index]);
+    /// Finds the one token of the request and verifies it in place; on a refusal, tells where the token was.
+    fn identify(&self, head: &Parts) -> Result<Option<Identified<'_>>, Blamed> {
+        let selected = select(&self.sources, self.conflict, head);
+        let Some(selected) = selected.map_err(|kind| (kind.into(), None))? else {
+            return Ok(None);
+        };
+        let (source, verifier) = (
+            &*self.sources[selected.source],
+            &self.verifiers[selected.source],
+        );
         let blame = |rejection| (rejection, Some(source.name()));
         if source.is_ambient() {
-            self.origins.check(head).map_err(|kind| blame(kind.into()))?;
+            self.origins
+                .check(head)
+                .map_err(|kind| blame(kind.into()))?;
         }
         // The cache of verified tokens will stand here: a hit spares the next line.
         let token = verifier.verify(&selected.token).map_err(blame)?;
-        drop(selected);
-        source.conceal(head);
-        let principal = Principal::new(token, source.name(), Arc::clone(&self.refusals));
-        Ok(Some((principal, Passage::of(source))))
+        Ok(Some((source, token)))
     }
 
     /// Asks the requirements from `next` on, until one refuses or wants to be waited for.
@@ -148,7 +146,12 @@ impl Gate {
                 Answer::Now(verdict) => return Self::settle(verdict, &principal, passage),
                 Answer::Later(verdict) => {
                     let next = index + 1;
-                    return Decision::Pending(Question { verdict, principal, passage, next });
+                    return Decision::Pending(Question {
+                        verdict,
+                        principal,
+                        passage,
+                        next,
+                    });
                 }
             }
         }
@@ -163,7 +166,12 @@ impl Gate {
         verdict: Verdict,
         head: &mut Parts,
     ) -> Decision {
-        let Question { principal, passage, next, .. } = question;
+        let Question {
+            principal,
+            passage,
+            next,
+            ..
+        } = question;
         match verdict {
             Verdict::Admit => self.authorize(head, principal, passage, next),
             verdict => Self::settle(verdict, &principal, passage),
@@ -193,12 +201,6 @@ impl Gate {
                 response.map(B::from_bytes)
             }
         }
-    }
-}
-
-impl Passage {
-    fn of(source: &dyn TokenSource) -> Self {
-        if source.name() == "header" { Self::Plain } else { Self::Private }
     }
 }
 

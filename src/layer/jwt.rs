@@ -2,6 +2,8 @@
 //!
 //! [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
 
+use std::sync::Arc;
+
 use super::{Auth, AuthLayer, Face};
 use crate::{AuthorizationHeader, ConfigError, QueryParameter, TokenSource};
 
@@ -51,7 +53,10 @@ pub type JwtAuth<S> = Auth<S>;
 pub struct Bearer;
 
 impl Face for Bearer {
-    fn default_sources() -> Result<Vec<Box<dyn TokenSource>>, ConfigError> {
-        Ok(vec![Box::new(AuthorizationHeader::default()), Box::new(QueryParameter::default())])
+    fn default_sources() -> Result<Vec<Arc<dyn TokenSource>>, ConfigError> {
+        Ok(vec![
+            Arc::new(AuthorizationHeader::default()),
+            Arc::new(QueryParameter::default()),
+        ])
     }
 }

@@ -6,13 +6,14 @@
 //! 2. [`builder`], [`verification`]: every setting of both, checked at `build()`.
 //! 3. [`gate`]: the one decision, over the request head.
 //! 4. [`service`]: the middleware, which asks the gate and calls the inner service.
-//! 5. [`future`]: the one state machine behind every response.
+//! 5. [`future`]: the one state machine behind every response, [`passage`]: what caches are told.
 
 mod builder;
 mod cookie;
 mod future;
 mod gate;
 mod jwt;
+mod passage;
 mod service;
 mod verification;
 
@@ -22,18 +23,16 @@ pub use future::ResponseFuture;
 pub use jwt::{Bearer, JwtAuth, JwtAuthLayer};
 pub use service::{Auth, AuthLayer};
 
+use std::sync::Arc;
+
 use crate::{ConfigError, TokenSource};
 
-/// What makes a [`JwtAuthLayer`] of an [`AuthLayer`], or a [`CookieAuthLayer`]. It cannot be implemented elsewhere.
-pub trait Face: sealed::Sealed {
+/// What makes a [`JwtAuthLayer`] of an [`AuthLayer`], or a [`CookieAuthLayer`]: where it looks for tokens by default.
+pub trait Face {
     /// The sources of a layer that was told of none.
-    #[doc(hidden)]
-    fn default_sources() -> Result<Vec<Box<dyn TokenSource>>, ConfigError>;
-}
-
-mod sealed {
-    pub trait Sealed {}
-
-    impl Sealed for super::Bearer {}
-    impl Sealed for super::SessionCookie {}
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when a source cannot be made; [`build`](AuthLayerBuilder::build) passes it on.
+    fn default_sources() -> Result<Vec<Arc<dyn TokenSource>>, ConfigError>;
 }

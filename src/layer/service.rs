@@ -61,7 +61,10 @@ impl<F: Face> AuthLayer<F> {
 
 impl<F> AuthLayer<F> {
     pub(super) fn new(gate: Gate) -> Self {
-        Self { gate: Arc::new(gate), face: PhantomData }
+        Self {
+            gate: Arc::new(gate),
+            face: PhantomData,
+        }
     }
 }
 
@@ -69,19 +72,27 @@ impl<S, F> Layer<S> for AuthLayer<F> {
     type Service = Auth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Auth { inner, gate: Arc::clone(&self.gate) }
+        Auth {
+            inner,
+            gate: Arc::clone(&self.gate),
+        }
     }
 }
 
 impl<F> Clone for AuthLayer<F> {
     fn clone(&self) -> Self {
-        Self { gate: Arc::clone(&self.gate), face: PhantomData }
+        Self {
+            gate: Arc::clone(&self.gate),
+            face: PhantomData,
+        }
     }
 }
 
 impl<F> fmt::Debug for AuthLayer<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthLayer").field("gate", &self.gate).finish()
+        f.debug_struct("AuthLayer")
+            .field("gate", &self.gate)
+            .finish()
     }
 }
 

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::{AuthLayerBuilder, Face};
-use crate::{
-    Algorithm, ClaimPath, Clock, ConfigError, Keys, TokenType, Verifier, VerifierBuilder,
-};
+use crate::{Algorithm, ClaimPath, Clock, ConfigError, Keys, TokenType, Verifier, VerifierBuilder};
 
 /// A verifier of the layer's own, or one that was made elsewhere.
 #[derive(Debug)]
@@ -24,7 +22,10 @@ impl Verification {
     }
 
     pub(super) fn shared(verifier: Verifier) -> Self {
-        Self::Shared { verifier, late: None }
+        Self::Shared {
+            verifier,
+            late: None,
+        }
     }
 
     fn set(
@@ -34,17 +35,23 @@ impl Verification {
     ) -> Self {
         match self {
             Self::Fresh(builder) => Self::Fresh(Box::new(setting(*builder))),
-            Self::Shared { verifier, late } => {
-                Self::Shared { verifier, late: late.or(Some(name)) }
-            }
+            Self::Shared { verifier, late } => Self::Shared {
+                verifier,
+                late: late.or(Some(name)),
+            },
         }
     }
 
     pub(super) fn build(self) -> Result<Verifier, ConfigError> {
         match self {
             Self::Fresh(builder) => builder.build(),
-            Self::Shared { verifier, late: None } => Ok(verifier),
-            Self::Shared { late: Some(name), .. } => Err(ConfigError::Setting {
+            Self::Shared {
+                verifier,
+                late: None,
+            } => Ok(verifier),
+            Self::Shared {
+                late: Some(name), ..
+            } => Err(ConfigError::Setting {
                 name,
                 value: String::from("(on a shared verifier)"),
                 problem: "set it where the verifier is built",
@@ -75,7 +82,9 @@ impl<F: Face> AuthLayerBuilder<F> {
 
     /// Allows these algorithms only: see [`VerifierBuilder::with_algorithms`].
     pub fn with_algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.verify("with_algorithms", |verifier| verifier.with_algorithms(algorithms))
+        self.verify("with_algorithms", |verifier| {
+            verifier.with_algorithms(algorithms)
+        })
     }
 
     /// Sets the clock skew that is tolerated: see [`VerifierBuilder::with_leeway`].
@@ -85,7 +94,9 @@ impl<F: Face> AuthLayerBuilder<F> {
 
     /// Demands a type of token: see [`VerifierBuilder::with_token_type`].
     pub fn with_token_type(self, token_type: TokenType) -> Self {
-        self.verify("with_token_type", |verifier| verifier.with_token_type(token_type))
+        self.verify("with_token_type", |verifier| {
+            verifier.with_token_type(token_type)
+        })
     }
 
     /// Refuses older tokens: see [`VerifierBuilder::with_max_age`].
@@ -95,12 +106,16 @@ impl<F: Face> AuthLayerBuilder<F> {
 
     /// Refuses longer tokens: see [`VerifierBuilder::with_max_token_size`].
     pub fn with_max_token_size(self, bytes: usize) -> Self {
-        self.verify("with_max_token_size", |verifier| verifier.with_max_token_size(bytes))
+        self.verify("with_max_token_size", |verifier| {
+            verifier.with_max_token_size(bytes)
+        })
     }
 
     /// Sets the claim that holds the roles: see [`VerifierBuilder::with_roles_claim`].
     pub fn with_roles_claim(self, path: impl Into<ClaimPath>) -> Self {
-        self.verify("with_roles_claim", |verifier| verifier.with_roles_claim(path))
+        self.verify("with_roles_claim", |verifier| {
+            verifier.with_roles_claim(path)
+        })
     }
 
     /// Sets the clock: see [`VerifierBuilder::with_clock`].
@@ -110,16 +125,25 @@ impl<F: Face> AuthLayerBuilder<F> {
 
     /// Accepts tokens that never expire: see [`VerifierBuilder::dangerous_without_expiry`].
     pub fn dangerous_without_expiry(self) -> Self {
-        self.verify("dangerous_without_expiry", VerifierBuilder::dangerous_without_expiry)
+        self.verify(
+            "dangerous_without_expiry",
+            VerifierBuilder::dangerous_without_expiry,
+        )
     }
 
     /// Accepts tokens without a subject: see [`VerifierBuilder::dangerous_without_subject`].
     pub fn dangerous_without_subject(self) -> Self {
-        self.verify("dangerous_without_subject", VerifierBuilder::dangerous_without_subject)
+        self.verify(
+            "dangerous_without_subject",
+            VerifierBuilder::dangerous_without_subject,
+        )
     }
 
     /// Accepts tokens for anybody: see [`VerifierBuilder::dangerous_any_audience`].
     pub fn dangerous_any_audience(self) -> Self {
-        self.verify("dangerous_any_audience", VerifierBuilder::dangerous_any_audience)
+        self.verify(
+            "dangerous_any_audience",
+            VerifierBuilder::dangerous_any_audience,
+        )
     }
 }

@@ -42,7 +42,10 @@ fn layers_and_principals_are_cheap_to_clone() {
 #[test]
 fn the_future_is_sent_wherever_the_service_is() {
     fn sent<T: Send>(_: &T) {}
-    let layer = JwtAuthLayer::hs256(crate::support::SECRET).unwrap().build().unwrap();
+    let layer = JwtAuthLayer::hs256(crate::support::SECRET)
+        .unwrap()
+        .build()
+        .unwrap();
     let mut service = tower::Layer::layer(&layer, crate::support::Inner::default());
     let request = crate::support::get("/chat", &crate::support::token("alice"));
     sent(&tower::Service::call(&mut service, request));

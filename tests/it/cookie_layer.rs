@@ -9,7 +9,12 @@ fn layer() -> CookieAuthLayer {
     CookieAuthLayer::hs256(SECRET)
         .unwrap()
         .with_allowed_origins(["https://app.example"])
-        .with_paths(Paths::only(["/chat/:path*", "/stop/:path*", "/history/:path*", "/agents/:path*"]))
+        .with_paths(Paths::only([
+            "/chat/:path*",
+            "/stop/:path*",
+            "/history/:path*",
+            "/agents/:path*",
+        ]))
         .build()
         .unwrap()
 }
@@ -34,7 +39,10 @@ fn request(method: Method, headers: &[(&str, &str)]) -> Request<String> {
 fn a_session_reaches_the_inner_service() {
     let response = send(&layer(), request(Method::GET, &[]));
     let principal = seen(&response).principal.as_ref().unwrap();
-    assert_eq!((principal.subject(), principal.source()), ("alice", "cookie"));
+    assert_eq!(
+        (principal.subject(), principal.source()),
+        ("alice", "cookie")
+    );
     assert_eq!(response.headers()["cache-control"], "private");
     assert_eq!(response.headers()["vary"], "Authorization, Cookie");
 }
@@ -44,8 +52,23 @@ fn only_the_listed_trees_are_guarded() {
     for path in ["/", "/login", "/auth/login", "/chatter"] {
         assert_eq!(refusal(&send(&layer(), get_with(path, []))), None, "{path}");
     }
-    for path in ["/chat", "/chat/", "/chat/a/b", "/CHAT", "//chat", "/x/../chat", "/%63hat", "/stop", "/history/1", "/agents/a/r"] {
-        assert_eq!(refusal(&send(&layer(), get_with(path, []))), Some(RejectionKind::TokenMissing), "{path}");
+    for path in [
+        "/chat",
+        "/chat/",
+        "/chat/a/b",
+        "/CHAT",
+        "//chat",
+        "/x/../chat",
+        "/%63hat",
+        "/stop",
+        "/history/1",
+        "/agents/a/r",
+    ] {
+        assert_eq!(
+            refusal(&send(&layer(), get_with(path, []))),
+            Some(RejectionKind::TokenMissing),
+            "{path}"
+        );
     }
 }
 
@@ -55,15 +78,47 @@ fn cookies_are_read_raw_and_once() {
     let good = token("alice");
     let good = good.expose();
     let table = [
-        ("none", String::from("theme=dark"), Some(RejectionKind::TokenMissing)),
-        ("empty", String::from("jwt_token="), Some(RejectionKind::TokenMissing)),
+        (
+            "none",
+            String::from("theme=dark"),
+            Some(RejectionKind::TokenMissing),
+        ),
+        (
+            "empty",
+            String::from("jwt_token="),
+            Some(RejectionKind::TokenMissing),
+        ),
         ("among others", format!("a=b; jwt_token={good}; c=d"), None),
-        ("two of the name", format!("jwt_token={good}; jwt_token={good}"), Some(RejectionKind::CredentialsAmbiguous)),
-        ("encoded name", format!("jwt%5Ftoken={good}"), Some(RejectionKind::TokenMissing)),
-        ("other case", format!("JWT_TOKEN={good}"), Some(RejectionKind::TokenMissing)),
-        ("a name that ends alike", format!("xjwt_token={good}"), Some(RejectionKind::TokenMissing)),
-        ("broken escape", String::from("jwt_token=%"), Some(RejectionKind::TokenMalformed)),
-        ("quoted", format!("jwt_token=\"{good}\""), Some(RejectionKind::TokenMalformed)),
+        (
+            "two of the name",
+            format!("jwt_token={good}; jwt_token={good}"),
+            Some(RejectionKind::CredentialsAmbiguous),
+        ),
+        (
+            "encoded name",
+            format!("jwt%5Ftoken={good}"),
+            Some(RejectionKind::TokenMissing),
+        ),
+        (
+            "other case",
+            format!("JWT_TOKEN={good}"),
+            Some(RejectionKind::TokenMissing),
+        ),
+        (
+            "a name that ends alike",
+            format!("xjwt_token={good}"),
+            Some(RejectionKind::TokenMissing),
+        ),
+        (
+            "broken escape",
+            String::from("jwt_token=%"),
+            Some(RejectionKind::TokenMalformed),
+        ),
+        (
+            "quoted",
+            format!("jwt_token=\"{good}\""),
+            Some(RejectionKind::TokenMalformed),
+        ),
     ];
     for (name, cookie, expected) in table {
         let request = get_with("/chat", [("cookie", cookie)]);
@@ -77,13 +132,46 @@ fn unsafe_methods_check_the_origin() {
     let foreign = Some(RejectionKind::OriginForeign);
     let table: [(&str, &[(&str, &str)], Option<RejectionKind>); 9] = [
         ("no browser", &[], None),
-        ("own origin", &[("origin", "https://api.example"), ("sec-fetch-site", "same-origin")], None),
-        ("listed origin", &[("origin", "https://app.example"), ("sec-fetch-site", "same-site")], None),
-        ("foreign origin", &[("origin", "https://evil.example")], foreign),
+        (
+            "own origin",
+            &[
+                ("origin", "https://api.example"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            None,
+        ),
+        (
+            "listed origin",
+            &[
+                ("origin", "https://app.example"),
+                ("sec-fetch-site", "same-site"),
+            ],
+            None,
+        ),
+        (
+            "foreign origin",
+            &[("origin", "https://evil.example")],
+            foreign,
+        ),
         ("sandboxed page", &[("origin", "null")], foreign),
-        ("two origins", &[("origin", "https://app.example"), ("origin", "https://app.example")], foreign),
-        ("listed host, other scheme", &[("origin", "http://app.example")], foreign),
-        ("no origin, cross-site", &[("sec-fetch-site", "cross-site")], foreign),
+        (
+            "two origins",
+            &[
+                ("origin", "https://app.example"),
+                ("origin", "https://app.example"),
+            ],
+            foreign,
+        ),
+        (
+            "listed host, other scheme",
+            &[("origin", "http://app.example")],
+            foreign,
+        ),
+        (
+            "no origin, cross-site",
+            &[("sec-fetch-site", "cross-site")],
+            foreign,
+        ),
         ("no origin, typed in", &[("sec-fetch-site", "none")], None),
     ];
     for (name, headers, expected) in table {
@@ -98,7 +186,10 @@ fn unsafe_methods_check_the_origin() {
 
 #[test]
 fn safe_methods_are_readable_from_anywhere_that_cors_allows() {
-    let response = send(&layer(), request(Method::GET, &[("origin", "https://evil.example")]));
+    let response = send(
+        &layer(),
+        request(Method::GET, &[("origin", "https://evil.example")]),
+    );
     assert_eq!(refusal(&response), None);
 }
 
@@ -111,10 +202,17 @@ fn upgrades_check_the_origin() {
         headers.extend(origin.map(|origin| ("origin", origin.to_owned())));
         get_with("/chat", headers)
     };
-    assert_eq!(refusal(&send(&layer(), handshake(Some("https://app.example")))), None);
+    assert_eq!(
+        refusal(&send(&layer(), handshake(Some("https://app.example")))),
+        None
+    );
     for origin in [Some("https://evil.example"), Some("null"), None] {
         let response = send(&layer(), handshake(origin));
-        assert_eq!(refusal(&response), Some(RejectionKind::OriginForeign), "{origin:?}");
+        assert_eq!(
+            refusal(&response),
+            Some(RejectionKind::OriginForeign),
+            "{origin:?}"
+        );
     }
     let lenient = CookieAuthLayer::hs256(SECRET)
         .unwrap()
@@ -126,20 +224,33 @@ fn upgrades_check_the_origin() {
 
 #[test]
 fn a_forwarded_host_is_not_our_own() {
-    let headers = [("origin", "https://evil.example"), ("x-forwarded-host", "evil.example")];
+    let headers = [
+        ("origin", "https://evil.example"),
+        ("x-forwarded-host", "evil.example"),
+    ];
     let response = send(&layer(), request(Method::POST, &headers));
     assert_eq!(refusal(&response), Some(RejectionKind::OriginForeign));
 }
 
 #[test]
 fn the_cookie_may_have_another_name() {
-    let layer =
-        CookieAuthLayer::hs256(SECRET).unwrap().with_cookie_name("__Host-jwt_token").build().unwrap();
+    let layer = CookieAuthLayer::hs256(SECRET)
+        .unwrap()
+        .with_cookie_name("__Host-jwt_token")
+        .build()
+        .unwrap();
     let cookie = |name: &str| {
-        get_with("/chat", [("cookie", format!("{name}={}", token("alice").expose()))])
+        get_with(
+            "/chat",
+            [("cookie", format!("{name}={}", token("alice").expose()))],
+        )
     };
     assert_eq!(refusal(&send(&layer, cookie("__Host-jwt_token"))), None);
     for name in ["jwt_token", "__%48ost-jwt_token", "__host-jwt_token"] {
-        assert_eq!(refusal(&send(&layer, cookie(name))), Some(RejectionKind::TokenMissing), "{name}");
+        assert_eq!(
+            refusal(&send(&layer, cookie(name))),
+            Some(RejectionKind::TokenMissing),
+            "{name}"
+        );
     }
 }

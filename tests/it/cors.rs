@@ -32,11 +32,17 @@ async fn through_cors(request: Request<String>) -> Response<String> {
 
 #[tokio::test]
 async fn a_page_of_another_origin_can_read_the_refusal() {
-    let request = Request::post("/chat").header("origin", PAGE).body(String::new()).unwrap();
+    let request = Request::post("/chat")
+        .header("origin", PAGE)
+        .body(String::new())
+        .unwrap();
     let response = through_cors(request).await;
     assert_eq!(response.status(), 401);
     assert_eq!(response.headers()["access-control-allow-origin"], PAGE);
-    assert_eq!(response.headers()["access-control-expose-headers"], "www-authenticate");
+    assert_eq!(
+        response.headers()["access-control-expose-headers"],
+        "www-authenticate"
+    );
     assert!(response.headers().contains_key("www-authenticate"));
 }
 
@@ -44,13 +50,19 @@ async fn a_page_of_another_origin_can_read_the_refusal() {
 async fn the_cors_layer_answers_the_preflight() {
     let response = through_cors(preflight()).await;
     assert_eq!(response.status(), 200);
-    assert_eq!(response.headers()["access-control-allow-headers"], "authorization");
+    assert_eq!(
+        response.headers()["access-control-allow-headers"],
+        "authorization"
+    );
 }
 
 #[test]
 fn only_true_preflights_pass_and_only_when_asked() {
     let guarded = JwtAuthLayer::hs256(SECRET).unwrap().build().unwrap();
-    assert_eq!(refusal(&send(&guarded, preflight())), Some(RejectionKind::TokenMissing));
+    assert_eq!(
+        refusal(&send(&guarded, preflight())),
+        Some(RejectionKind::TokenMissing)
+    );
     let open = JwtAuthLayer::hs256(SECRET)
         .unwrap()
         .with_preflight(Preflight::PassThrough)
@@ -60,11 +72,18 @@ fn only_true_preflights_pass_and_only_when_asked() {
     for missing in ["origin", "access-control-request-method"] {
         let mut request = preflight();
         request.headers_mut().remove(missing);
-        assert_eq!(refusal(&send(&open, request)), Some(RejectionKind::TokenMissing), "{missing}");
+        assert_eq!(
+            refusal(&send(&open, request)),
+            Some(RejectionKind::TokenMissing),
+            "{missing}"
+        );
     }
     let mut request = preflight();
     *request.method_mut() = http::Method::POST;
-    assert_eq!(refusal(&send(&open, request)), Some(RejectionKind::TokenMissing));
+    assert_eq!(
+        refusal(&send(&open, request)),
+        Some(RejectionKind::TokenMissing)
+    );
     // The layer is there to show that nothing else of it is needed.
     let _ = open.layer(Inner::default());
 }

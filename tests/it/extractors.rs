@@ -20,18 +20,31 @@ fn app() -> Router {
         .build()
         .unwrap();
     let name = async |principal: Option<Principal>| {
-        principal.map_or(String::from("nobody"), |principal| principal.subject().to_owned())
+        principal.map_or(String::from("nobody"), |principal| {
+            principal.subject().to_owned()
+        })
     };
     Router::new()
-        .route("/who", get(async |principal: Principal| principal.subject().to_owned()))
-        .route("/user", get(async |Claims(user): Claims<User>| user.username))
+        .route(
+            "/who",
+            get(async |principal: Principal| principal.subject().to_owned()),
+        )
+        .route(
+            "/user",
+            get(async |Claims(user): Claims<User>| user.username),
+        )
         .route("/feed", get(name))
         .route("/open/feed", get(name))
-        .route("/open/who", get(async |principal: Principal| principal.subject().to_owned()))
+        .route(
+            "/open/who",
+            get(async |principal: Principal| principal.subject().to_owned()),
+        )
         .route(
             "/credentials",
             get(async |credentials: Credentials| {
-                let id_token = credentials.unverified_id_token().map(|token| token.expose().to_owned());
+                let id_token = credentials
+                    .unverified_id_token()
+                    .map(|token| token.expose().to_owned());
                 format!("{} {id_token:?}", credentials.access_token().expose())
             }),
         )
@@ -39,28 +52,43 @@ fn app() -> Router {
 }
 
 async fn answer(app: Router, request: http::request::Builder) -> (u16, String) {
-    let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let response = app
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
 fn with_token(path: &str) -> http::request::Builder {
-    let token = issuer().mint("alice").with_claim("username", "Alice").sign().unwrap();
+    let token = issuer()
+        .mint("alice")
+        .with_claim("username", "Alice")
+        .sign()
+        .unwrap();
     Request::get(path).header("authorization", format!("Bearer {}", token.expose()))
 }
 
 #[tokio::test]
 async fn principal_and_claims() {
-    assert_eq!(answer(app(), with_token("/who")).await, (200, "alice".into()));
-    assert_eq!(answer(app(), with_token("/user")).await, (200, "Alice".into()));
+    assert_eq!(
+        answer(app(), with_token("/who")).await,
+        (200, "alice".into())
+    );
+    assert_eq!(
+        answer(app(), with_token("/user")).await,
+        (200, "Alice".into())
+    );
     assert_eq!(answer(app(), Request::get("/who")).await.0, 401);
 }
 
 #[tokio::test]
 async fn claims_of_another_shape_are_an_invalid_token() {
-    let request = Request::get("/user")
-        .header("authorization", format!("Bearer {}", token("alice").expose()));
+    let request = Request::get("/user").header(
+        "authorization",
+        format!("Bearer {}", token("alice").expose()),
+    );
     let (status, body) = answer(app(), request).await;
     assert_eq!(status, 401);
     assert!(body.contains("claim_invalid"), "{body}");
@@ -68,8 +96,14 @@ async fn claims_of_another_shape_are_an_invalid_token() {
 
 #[tokio::test]
 async fn nobody_is_an_answer_on_an_optional_path_only() {
-    assert_eq!(answer(app(), Request::get("/feed")).await, (200, "nobody".into()));
-    assert_eq!(answer(app(), with_token("/feed")).await, (200, "alice".into()));
+    assert_eq!(
+        answer(app(), Request::get("/feed")).await,
+        (200, "nobody".into())
+    );
+    assert_eq!(
+        answer(app(), with_token("/feed")).await,
+        (200, "alice".into())
+    );
     // An exempt path never has a principal: asking for one is a mistake, and is told as one.
     assert_eq!(answer(app(), with_token("/open/feed")).await.0, 500);
     assert_eq!(answer(app(), with_token("/open/who")).await.0, 500);
@@ -81,7 +115,10 @@ async fn a_missing_layer_is_our_fault_and_the_log_says_which() {
     let (log, answered) = crate::silence::capture(answer(app, with_token("/who"))).await;
     assert_eq!(answered.0, 500);
     assert!(log.contains("JwtAuthLayer or CookieAuthLayer"), "{log}");
-    assert!(!answered.1.contains("Layer"), "the client learns nothing of it");
+    assert!(
+        !answered.1.contains("Layer"),
+        "the client learns nothing of it"
+    );
 }
 
 #[tokio::test]
@@ -89,7 +126,10 @@ async fn credentials_hold_what_came_along() {
     let request = with_token("/credentials").header("x-id-token", "an-id-token");
     let (status, body) = answer(app(), request).await;
     assert_eq!(status, 200);
-    assert!(body.starts_with("eyJ") && body.ends_with(r#"Some("an-id-token")"#), "{body}");
+    assert!(
+        body.starts_with("eyJ") && body.ends_with(r#"Some("an-id-token")"#),
+        "{body}"
+    );
 }
 
 /// Hazards 6: nested routers strip the prefix, so the layer looks at the original path.
@@ -123,9 +163,15 @@ async fn the_original_uri_does_not_hold_the_token() {
     use axum::extract::OriginalUri;
     let auth = JwtAuthLayer::hs256(SECRET).unwrap().build().unwrap();
     let app = Router::new()
-        .route("/live", get(async |OriginalUri(uri): OriginalUri| uri.to_string()))
+        .route(
+            "/live",
+            get(async |OriginalUri(uri): OriginalUri| uri.to_string()),
+        )
         .layer(auth);
-    let mut request = Request::get(format!("/live?a=1&access_token={}", token("alice").expose()));
+    let mut request = Request::get(format!(
+        "/live?a=1&access_token={}",
+        token("alice").expose()
+    ));
     for (name, value) in crate::support::upgrade() {
         request = request.header(name, value);
     }

@@ -29,10 +29,20 @@ fn a_valid_token_reaches_the_inner_service_with_its_principal() {
 fn no_token_gets_a_bare_challenge() {
     let response = send(&layer(), get_with("/chat", []));
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(response.headers()["www-authenticate"], r#"Bearer realm="api""#);
+    assert_eq!(
+        response.headers()["www-authenticate"],
+        r#"Bearer realm="api""#
+    );
     assert_eq!(response.headers()["cache-control"], "no-store");
-    assert_eq!(response.headers()["content-type"], "application/problem+json");
-    assert!(response.body().contains(r#""code":"token_missing""#), "{}", response.body());
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    assert!(
+        response.body().contains(r#""code":"token_missing""#),
+        "{}",
+        response.body()
+    );
 }
 
 #[test]
@@ -58,8 +68,14 @@ fn a_bad_token_is_invalid_token() {
         let response = send(&layer(), get("/chat", &BearerToken::new(text)));
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{text}");
         let challenge = response.headers()["www-authenticate"].to_str().unwrap();
-        assert!(challenge.contains(r#"error="invalid_token""#), "{text}: {challenge}");
-        assert!(!response.body().contains(text), "the body repeats the token");
+        assert!(
+            challenge.contains(r#"error="invalid_token""#),
+            "{text}: {challenge}"
+        );
+        assert!(
+            !response.body().contains(text),
+            "the body repeats the token"
+        );
     }
 }
 
@@ -69,21 +85,60 @@ fn carriers_are_counted_before_one_is_chosen() {
     let good = token("alice");
     let query = format!("/chat?access_token={}", good.expose());
     let table: [(&str, Request<String>, Option<RejectionKind>); 9] = [
-        ("another scheme", get_with("/chat", [("authorization", "Basic YTpi".into())]), Some(RejectionKind::TokenMissing)),
-        ("empty token", get_with("/chat", [("authorization", "Bearer ".into())]), Some(RejectionKind::CredentialsMalformed)),
-        ("comma list", get_with("/chat", [("authorization", format!("{}, Bearer x", bearer(&good)))]), Some(RejectionKind::CredentialsMalformed)),
-        ("scheme in lower case", get_with("/chat", [("authorization", format!("bearer {}", good.expose()))]), None),
+        (
+            "another scheme",
+            get_with("/chat", [("authorization", "Basic YTpi".into())]),
+            Some(RejectionKind::TokenMissing),
+        ),
+        (
+            "empty token",
+            get_with("/chat", [("authorization", "Bearer ".into())]),
+            Some(RejectionKind::CredentialsMalformed),
+        ),
+        (
+            "comma list",
+            get_with(
+                "/chat",
+                [("authorization", format!("{}, Bearer x", bearer(&good)))],
+            ),
+            Some(RejectionKind::CredentialsMalformed),
+        ),
+        (
+            "scheme in lower case",
+            get_with(
+                "/chat",
+                [("authorization", format!("bearer {}", good.expose()))],
+            ),
+            None,
+        ),
         (
             "two lines",
-            get_with("/chat", [("authorization", bearer(&good)), ("authorization", bearer(&good))]),
+            get_with(
+                "/chat",
+                [
+                    ("authorization", bearer(&good)),
+                    ("authorization", bearer(&good)),
+                ],
+            ),
             Some(RejectionKind::CredentialsAmbiguous),
         ),
-        ("query on plain HTTP", get_with(&query, []), Some(RejectionKind::TokenMissing)),
-        ("header and query", get_with(&query, [("authorization", bearer(&good))]), Some(RejectionKind::CredentialsAmbiguous)),
+        (
+            "query on plain HTTP",
+            get_with(&query, []),
+            Some(RejectionKind::TokenMissing),
+        ),
+        (
+            "header and query",
+            get_with(&query, [("authorization", bearer(&good))]),
+            Some(RejectionKind::CredentialsAmbiguous),
+        ),
         ("query on an upgrade", get_with(&query, upgrade()), None),
         (
             "query twice on an upgrade",
-            get_with(&format!("{query}&access_token={}", good.expose()), upgrade()),
+            get_with(
+                &format!("{query}&access_token={}", good.expose()),
+                upgrade(),
+            ),
             Some(RejectionKind::CredentialsAmbiguous),
         ),
     ];
@@ -95,11 +150,20 @@ fn carriers_are_counted_before_one_is_chosen() {
 #[test]
 fn ambiguous_credentials_are_a_bad_request() {
     let good = token("alice");
-    let request = get_with("/chat", [("authorization", bearer(&good)), ("authorization", bearer(&good))]);
+    let request = get_with(
+        "/chat",
+        [
+            ("authorization", bearer(&good)),
+            ("authorization", bearer(&good)),
+        ],
+    );
     let response = send(&layer(), request);
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     let challenge = response.headers()["www-authenticate"].to_str().unwrap();
-    assert!(challenge.contains(r#"error="invalid_request""#), "{challenge}");
+    assert!(
+        challenge.contains(r#"error="invalid_request""#),
+        "{challenge}"
+    );
 }
 
 #[test]
@@ -122,7 +186,13 @@ fn a_bad_token_never_falls_back_to_a_good_one() {
         .unwrap();
     let cookie = format!("jwt_token={}", token("alice").expose());
     for bad in ["Bearer garbage", "Bearer ", "Bearer a b"] {
-        let request = get_with("/chat", [("authorization", bad.to_owned()), ("cookie", cookie.clone())]);
+        let request = get_with(
+            "/chat",
+            [
+                ("authorization", bad.to_owned()),
+                ("cookie", cookie.clone()),
+            ],
+        );
         assert!(refusal(&send(&layer, request)).is_some(), "{bad}");
     }
 }
@@ -133,7 +203,10 @@ fn conflict_policies() {
     let both = |first: &BearerToken<'_>, second: &BearerToken<'_>| {
         get_with(
             "/chat",
-            [("authorization", bearer(first)), ("cookie", format!("jwt_token={}", second.expose()))],
+            [
+                ("authorization", bearer(first)),
+                ("cookie", format!("jwt_token={}", second.expose())),
+            ],
         )
     };
     let ambiguous = Some(RejectionKind::CredentialsAmbiguous);
@@ -149,11 +222,18 @@ fn conflict_policies() {
             .with_conflict(policy)
             .build()
             .unwrap();
-        assert_eq!(refusal(&send(&layer, both(&alice, &alice))), same, "{policy:?}");
+        assert_eq!(
+            refusal(&send(&layer, both(&alice, &alice))),
+            same,
+            "{policy:?}"
+        );
         let response = send(&layer, both(&alice, &bob));
         assert_eq!(refusal(&response), different, "{policy:?}");
         if different.is_none() {
-            assert_eq!(seen(&response).principal.as_ref().unwrap().subject(), "alice");
+            assert_eq!(
+                seen(&response).principal.as_ref().unwrap().subject(),
+                "alice"
+            );
         }
     }
 }
@@ -161,7 +241,9 @@ fn conflict_policies() {
 #[test]
 fn a_source_may_have_a_verifier_of_its_own() {
     let session_secret = "the secret of our own sessions, 32+ bytes";
-    let sessions = Verifier::builder(Keys::hs256([session_secret]).unwrap()).build().unwrap();
+    let sessions = Verifier::builder(Keys::hs256([session_secret]).unwrap())
+        .build()
+        .unwrap();
     let layer = JwtAuthLayer::hs256(SECRET)
         .unwrap()
         .with_verified_source(CookieToken::new("jwt_token").unwrap(), sessions)
@@ -178,7 +260,10 @@ fn a_source_may_have_a_verifier_of_its_own() {
     let cookie = |text: &str| get_with("/chat", [("cookie", format!("jwt_token={text}"))]);
     assert_eq!(refusal(&send(&layer, cookie(session.expose()))), None);
     let wrong_door = Some(RejectionKind::SignatureInvalid);
-    assert_eq!(refusal(&send(&layer, cookie(token("alice").expose()))), wrong_door);
+    assert_eq!(
+        refusal(&send(&layer, cookie(token("alice").expose()))),
+        wrong_door
+    );
     assert_eq!(refusal(&send(&layer, get("/chat", &session))), wrong_door);
 }
 
@@ -192,16 +277,44 @@ fn exempt_paths_pass_and_what_is_not_exempt_does_not() {
     for path in ["/health", "/auth/login", "/auth/a/b"] {
         assert_eq!(refusal(&send(&layer, get_with(path, []))), None, "{path}");
     }
-    for path in ["/chat", "/auth", "/auth/", "/auth/../chat", "/auth/%2e%2e/chat", "//health", "/health/", "/HEALTH"] {
-        assert_eq!(refusal(&send(&layer, get_with(path, []))), Some(RejectionKind::TokenMissing), "{path}");
+    for path in [
+        "/chat",
+        "/auth",
+        "/auth/",
+        "/auth/../chat",
+        "/auth/%2e%2e/chat",
+        "//health",
+        "/health/",
+        "/HEALTH",
+    ] {
+        assert_eq!(
+            refusal(&send(&layer, get_with(path, []))),
+            Some(RejectionKind::TokenMissing),
+            "{path}"
+        );
     }
 }
 
 #[test]
 fn protection_does_not_depend_on_the_method() {
-    for method in [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS, Method::TRACE, Method::from_bytes(b"BREW").unwrap()] {
-        let request = Request::builder().method(&method).uri("/chat").body(String::new()).unwrap();
-        assert_eq!(refusal(&send(&layer(), request)), Some(RejectionKind::TokenMissing), "{method}");
+    for method in [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::from_bytes(b"BREW").unwrap(),
+    ] {
+        let request = Request::builder()
+            .method(&method)
+            .uri("/chat")
+            .body(String::new())
+            .unwrap();
+        assert_eq!(
+            refusal(&send(&layer(), request)),
+            Some(RejectionKind::TokenMissing),
+            "{method}"
+        );
     }
 }
 
@@ -230,8 +343,15 @@ fn identity_headers_from_outside_never_arrive() {
         .unwrap();
     for path in ["/chat", "/health"] {
         let mut request = get(path, &token("alice"));
-        for name in ["x-user-id", "x-agents-lifecycle-props", "x-partykit-props", "x-forwarded-for"] {
-            request.headers_mut().insert(name, "mallory".parse().unwrap());
+        for name in [
+            "x-user-id",
+            "x-agents-lifecycle-props",
+            "x-partykit-props",
+            "x-forwarded-for",
+        ] {
+            request
+                .headers_mut()
+                .insert(name, "mallory".parse().unwrap());
         }
         let response = send(&layer, request);
         let headers = &seen(&response).headers;
@@ -244,9 +364,19 @@ fn identity_headers_from_outside_never_arrive() {
 
 #[test]
 fn no_header_of_the_client_skips_the_check() {
-    for name in ["x-middleware-subrequest", "x-original-url", "x-rewrite-url", "x-forwarded-uri", "x-http-method-override"] {
+    for name in [
+        "x-middleware-subrequest",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-forwarded-uri",
+        "x-http-method-override",
+    ] {
         let response = send(&layer(), get_with("/chat", [(name, "/health".to_owned())]));
-        assert_eq!(refusal(&response), Some(RejectionKind::TokenMissing), "{name}");
+        assert_eq!(
+            refusal(&response),
+            Some(RejectionKind::TokenMissing),
+            "{name}"
+        );
     }
 }
 
@@ -265,8 +395,14 @@ fn refusals_speak_as_configured() {
         .build()
         .unwrap();
     let response = send(&layer, get_with("/chat", []));
-    assert_eq!(response.body(), r#"{"error":"unauthorized","reason":"no auth cookie"}"#);
-    assert_eq!(response.headers()["www-authenticate"], r#"Bearer realm="chat""#);
+    assert_eq!(
+        response.body(),
+        r#"{"error":"unauthorized","reason":"no auth cookie"}"#
+    );
+    assert_eq!(
+        response.headers()["www-authenticate"],
+        r#"Bearer realm="chat""#
+    );
 }
 
 #[test]
@@ -277,37 +413,60 @@ fn sources_can_be_replaced() {
         .build()
         .unwrap();
     let good = token("alice");
-    let response = send(&layer, get_with(&format!("/chat?token={}", good.expose()), []));
+    let response = send(
+        &layer,
+        get_with(&format!("/chat?token={}", good.expose()), []),
+    );
     assert_eq!(seen(&response).uri, "/chat");
-    assert_eq!(refusal(&send(&layer, get("/chat", &good))), Some(RejectionKind::TokenMissing));
+    assert_eq!(
+        refusal(&send(&layer, get("/chat", &good))),
+        Some(RejectionKind::TokenMissing)
+    );
     let header_only = JwtAuthLayer::hs256(SECRET)
         .unwrap()
         .with_sources([AuthorizationHeader::default()])
         .build()
         .unwrap();
     let query = format!("/chat?access_token={}", good.expose());
-    assert_eq!(refusal(&send(&header_only, get_with(&query, upgrade()))), Some(RejectionKind::TokenMissing));
+    assert_eq!(
+        refusal(&send(&header_only, get_with(&query, upgrade()))),
+        Some(RejectionKind::TokenMissing)
+    );
 }
 
 #[test]
 fn a_secret_can_be_rotated_while_the_layer_serves() {
-    let verifier = Verifier::builder(Keys::hs256([SECRET]).unwrap()).build().unwrap();
+    let verifier = Verifier::builder(Keys::hs256([SECRET]).unwrap())
+        .build()
+        .unwrap();
     let layer = JwtAuthLayer::verifier(verifier.clone()).build().unwrap();
     let old = token("alice");
     assert_eq!(refusal(&send(&layer, get("/chat", &old))), None);
     let next = "the next secret, of thirty-two bytes or so";
-    verifier.reload(Keys::hs256([next, SECRET]).unwrap()).unwrap();
+    verifier
+        .reload(Keys::hs256([next, SECRET]).unwrap())
+        .unwrap();
     assert_eq!(refusal(&send(&layer, get("/chat", &old))), None);
     verifier.reload(Keys::hs256([next]).unwrap()).unwrap();
-    assert_eq!(refusal(&send(&layer, get("/chat", &old))), Some(RejectionKind::SignatureInvalid));
+    assert_eq!(
+        refusal(&send(&layer, get("/chat", &old))),
+        Some(RejectionKind::SignatureInvalid)
+    );
 }
 
 #[test]
 fn a_token_minted_by_the_layers_own_issuer_carries_what_it_was_given() {
-    let token = issuer().mint("alice").with_scopes(["chat:read", "chat:write"]).sign().unwrap();
+    let token = issuer()
+        .mint("alice")
+        .with_scopes(["chat:read", "chat:write"])
+        .sign()
+        .unwrap();
     let response = send(&layer(), get("/chat", &token));
     let principal = seen(&response).principal.clone().unwrap();
     assert!(principal.has_scope("chat:read") && !principal.has_scope("chat"));
-    assert_eq!(principal.scopes().collect::<Vec<_>>(), ["chat:read", "chat:write"]);
+    assert_eq!(
+        principal.scopes().collect::<Vec<_>>(),
+        ["chat:read", "chat:write"]
+    );
     assert!(principal.token_id().is_some_and(|id| !id.is_empty()));
 }

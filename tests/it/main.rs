@@ -11,7 +11,10 @@ mod cors;
 mod extractors;
 mod jwt_layer;
 mod raw_socket;
+mod redaction;
 mod requirements;
 mod scopes;
+#[cfg(feature = "testing")]
 mod silence;
+mod sources;
 mod tower_contract;

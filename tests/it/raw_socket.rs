@@ -28,7 +28,10 @@ async fn serve() -> std::net::SocketAddr {
         .build()
         .unwrap();
     let greet = async |request: Request<Incoming>| {
-        let name = request.extensions().get::<Principal>().map_or("nobody", Principal::subject);
+        let name = request
+            .extensions()
+            .get::<Principal>()
+            .map_or("nobody", Principal::subject);
         let body = format!("{name} {}", request.uri());
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(body)))
     };
@@ -60,9 +63,14 @@ async fn exchange(bytes: &str) -> String {
 
 /// The status of the answer to a request of these lines.
 async fn status(target: &str, lines: &str) -> u16 {
-    let request = format!("GET {target} HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n{lines}\r\n");
+    let request =
+        format!("GET {target} HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n{lines}\r\n");
     let answer = exchange(&request).await;
-    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an HTTP answer")
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .expect("an HTTP answer")
 }
 
 #[tokio::test]
@@ -73,19 +81,36 @@ async fn header_lines_as_they_come() {
         (String::new(), 401),
         (format!("Authorization: Bearer {good}\r\n"), 200),
         (format!("AUTHORIZATION: bEaReR {good}\r\n"), 200),
-        (format!("Authorization: Bearer {good}\r\nAuthorization: Bearer {good}\r\n"), 400),
-        (format!("Authorization: Basic YTpi\r\nAuthorization: Bearer {good}\r\n"), 400),
-        (format!("Authorization: Bearer {good}\r\nCookie: jwt_token={good}\r\n"), 400),
+        (
+            format!("Authorization: Bearer {good}\r\nAuthorization: Bearer {good}\r\n"),
+            400,
+        ),
+        (
+            format!("Authorization: Basic YTpi\r\nAuthorization: Bearer {good}\r\n"),
+            400,
+        ),
+        (
+            format!("Authorization: Bearer {good}\r\nCookie: jwt_token={good}\r\n"),
+            400,
+        ),
         (format!("Authorization: Bearer {good},\r\n"), 400),
         (String::from("Authorization: Bearer\r\n"), 400),
         (String::from("Authorization: Bearer \u{e9}\r\n"), 400),
         (format!("Cookie: jwt_token={good}\r\n"), 200),
-        (format!("Cookie: jwt_token={good}\r\nCookie: jwt_token={good}\r\n"), 400),
+        (
+            format!("Cookie: jwt_token={good}\r\nCookie: jwt_token={good}\r\n"),
+            400,
+        ),
         (format!("Cookie: a=b\r\nCookie: jwt_token={good}\r\n"), 200),
         (String::from("Cookie: jwt_token=\u{e9}\r\n"), 401),
     ];
     for (lines, expected) in table {
-        assert_eq!(status("/chat", &lines).await, expected, "{}", lines.replace(good, "…"));
+        assert_eq!(
+            status("/chat", &lines).await,
+            expected,
+            "{}",
+            lines.replace(good, "…")
+        );
     }
 }
 
@@ -93,23 +118,53 @@ async fn header_lines_as_they_come() {
 #[tokio::test]
 async fn targets_as_they_come() {
     let refused = [
-        "/chat", "//chat", "/./chat", "/auth/../chat", "/auth/%2e%2e/chat", "/auth/..%2fchat", "/auth/%252e%252e/chat",
-        "/auth/..;/chat", "/auth;/../chat", "/health;x", "/health/", "/Health", "/health%00", "/health%2f", "/%68ealth",
-        "/auth/x\\..\\chat", "http://api.example/chat", "http://api.example", "/health%", "/auth//login",
+        "/chat",
+        "//chat",
+        "/./chat",
+        "/auth/../chat",
+        "/auth/%2e%2e/chat",
+        "/auth/..%2fchat",
+        "/auth/%252e%252e/chat",
+        "/auth/..;/chat",
+        "/auth;/../chat",
+        "/health;x",
+        "/health/",
+        "/Health",
+        "/health%00",
+        "/health%2f",
+        "/%68ealth",
+        "/auth/x\\..\\chat",
+        "http://api.example/chat",
+        "http://api.example",
+        "/health%",
+        "/auth//login",
     ];
     for target in refused {
         let status = status(target, "").await;
         assert!(status == 401 || status == 400, "{target}: {status}");
     }
-    for target in ["/health", "/health?x=/chat", "/auth/login", "http://api.example/health", "http://other.example/auth/a"] {
+    for target in [
+        "/health",
+        "/health?x=/chat",
+        "/auth/login",
+        "http://api.example/health",
+        "http://other.example/auth/a",
+    ] {
         assert_eq!(status(target, "").await, 200, "{target}");
     }
 }
 
 #[tokio::test]
 async fn other_forms_of_targets_are_guarded() {
-    for line in ["OPTIONS * HTTP/1.1", "CONNECT api.example:443 HTTP/1.1", "HEAD /chat HTTP/1.1"] {
-        let answer = exchange(&format!("{line}\r\nHost: api.example\r\nConnection: close\r\n\r\n")).await;
+    for line in [
+        "OPTIONS * HTTP/1.1",
+        "CONNECT api.example:443 HTTP/1.1",
+        "HEAD /chat HTTP/1.1",
+    ] {
+        let answer = exchange(&format!(
+            "{line}\r\nHost: api.example\r\nConnection: close\r\n\r\n"
+        ))
+        .await;
         assert!(answer.starts_with("HTTP/1.1 40"), "{line}: {answer}");
     }
 }
@@ -118,11 +173,25 @@ async fn other_forms_of_targets_are_guarded() {
 #[tokio::test]
 async fn each_request_of_a_connection_proves_itself() {
     let good = token("alice");
-    let first = format!("GET /chat HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", good.expose());
-    let answer = exchange(&format!("{first}GET /chat HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
-    let statuses: Vec<_> = answer.matches("HTTP/1.1 ").count().to_string().chars().collect();
+    let first = format!(
+        "GET /chat HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n",
+        good.expose()
+    );
+    let answer = exchange(&format!(
+        "{first}GET /chat HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    ))
+    .await;
+    let statuses: Vec<_> = answer
+        .matches("HTTP/1.1 ")
+        .count()
+        .to_string()
+        .chars()
+        .collect();
     assert_eq!(statuses, ['2'], "{answer}");
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("HTTP/1.1 401"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("HTTP/1.1 401"),
+        "{answer}"
+    );
 }
 
 /// Hazards 3: the answer comes before the body is read.
@@ -142,7 +211,10 @@ async fn a_junk_token_of_any_size_is_refused() {
         for fill in ["a", ".", "eyJ"] {
             let junk = fill.repeat(length / fill.len() + 1);
             let status = status("/chat", &format!("Authorization: Bearer {junk}\r\n")).await;
-            assert!(matches!(status, 400 | 401 | 431), "{fill} × {length}: {status}");
+            assert!(
+                matches!(status, 400 | 401 | 431),
+                "{fill} × {length}: {status}"
+            );
         }
     }
 }
@@ -151,7 +223,9 @@ async fn a_junk_token_of_any_size_is_refused() {
 async fn http2_with_prior_knowledge() {
     let stream = TcpStream::connect(serve().await).await.unwrap();
     let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
     tokio::spawn(connection);
     let good = token("alice");
     let bearer = format!("Bearer {}", good.expose());
@@ -159,7 +233,11 @@ async fn http2_with_prior_knowledge() {
     let table: [(&str, Vec<(&str, &str)>, u16); 6] = [
         ("/chat", vec![], 401),
         ("/chat", vec![("authorization", &bearer)], 200),
-        ("/chat", vec![("authorization", &bearer), ("authorization", &bearer)], 400),
+        (
+            "/chat",
+            vec![("authorization", &bearer), ("authorization", &bearer)],
+            400,
+        ),
         // HTTP/2 may split the Cookie header into one line for each cookie.
         ("/chat", vec![("cookie", "a=b"), ("cookie", &half)], 200),
         ("/chat", vec![("cookie", &half), ("cookie", &half)], 400),
@@ -172,7 +250,12 @@ async fn http2_with_prior_knowledge() {
         }
         let request = request.body(Full::<Bytes>::default()).unwrap();
         let response = sender.send_request(request).await.unwrap();
-        assert_eq!(response.status().as_u16(), expected, "{path} {}", headers.len());
+        assert_eq!(
+            response.status().as_u16(),
+            expected,
+            "{path} {}",
+            headers.len()
+        );
         response.into_body().collect().await.unwrap();
     }
 }

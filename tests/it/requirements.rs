@@ -7,9 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use http::Response;
-use tower_warden::{
-    BearerToken, JwtAuthLayer, Paths, Rejection, RejectionKind, Verdict,
-};
+use tower_warden::{BearerToken, JwtAuthLayer, Paths, Rejection, RejectionKind, Verdict};
 
 use crate::support::{SECRET, get, get_with, issuer, refusal, seen, send, token};
 
@@ -35,17 +33,25 @@ fn a_condition_may_answer_by_itself() {
         .require(|principal, _| match principal.subject() {
             "alice" => Verdict::Admit,
             _ => Verdict::Answer(
-                Response::builder().status(402).body(Bytes::from_static(b"pay first")).unwrap(),
+                Response::builder()
+                    .status(402)
+                    .body(Bytes::from_static(b"pay first"))
+                    .unwrap(),
             ),
         })
         .build()
         .unwrap();
     let inner = crate::support::Inner::default();
     let service = tower::Layer::layer(&layer, inner.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let answer = tower::ServiceExt::oneshot(service, get("/chat", &token("bob")));
     let response = runtime.block_on(answer).unwrap();
-    assert_eq!((response.status().as_u16(), response.body().as_str()), (402, "pay first"));
+    assert_eq!(
+        (response.status().as_u16(), response.body().as_str()),
+        (402, "pay first")
+    );
     assert_eq!(inner.calls(), 0);
 }
 
@@ -68,7 +74,9 @@ fn conditions_are_asked_in_order_until_one_refuses() {
                 async move { verdict }
             }
         })
-        .require(count(|| Verdict::Refuse(Rejection::insufficient_scope("a b"))))
+        .require(count(|| {
+            Verdict::Refuse(Rejection::insufficient_scope("a b"))
+        }))
         .require(count(|| Verdict::Admit))
         .build()
         .unwrap();
@@ -98,9 +106,15 @@ fn a_condition_meets_verified_principals_only() {
 /// The mixin's hole: with optional auth, its checks were skipped for who sent no token.
 #[test]
 fn a_condition_is_not_skipped_on_an_optional_path() {
-    let layer =
-        builder().with_paths(Paths::all().optional("/feed")).require(|_, _| true).build().unwrap();
-    assert_eq!(refusal(&send(&layer, get_with("/feed", []))), Some(RejectionKind::TokenMissing));
+    let layer = builder()
+        .with_paths(Paths::all().optional("/feed"))
+        .require(|_, _| true)
+        .build()
+        .unwrap();
+    assert_eq!(
+        refusal(&send(&layer, get_with("/feed", []))),
+        Some(RejectionKind::TokenMissing)
+    );
     assert_eq!(refusal(&send(&layer, get("/feed", &token("alice")))), None);
 }
 
@@ -109,13 +123,25 @@ fn a_deferred_condition_finds_the_principal_in_place() {
     let layer = builder()
         .require_async(|principal, _| {
             let admitted = principal.subject() == "alice";
-            async move { if admitted { Ok(()) } else { Err(RejectionKind::Forbidden) } }
+            async move {
+                if admitted {
+                    Ok(())
+                } else {
+                    Err(RejectionKind::Forbidden)
+                }
+            }
         })
         .build()
         .unwrap();
     let response = send(&layer, get("/chat", &token("alice")));
-    assert_eq!(seen(&response).principal.as_ref().unwrap().subject(), "alice");
-    assert_eq!(refusal(&send(&layer, get("/chat", &token("bob")))), Some(RejectionKind::Forbidden));
+    assert_eq!(
+        seen(&response).principal.as_ref().unwrap().subject(),
+        "alice"
+    );
+    assert_eq!(
+        refusal(&send(&layer, get("/chat", &token("bob")))),
+        Some(RejectionKind::Forbidden)
+    );
 }
 
 #[test]
@@ -130,15 +156,20 @@ fn roles_come_from_the_claim_that_was_named() {
         .with_claim("permissions", serde_json::json!(["editor"]))
         .sign()
         .unwrap();
-    for (path, right, wrong) in
-        [("realm_access.roles", &keycloak, &auth0), ("permissions", &auth0, &keycloak)]
-    {
+    for (path, right, wrong) in [
+        ("realm_access.roles", &keycloak, &auth0),
+        ("permissions", &auth0, &keycloak),
+    ] {
         let layer = builder()
             .with_roles_claim(path)
             .require(|principal, _| principal.has_role("editor"))
             .build()
             .unwrap();
         assert_eq!(refusal(&send(&layer, get("/chat", right))), None, "{path}");
-        assert_eq!(refusal(&send(&layer, get("/chat", wrong))), Some(RejectionKind::Forbidden), "{path}");
+        assert_eq!(
+            refusal(&send(&layer, get("/chat", wrong))),
+            Some(RejectionKind::Forbidden),
+            "{path}"
+        );
     }
 }

@@ -8,7 +8,11 @@ use tower_warden::{
 use crate::support::{Inner, SECRET, get, get_with, issuer, refusal, send, token};
 
 fn with_scopes(scopes: &[&str]) -> BearerToken<'static> {
-    issuer().mint("alice").with_scopes(scopes.iter().copied()).sign().unwrap()
+    issuer()
+        .mint("alice")
+        .with_scopes(scopes.iter().copied())
+        .sign()
+        .unwrap()
 }
 
 /// Sends a request through auth, then scope layer.
@@ -19,7 +23,9 @@ fn through(
 ) -> (http::Response<String>, usize) {
     let inner = Inner::default();
     let service = auth.layer(scope.layer(inner.clone()));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let response = runtime.block_on(service.oneshot(request)).unwrap();
     (response, inner.calls())
 }
@@ -44,7 +50,10 @@ fn all_or_any_of_the_scopes() {
             if !passes {
                 assert_eq!(response.status(), 403);
                 let challenge = response.headers()["www-authenticate"].to_str().unwrap();
-                assert!(challenge.contains(r#"error="insufficient_scope""#), "{challenge}");
+                assert!(
+                    challenge.contains(r#"error="insufficient_scope""#),
+                    "{challenge}"
+                );
                 assert!(challenge.contains(r#"scope="read write""#), "{challenge}");
             }
         }
@@ -62,7 +71,10 @@ fn it_answers_as_the_layer_outside_it() {
     let (response, _) = through(&auth, &scope, get("/chat", &token("alice")));
     assert_eq!(response.body(), "Forbidden");
     let challenge = response.headers()["www-authenticate"].to_str().unwrap();
-    assert!(challenge.starts_with(r#"Bearer realm="chat""#), "{challenge}");
+    assert!(
+        challenge.starts_with(r#"Bearer realm="chat""#),
+        "{challenge}"
+    );
 }
 
 #[test]
@@ -74,18 +86,30 @@ fn nobody_has_no_scope() {
         .unwrap();
     let scope = RequireScopeLayer::any(["read"]).unwrap();
     let (response, calls) = through(&auth, &scope, get_with("/feed", []));
-    assert_eq!((refusal(&response), calls), (Some(RejectionKind::TokenMissing), 0));
+    assert_eq!(
+        (refusal(&response), calls),
+        (Some(RejectionKind::TokenMissing), 0)
+    );
 }
 
 /// Doubt is a refusal: without an auth layer outside, nothing is known about the request.
 #[test]
 fn without_an_auth_layer_it_is_our_fault() {
     let inner = Inner::default();
-    let service = RequireScopeLayer::any(["read"]).unwrap().layer(inner.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let response = runtime.block_on(service.oneshot(get("/chat", &token("alice")))).unwrap();
+    let service = RequireScopeLayer::any(["read"])
+        .unwrap()
+        .layer(inner.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let response = runtime
+        .block_on(service.oneshot(get("/chat", &token("alice"))))
+        .unwrap();
     assert_eq!(response.status(), 500);
-    let kind = response.extensions().get::<Rejection>().map(Rejection::kind);
+    let kind = response
+        .extensions()
+        .get::<Rejection>()
+        .map(Rejection::kind);
     assert_eq!(kind, Some(RejectionKind::Misconfigured));
     assert_eq!(inner.calls(), 0);
 }
@@ -100,7 +124,15 @@ fn a_path_rule_asks_for_scopes() {
     assert_eq!(refusal(&send(&auth, get("/chat", &token("alice")))), None);
     for path in ["/admin", "/admin/users", "/ADMIN", "//admin"] {
         let response = send(&auth, get(path, &token("alice")));
-        assert_eq!(refusal(&response), Some(RejectionKind::ScopeInsufficient), "{path}");
-        assert_eq!(refusal(&send(&auth, get(path, &with_scopes(&["admin"])))), None, "{path}");
+        assert_eq!(
+            refusal(&response),
+            Some(RejectionKind::ScopeInsufficient),
+            "{path}"
+        );
+        assert_eq!(
+            refusal(&send(&auth, get(path, &with_scopes(&["admin"])))),
+            None,
+            "{path}"
+        );
     }
 }

@@ -69,8 +69,16 @@ async fn each_refusal_is_one_event_with_a_bounded_reason() {
         ("origin", String::from("https://evil.example")),
     ];
     let table = [
-        (get_with("/chat", []), "reason=\"token_missing\"", "source=\"none\""),
-        (get("/chat", &BearerToken::new("garbage")), "reason=\"token_malformed\"", "source=\"header\""),
+        (
+            get_with("/chat", []),
+            "reason=\"token_missing\"",
+            "source=\"none\"",
+        ),
+        (
+            get("/chat", &BearerToken::new("garbage")),
+            "reason=\"token_malformed\"",
+            "source=\"header\"",
+        ),
         (
             get_with("/chat", foreign.into_iter().chain(upgrade())),
             "reason=\"origin_foreign\"",
@@ -99,7 +107,12 @@ async fn no_log_line_holds_a_token() {
     let expired = {
         let clock = tower_warden::testing::ManualClock::at(1_000);
         let issuer = TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap()).with_clock(clock);
-        issuer.build().unwrap().mint("alice-the-subject").sign().unwrap()
+        issuer
+            .build()
+            .unwrap()
+            .mint("alice-the-subject")
+            .sign()
+            .unwrap()
     };
     let bad = BearerToken::new("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl");
     let mut handshakes = 0;
@@ -113,7 +126,13 @@ async fn no_log_line_holds_a_token() {
             get_with("/chat", [("cookie", cookie.clone())]),
             get_with(&query, upgrade()),
             get_with(&query, []),
-            get_with(&query, [("cookie", cookie), ("authorization", format!("Bearer {text}"))]),
+            get_with(
+                &query,
+                [
+                    ("cookie", cookie),
+                    ("authorization", format!("Bearer {text}")),
+                ],
+            ),
         ];
         for request in requests {
             let mut service = ServiceBuilder::new()
@@ -164,7 +183,9 @@ fn debug_output_holds_no_secret() {
 
 #[test]
 fn the_start_up_table_says_what_is_guarded() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let (log, _) = runtime.block_on(capture(async { layer() }));
     assert!(log.contains("/health"), "{log}");
 }

@@ -50,7 +50,11 @@ impl Service<Request<String>> for Inner {
         let (head, body) = request.into_parts();
         let principal = head.extensions.get::<Principal>().cloned();
         let mut response = Response::new(body);
-        response.extensions_mut().insert(Seen { uri: head.uri, headers: head.headers, principal });
+        response.extensions_mut().insert(Seen {
+            uri: head.uri,
+            headers: head.headers,
+            principal,
+        });
         ready(Ok(response))
     }
 }
@@ -64,22 +68,35 @@ where
 {
     let inner = Inner::default();
     let service = layer.layer(inner.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let response = runtime.block_on(service.oneshot(request)).unwrap();
     let refused = response.extensions().get::<Rejection>().is_some();
-    assert_eq!(inner.calls(), usize::from(!refused), "calls of the inner service");
+    assert_eq!(
+        inner.calls(),
+        usize::from(!refused),
+        "calls of the inner service"
+    );
     response
 }
 
 /// Why the response was refused, or `None` if it came from the inner service.
 pub(crate) fn refusal<B>(response: &Response<B>) -> Option<RejectionKind> {
-    response.extensions().get::<Rejection>().map(Rejection::kind)
+    response
+        .extensions()
+        .get::<Rejection>()
+        .map(Rejection::kind)
 }
 
 /// What the inner service saw of the request behind this response.
 #[track_caller]
 pub(crate) fn seen<B>(response: &Response<B>) -> &Seen {
-    response.extensions().get::<Seen>().expect("the request reached the inner service")
+    response
+        .extensions()
+        .get::<Seen>()
+        .expect("the request reached the inner service")
 }
 
 /// A token for the subject, good for an hour.
@@ -88,7 +105,9 @@ pub(crate) fn token(subject: &str) -> BearerToken<'static> {
 }
 
 pub(crate) fn issuer() -> TokenIssuer {
-    TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap()).build().unwrap()
+    TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap())
+        .build()
+        .unwrap()
 }
 
 /// `GET` of that path, with a bearer token.

@@ -38,7 +38,10 @@ impl Service<Request<String>> for Strict {
     }
 
     fn call(&mut self, _: Request<String>) -> Self::Future {
-        assert!(std::mem::take(&mut self.ready), "called before it was ready");
+        assert!(
+            std::mem::take(&mut self.ready),
+            "called before it was ready"
+        );
         ready(Ok(Response::default()))
     }
 }
@@ -83,14 +86,29 @@ async fn a_refusal_loses_no_permit() {
             .layer(ConcurrencyLimitLayer::new(1))
             .service(inner.clone());
         for _ in 0..5 {
-            let refused = service.ready().await.unwrap().call(get("/chat", &token("bob")));
+            let refused = service
+                .ready()
+                .await
+                .unwrap()
+                .call(get("/chat", &token("bob")));
             let anonymous = get_with("/chat", []);
             drop(refused.await.unwrap());
-            let response = service.ready().await.unwrap().call(anonymous).await.unwrap();
+            let response = service
+                .ready()
+                .await
+                .unwrap()
+                .call(anonymous)
+                .await
+                .unwrap();
             assert_eq!(response.status(), 401);
         }
         let calls = inner.calls();
-        let admitted = service.ready().await.unwrap().call(get("/chat", &token("alice"))).await;
+        let admitted = service
+            .ready()
+            .await
+            .unwrap()
+            .call(get("/chat", &token("alice")))
+            .await;
         assert_eq!(admitted.unwrap().status(), 200);
         assert_eq!(inner.calls(), calls + 1);
     }
@@ -109,7 +127,11 @@ async fn a_request_given_up_while_it_waits_frees_its_permit() {
         .layer(ConcurrencyLimitLayer::new(1))
         .service(inner.clone());
     for _ in 0..3 {
-        let mut waiting = service.ready().await.unwrap().call(get("/chat", &token("alice")));
+        let mut waiting = service
+            .ready()
+            .await
+            .unwrap()
+            .call(get("/chat", &token("alice")));
         let mut context = Context::from_waker(std::task::Waker::noop());
         assert!(Pin::new(&mut waiting).poll(&mut context).is_pending());
         drop(waiting);
@@ -134,7 +156,9 @@ async fn it_stands_behind_and_before_a_buffer() {
             }
         });
         for answer in answers {
-            tokio::time::timeout(Duration::from_secs(60), answer).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(60), answer)
+                .await
+                .unwrap();
         }
     }
 }
@@ -145,6 +169,10 @@ async fn the_error_stays_the_inner_ones() {
     let failing = tower::service_fn(async |_: Request<String>| {
         Err::<Response<String>, _>(std::io::Error::other("inner"))
     });
-    let error = direct().layer(failing).oneshot(get("/chat", &token("alice"))).await.unwrap_err();
+    let error = direct()
+        .layer(failing)
+        .oneshot(get("/chat", &token("alice")))
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "inner");
 }
