@@ -12,4 +12,7 @@ pub use clock::{Clock, NumericDate, SystemClock};
 pub use error::ConfigError;
 pub use jsonwebtoken::Algorithm;
 pub use refuse::{Rejection, RejectionKind};
-pub use request::{BearerToken, MalformedCredentials, TokenSource};
+pub use request::{
+    Access, BearerToken, CompiledPaths, Explanation, MalformedCredentials, PathDecision, Paths,
+    Rule, TokenSource,
+};
