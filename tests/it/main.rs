@@ -18,3 +18,7 @@ mod scopes;
 mod silence;
 mod sources;
 mod tower_contract;
+//! One binary for all behaviour seen from outside, a module per behaviour.
+#![allow(clippy::unwrap_used)]
+
+mod paths;
