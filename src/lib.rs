@@ -112,6 +112,8 @@ mod authorize;
 
 mod refuse;
 
+mod issue;
+
 #[cfg(feature = "axum")]
 mod axum;
 mod clock;
@@ -124,6 +126,7 @@ pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use error::ConfigError;
+pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;
 pub use keys::{Key, Keys};
 pub use layer::{

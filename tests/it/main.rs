@@ -9,7 +9,9 @@ mod cookie_layer;
 mod cors;
 #[cfg(feature = "axum")]
 mod extractors;
+mod issue;
 mod jwt_layer;
+mod keys;
 mod raw_socket;
 mod redaction;
 mod requirements;
@@ -22,3 +24,7 @@ mod tower_contract;
 #![allow(clippy::unwrap_used)]
 
 mod paths;
+#![allow(missing_docs)]
+
+mod issue;
+mod keys;
