@@ -6,6 +6,9 @@ mod error;
 mod keys;
 mod refuse;
 mod request;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod verify;
 
 pub use clock::{Clock, NumericDate, SystemClock};
