@@ -11,6 +11,9 @@ use super::{
 };
 use crate::{BearerToken, Clock, ConfigError, SystemClock};
 
+/// Gives the raw signature over a signing input.
+type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
 /// Mints tokens for tests: valid, expired, not yet valid, for others, and [hostile](Self::hostile).
 ///
 /// A valid token says `sub` (`alice`), `iat` (now) and `exp` (now and ten minutes), besides the issuer, the audience
@@ -18,7 +21,7 @@ use crate::{BearerToken, Clock, ConfigError, SystemClock};
 #[derive(Clone)]
 pub struct TestTokens {
     algorithm: String,
-    sign: Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>,
+    sign: Sign,
     key_id: Option<String>,
     published: Vec<Vec<u8>>,
     issuer: Option<String>,
