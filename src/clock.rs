@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -9,6 +10,12 @@ use std::{
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time since the Unix epoch (1970-01-01T00:00:00Z, leap seconds ignored).
     fn now(&self) -> Duration;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
 }
 
 /// The clock of the operating system. A clock set before 1970 reads as 1970.
@@ -25,7 +32,8 @@ impl Clock for SystemClock {
 
 /// Seconds since the Unix epoch, as in the claims `exp`, `nbf` and `iat` ([RFC 7519 §2]).
 ///
-/// Fractions are cut off where they are read; values beyond `u64` are held at its end.
+/// Fractions are rounded where they are read, so that no token lives longer for them; values beyond `u64` are held at
+/// its end.
 ///
 /// [RFC 7519 §2]: https://www.rfc-editor.org/rfc/rfc7519#section-2
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

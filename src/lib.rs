@@ -14,5 +14,9 @@ mod verify;
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use error::ConfigError;
 pub use jsonwebtoken::Algorithm;
+pub use keys::{Key, Keys};
 pub use refuse::{Rejection, RejectionKind};
 pub use request::{BearerToken, MalformedCredentials, TokenSource};
+pub use verify::{
+    Actor, ClaimPath, CryptoBackend, TokenType, VerifiedToken, Verifier, VerifierBuilder,
+};

@@ -1,5 +1,22 @@
 //! Where keys come from, and what each must prove before it may verify a token.
+//!
+//! 1. A [`Key`] is read from a secret, PEM, DER or a JWK and checked at once: type, size, curve, use and algorithm.
+//! 2. [`Keys`] is a list of them in which no two can be mistaken for each other.
+//! 3. A [`KeySet`] holds the same keys prepared for one crypto backend and one allow-list; verification reads it only.
 
+mod der;
+mod jwk;
+mod key;
+mod list;
+mod material;
+mod pem;
+mod secret;
 mod set;
 
+pub use key::Key;
+pub use list::Keys;
+
+#[cfg(test)]
+pub(crate) use material::ALGORITHMS;
+pub(crate) use material::{Curve, Material};
 pub(crate) use set::{KeySet, PreparedKey};

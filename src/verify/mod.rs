@@ -1,1 +1,41 @@
-//! From a [`BearerToken`](crate::BearerToken) to a [`VerifiedToken`](crate::VerifiedToken).
+//! From a [`BearerToken`](crate::BearerToken) to a [`VerifiedToken`]: doubts in the order of their price.
+//!
+//! | step | file | refuses |
+//! | --- | --- | --- |
+//! | 1 | `compact` | more than 8 KiB, not three parts, base64url that is not canonical |
+//! | 2 | `header` | `crit`, `b64`, `zip`, `enc`, duplicate members, an algorithm beyond the twelve |
+//! | 3 | `verifier` | an algorithm that is not allowed, a key that is not at hand |
+//! | 4 | `json`, `claims` | a payload that is not one JSON object, duplicate members, a token that has expired |
+//! | 5 | `signature` | a signature that is not the key's |
+//! | 6 | `claims`, `date`, `strings`, `actor`, `rules` | claims that are missing, of the wrong type, or not as configured |
+//!
+//! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
+//! places in the payload. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the house sees.
+
+mod builder;
+mod verifier;
+
+mod compact;
+mod header;
+mod json;
+mod signature;
+
+mod actor;
+mod claims;
+mod date;
+mod path;
+mod rules;
+mod strings;
+
+mod token;
+
+pub use actor::Actor;
+pub use builder::VerifierBuilder;
+pub use path::ClaimPath;
+pub use rules::TokenType;
+pub use signature::CryptoBackend;
+pub(crate) use signature::SignatureVerifier;
+#[allow(unused_imports)]
+pub(crate) use signature::sha256;
+pub use token::VerifiedToken;
+pub use verifier::Verifier;

@@ -1,0 +1,248 @@
+//! [`VerifierBuilder`]: the rules of a [`Verifier`], each with a default that is safe.
+
+use std::{sync::Arc, time::Duration};
+
+use jsonwebtoken::Algorithm;
+
+use super::{
+    CryptoBackend, Verifier,
+    path::ClaimPath,
+    rules::{Audience, Presence, Rules, TokenType},
+};
+use crate::{Clock, ConfigError, Keys, SystemClock};
+
+/// The most leeway that makes sense between clocks that are set at all.
+const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+/// No server takes headers of that size anyway.
+const MAX_TOKEN_SIZE: usize = 64 * 1024;
+
+/// Builds a [`Verifier`]. Whatever is not set here is as strict as it can be without knowing the application.
+#[derive(Debug)]
+#[must_use = "a verifier begins with `build`"]
+pub struct VerifierBuilder {
+    keys: Keys,
+    rules: Rules,
+    /// Whether the check of the audience was given up: at odds with naming one.
+    any_audience: bool,
+    clock: Arc<dyn Clock>,
+    backend: Option<CryptoBackend>,
+}
+
+impl VerifierBuilder {
+    pub(super) fn new(keys: Keys) -> Self {
+        Self {
+            keys,
+            rules: Rules::default(),
+            any_audience: false,
+            clock: Arc::new(SystemClock),
+            backend: None,
+        }
+    }
+
+    /// Names the one issuer whose tokens are accepted: `iss` must be there, as one string, equal byte by byte.
+    ///
+    /// By default any issuer may sign, since only holders of the keys can.
+    pub fn with_issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.rules.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Names this service: `aud` must be there, and one of its strings equal this one byte by byte.
+    ///
+    /// May be called several times; one match is enough. By default the service has no name, and a token that is meant
+    /// for somebody is refused ([RFC 7519 §4.1.3]).
+    ///
+    /// [RFC 7519 §4.1.3]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3
+    pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
+        match &mut self.rules.audience {
+            Audience::OneOf(names) => names.push(audience.into()),
+            unnamed => *unnamed = Audience::OneOf(vec![audience.into()]),
+        }
+        self
+    }
+
+    /// Allows these algorithms only. By default each key allows its own.
+    pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.rules.algorithms = Some(algorithms.into_iter().collect());
+        self
+    }
+
+    /// Sets the clock skew tolerated on `exp`, `nbf`, `iat` and the maximum age: at most 5 min, 30 s by default.
+    ///
+    /// A token is accepted while `nbf - leeway <= now < exp + leeway`.
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
+        self.rules.leeway = leeway;
+        self
+    }
+
+    /// Demands that the header declares this type; by default [any](TokenType::Any) will do.
+    pub fn with_token_type(mut self, token_type: TokenType) -> Self {
+        self.rules.token_type = token_type;
+        self
+    }
+
+    /// Refuses tokens that were issued longer ago than this, whatever their `exp`; `iat` is then required.
+    ///
+    /// By default `exp` alone ends a token.
+    pub fn with_max_age(mut self, max_age: Duration) -> Self {
+        self.rules.max_age = Some(max_age);
+        self
+    }
+
+    /// Sets the size in bytes beyond which a token is not read: at most 64 KiB, 8 KiB by default.
+    pub fn with_max_token_size(mut self, bytes: usize) -> Self {
+        self.rules.max_token_size = bytes;
+        self
+    }
+
+    /// Takes the time from this clock; by default from the [system's](SystemClock).
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks signatures with this library; by default with the [preferred](CryptoBackend::preferred) one.
+    pub fn with_backend(mut self, backend: CryptoBackend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// Reads the scopes from this claim, a string of words or an array of strings; by default from `scope`, else `scp`.
+    pub fn with_scope_claim(mut self, path: impl Into<ClaimPath>) -> Self {
+        self.rules.scopes = Some(path.into());
+        self
+    }
+
+    /// Reads the roles from this claim, an array of strings or one string: `realm_access.roles` of Keycloak,
+    /// `permissions` of Auth0. By default tokens have no roles.
+    ///
+    /// A token without the claim has no roles; one whose claim is of another type is refused.
+    pub fn with_roles_claim(mut self, path: impl Into<ClaimPath>) -> Self {
+        self.rules.roles = Some(path.into());
+        self
+    }
+
+    /// Accepts tokens whoever they are meant for.
+    ///
+    /// # Security
+    ///
+    /// A token that its holder gave to another service of the same issuer then opens this one too.
+    pub fn dangerous_any_audience(mut self) -> Self {
+        self.any_audience = true;
+        self
+    }
+
+    /// Accepts tokens without `exp`. One that has it still expires.
+    ///
+    /// # Security
+    ///
+    /// A token without end that leaks once is good until its key is changed.
+    pub fn dangerous_without_expiry(mut self) -> Self {
+        self.rules.expiry = Presence::Waived;
+        self
+    }
+
+    /// Accepts tokens without `sub`. One that has it is still checked.
+    ///
+    /// # Security
+    ///
+    /// Whatever belongs to a subject must be refused to such a token: its holders cannot be told apart.
+    pub fn dangerous_without_subject(mut self) -> Self {
+        self.rules.subject = Presence::Waived;
+        self
+    }
+
+    /// Checks the rules against each other and prepares the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Setting`] for an empty name, a leeway or size out of range, an audience beside
+    /// [`dangerous_any_audience`](Self::dangerous_any_audience), or algorithms that no key serves;
+    /// [`ConfigError::Key`] if the backend cannot use a key; [`ConfigError::NoCryptoBackend`] if there is none.
+    pub fn build(mut self) -> Result<Verifier, ConfigError> {
+        self.check()?;
+        if self.any_audience {
+            self.rules.audience = Audience::Anybody;
+        }
+        let backend = match self.backend {
+            Some(backend) => backend,
+            None => CryptoBackend::preferred()?,
+        };
+        Verifier::new(&self.keys, self.rules, self.clock, backend)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let rules = &self.rules;
+        let wrong = |name, value: String, problem| {
+            Err(ConfigError::Setting {
+                name,
+                value,
+                problem,
+            })
+        };
+        if rules.issuer.as_deref() == Some("") {
+            return wrong(
+                "with_issuer",
+                String::new(),
+                "an issuer has a name: leave it out to accept any",
+            );
+        }
+        if let Audience::OneOf(names) = &rules.audience {
+            if names.iter().any(String::is_empty) {
+                return wrong(
+                    "with_audience",
+                    String::new(),
+                    "an audience has a name: leave it out if there is none",
+                );
+            }
+            if self.any_audience {
+                return wrong(
+                    "with_audience",
+                    names.join(", "),
+                    "is at odds with `dangerous_any_audience`: choose one of them",
+                );
+            }
+        }
+        if rules.algorithms.as_ref().is_some_and(Vec::is_empty) {
+            return wrong(
+                "with_algorithms",
+                "[]".to_owned(),
+                "name one at least, or leave it to the keys",
+            );
+        }
+        if rules.leeway > MAX_LEEWAY {
+            return wrong(
+                "with_leeway",
+                format!("{:?}", rules.leeway),
+                "set the clocks: 5 min is the most",
+            );
+        }
+        if rules.max_age.is_some_and(|age| age.is_zero()) {
+            return wrong(
+                "with_max_age",
+                "0ns".to_owned(),
+                "no token is that young: leave it out to let `exp` decide",
+            );
+        }
+        if !(1..=MAX_TOKEN_SIZE).contains(&rules.max_token_size) {
+            return wrong(
+                "with_max_token_size",
+                rules.max_token_size.to_string(),
+                "choose between 1 byte and 64 KiB",
+            );
+        }
+        for (name, path) in [
+            ("with_scope_claim", &rules.scopes),
+            ("with_roles_claim", &rules.roles),
+        ] {
+            if let Some(path) = path.as_ref().filter(|path| !path.is_complete()) {
+                return wrong(
+                    name,
+                    format!("{path:?}"),
+                    "each step of the path needs a name",
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! The registered claims ([RFC 7519 §4.1]): found in one scan, believed after the signature.
+//!
+//! [RFC 7519 §4.1]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1
+
+use std::time::Duration;
+
+use super::{
+    actor::Actor,
+    date::{Rounding, numeric_date},
+    json::{self, Value},
+    rules::{Audience, Presence, Rules},
+    strings::{Strings, Text},
+};
+use crate::{NumericDate, RejectionKind};
+
+/// Where the claims stand in the payload. Nothing is judged yet.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    issuer: Option<Value>,
+    subject: Option<Value>,
+    audience: Option<Value>,
+    expires_at: Option<Value>,
+    not_before: Option<Value>,
+    issued_at: Option<Value>,
+    token_id: Option<Value>,
+    actor: Option<Value>,
+    scope: Option<Value>,
+    scp: Option<Value>,
+    roles: Option<Value>,
+}
+
+/// The claims of a token that was verified, as places in its payload.
+#[derive(Debug)]
+pub(super) struct Claims {
+    pub(super) issuer: Option<Text>,
+    pub(super) subject: Option<Text>,
+    pub(super) audiences: Strings,
+    pub(super) expires_at: Option<NumericDate>,
+    pub(super) not_before: Option<NumericDate>,
+    pub(super) issued_at: Option<NumericDate>,
+    pub(super) token_id: Option<Text>,
+    pub(super) actor: Option<Box<Actor>>,
+    pub(super) scopes: Strings,
+    pub(super) roles: Strings,
+}
+
+impl Members {
+    /// Finds the claims in a payload, which must be one JSON object without duplicate members.
+    pub(super) fn find(payload: &str, rules: &Rules) -> Result<Self, RejectionKind> {
+        let mut members = Self::default();
+        json::scan(payload, |name, value| {
+            let value = Some(value);
+            match name.as_bytes() {
+                b"iss" => members.issuer = value,
+                b"sub" => members.subject = value,
+                b"aud" => members.audience = value,
+                b"exp" => members.expires_at = value,
+                b"nbf" => members.not_before = value,
+                b"iat" => members.issued_at = value,
+                b"jti" => members.token_id = value,
+                b"act" => members.actor = value,
+                b"scope" if rules.scopes.is_none() => members.scope = value,
+                b"scp" if rules.scopes.is_none() => members.scp = value,
+                _ => {}
+            }
+            let begins = |path: &super::ClaimPath| path.begins_with(name);
+            if rules.scopes.as_ref().is_some_and(begins) {
+                members.scope = value;
+            }
+            if rules.roles.as_ref().is_some_and(begins) {
+                members.roles = value;
+            }
+        })
+        .map_err(|json::Invalid| RejectionKind::TokenMalformed)?;
+        Ok(members)
+    }
+
+    /// Refuses a token that says of itself that it has expired, before the price of a signature check is paid for it.
+    /// What else is wrong is told after that check.
+    pub(super) fn refuse_expired(
+        &self,
+        payload: &str,
+        rules: &Rules,
+        now: Duration,
+    ) -> Result<(), RejectionKind> {
+        match self.expires_at(payload) {
+            Ok(Some(expiry)) if has_passed(expiry, rules.leeway, now) => {
+                Err(RejectionKind::TokenExpired)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges the claims of a token whose signature has been verified.
+    pub(super) fn judge(
+        &self,
+        payload: &str,
+        rules: &Rules,
+        now: Duration,
+    ) -> Result<Claims, RejectionKind> {
+        let date = |value: &Option<Value>, rounding| {
+            let value = value.as_ref();
+            value
+                .map(|value| numeric_date(value, payload, rounding))
+                .transpose()
+        };
+        let text = |value: &Option<Value>| {
+            let value = value.as_ref();
+            value.map(|value| Text::take(value, payload)).transpose()
+        };
+        let claims = Claims {
+            expires_at: self.expires_at(payload)?,
+            not_before: date(&self.not_before, Rounding::Up)?,
+            issued_at: date(&self.issued_at, Rounding::Down)?,
+            issuer: text(&self.issuer)?,
+            subject: text(&self.subject)?,
+            token_id: text(&self.token_id)?,
+            audiences: match &self.audience {
+                Some(value) => Strings::take(value, payload, Strings::One)?,
+                None => Strings::None,
+            },
+            scopes: self.scopes(payload, rules)?,
+            roles: self.roles(payload, rules)?,
+            actor: match &self.actor {
+                Some(value) => Some(Box::new(Actor::take(value, payload)?)),
+                None => None,
+            },
+        };
+        claims.check_times(rules, now)?;
+        claims.check_issuer(payload, rules)?;
+        claims.check_audience(self.audience.is_some(), payload, rules)?;
+        claims.check_subject(payload, rules)?;
+        Ok(claims)
+    }
+
+    fn expires_at(&self, payload: &str) -> Result<Option<NumericDate>, RejectionKind> {
+        let value = self.expires_at.as_ref();
+        value
+            .map(|value| numeric_date(value, payload, Rounding::Down))
+            .transpose()
+    }
+
+    /// `scope` as one string of words ([RFC 8693 §4.2], [RFC 9068 §2.2.3]); `scp`, a string or an array, of Entra and
+    /// Okta where there is no `scope`; or the claim that was configured in their place.
+    ///
+    /// [RFC 8693 §4.2]: https://www.rfc-editor.org/rfc/rfc8693#section-4.2
+    /// [RFC 9068 §2.2.3]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3
+    fn scopes(&self, payload: &str, rules: &Rules) -> Result<Strings, RejectionKind> {
+        let found = match &rules.scopes {
+            Some(path) => self.scope.and_then(|first| path.follow(first, payload)),
+            None => self.scope.or(self.scp),
+        };
+        found.map_or(Ok(Strings::None), |value| {
+            Strings::take(&value, payload, Strings::Words)
+        })
+    }
+
+    fn roles(&self, payload: &str, rules: &Rules) -> Result<Strings, RejectionKind> {
+        let path = rules.roles.as_ref().zip(self.roles);
+        let found = path.and_then(|(path, first)| path.follow(first, payload));
+        found.map_or(Ok(Strings::None), |value| {
+            Strings::take(&value, payload, Strings::One)
+        })
+    }
+}
+
+impl Claims {
+    fn check_times(&self, rules: &Rules, now: Duration) -> Result<(), RejectionKind> {
+        match self.expires_at {
+            Some(expiry) if has_passed(expiry, rules.leeway, now) => {
+                return Err(RejectionKind::TokenExpired);
+            }
+            None if rules.expiry == Presence::Required => return Err(RejectionKind::ClaimInvalid),
+            _ => {}
+        }
+        // A token issued in the future is one of a broken clock or of a forger, as one that is not valid yet.
+        let soonest = now.saturating_add(rules.leeway);
+        if [self.not_before, self.issued_at]
+            .into_iter()
+            .flatten()
+            .any(|begin| seconds(begin) > soonest)
+        {
+            return Err(RejectionKind::TokenNotYetValid);
+        }
+        if let Some(max_age) = rules.max_age {
+            let issued_at = self.issued_at.ok_or(RejectionKind::ClaimInvalid)?;
+            if has_passed(issued_at, max_age.saturating_add(rules.leeway), now) {
+                return Err(RejectionKind::TokenTooOld);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_issuer(&self, payload: &str, rules: &Rules) -> Result<(), RejectionKind> {
+        let found = self.issuer.as_ref().map(|issuer| issuer.of(payload));
+        match &rules.issuer {
+            Some(wanted) if found != Some(wanted.as_str()) => Err(RejectionKind::IssuerMismatch),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_audience(
+        &self,
+        present: bool,
+        payload: &str,
+        rules: &Rules,
+    ) -> Result<(), RejectionKind> {
+        let admitted = match &rules.audience {
+            Audience::Anybody => true,
+            Audience::Unnamed => !present,
+            Audience::OneOf(names) => self
+                .audiences
+                .of(payload)
+                .any(|found| names.iter().any(|name| name == found)),
+        };
+        if admitted {
+            Ok(())
+        } else {
+            Err(RejectionKind::AudienceMismatch)
+        }
+    }
+
+    fn check_subject(&self, payload: &str, rules: &Rules) -> Result<(), RejectionKind> {
+        match &self.subject {
+            Some(subject) if !subject.of(payload).is_empty() => Ok(()),
+            None if rules.subject == Presence::Waived => Ok(()),
+            _ => Err(RejectionKind::ClaimInvalid),
+        }
+    }
+}
+
+/// Whether `span` after `date` is now or before now ([RFC 7519 §4.1.4]: "on or after").
+///
+/// [RFC 7519 §4.1.4]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4
+fn has_passed(date: NumericDate, span: Duration, now: Duration) -> bool {
+    now >= seconds(date).saturating_add(span)
+}
+
+fn seconds(date: NumericDate) -> Duration {
+    Duration::from_secs(date.as_secs())
+}

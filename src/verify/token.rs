@@ -1,0 +1,167 @@
+//! [`VerifiedToken`]: what a token says, once it is believed.
+
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use jsonwebtoken::Algorithm;
+use serde::de::DeserializeOwned;
+
+use super::{actor::Actor, claims::Claims, header::Header};
+use crate::{BearerToken, NumericDate, Rejection, RejectionKind};
+
+/// A token whose signature and claims have been verified by a [`Verifier`](crate::Verifier).
+///
+/// There is no other way to get one. It owns the token, its header and its claims; [`Debug`] shows none of them.
+pub struct VerifiedToken {
+    pub(super) token: BearerToken<'static>,
+    pub(super) header: Arc<Header<'static>>,
+    /// The payload's text, into which the claims point.
+    pub(super) payload: Box<str>,
+    pub(super) claims: Claims,
+    /// The first type of claims that was asked for: an application asks for one, again and again.
+    pub(super) typed: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl VerifiedToken {
+    /// The algorithm that it was signed with, which is the key's own.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.header.algorithm
+    }
+
+    /// The key ID that its header names (`kid`).
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.header.key_id.as_deref()
+    }
+
+    /// The media type that its header declares (`typ`), as it was written.
+    #[must_use]
+    pub fn media_type(&self) -> Option<&str> {
+        self.header.media_type.as_deref()
+    }
+
+    /// `iss`. Present and as configured if an issuer was named.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.claims
+            .issuer
+            .as_ref()
+            .map(|text| text.of(&self.payload))
+    }
+
+    /// `sub`, never empty. Present unless [waived](crate::VerifierBuilder::dangerous_without_subject).
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.claims
+            .subject
+            .as_ref()
+            .map(|text| text.of(&self.payload))
+    }
+
+    /// `aud`: everybody it is meant for, this service among them if an audience was named.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.claims.audiences.of(&self.payload)
+    }
+
+    /// `exp`, without leeway. Present unless [waived](crate::VerifierBuilder::dangerous_without_expiry).
+    #[must_use]
+    pub fn expires_at(&self) -> Option<NumericDate> {
+        self.claims.expires_at
+    }
+
+    /// `nbf`, without leeway.
+    #[must_use]
+    pub fn not_before(&self) -> Option<NumericDate> {
+        self.claims.not_before
+    }
+
+    /// `iat`.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<NumericDate> {
+        self.claims.issued_at
+    }
+
+    /// `jti`.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.claims
+            .token_id
+            .as_ref()
+            .map(|text| text.of(&self.payload))
+    }
+
+    /// What the token allows: the words of `scope` ([RFC 8693 §4.2]), else `scp`, or the configured claim.
+    ///
+    /// [RFC 8693 §4.2]: https://www.rfc-editor.org/rfc/rfc8693#section-4.2
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.claims.scopes.of(&self.payload)
+    }
+
+    /// Whether the token allows this scope, compared byte by byte.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes().any(|held| held == scope)
+    }
+
+    /// The roles in the [configured claim](crate::VerifierBuilder::with_roles_claim); none without one.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.claims.roles.of(&self.payload)
+    }
+
+    /// Whoever acts for the subject at present (`act`, [RFC 8693 §4.1]).
+    ///
+    /// [RFC 8693 §4.1]: https://www.rfc-editor.org/rfc/rfc8693#section-4.1
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.claims.actor.as_deref()
+    }
+
+    /// All claims as a type of the application, read once per token for the first type that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`RejectionKind::ClaimInvalid`] if they do not fit `T`; the source says where.
+    pub fn claims<T>(&self) -> Result<Arc<T>, Rejection>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        if let Some(known) = self.typed.get()
+            && let Ok(known) = Arc::downcast(Arc::clone(known))
+        {
+            return Ok(known);
+        }
+        let read: T = serde_json::from_str(&self.payload)
+            .map_err(|error| Rejection::new(RejectionKind::ClaimInvalid).with_source(error))?;
+        let read = Arc::new(read);
+        // If another thread was first, its value is as good for the next one who asks.
+        let _ = self
+            .typed
+            .set(Arc::clone(&read) as Arc<dyn Any + Send + Sync>);
+        Ok(read)
+    }
+
+    /// The claims as the JSON object that was signed.
+    #[must_use]
+    pub fn claims_text(&self) -> &str {
+        &self.payload
+    }
+
+    /// The token itself. Whoever holds its text can act for its subject.
+    #[must_use]
+    pub fn token(&self) -> &BearerToken<'static> {
+        &self.token
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("algorithm", &self.header.algorithm)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
