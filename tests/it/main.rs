@@ -1,0 +1,4 @@
+#![allow(missing_docs)]
+
+#[cfg(feature = "testing")]
+mod hostile;
