@@ -155,7 +155,7 @@ fn hostile_tokens_are_refused_by_a_verifier_that_names_issuer_and_audience() {
 
 #[test]
 fn hostile_tokens_are_refused_by_a_verifier_with_nothing_but_a_key() {
-    for algorithm in [ALGORITHMS[0], ALGORITHMS[3], ALGORITHMS[9], ALGORITHMS[11]] {
+    for algorithm in [0, 9].map(|index| ALGORITHMS[index]) {
         let tokens = tokens(algorithm);
         for &backend in CryptoBackend::ALL {
             let verifier = verifier([key(algorithm)])
@@ -170,7 +170,7 @@ fn hostile_tokens_are_refused_by_a_verifier_with_nothing_but_a_key() {
 #[test]
 fn hostile_tokens_are_refused_by_a_verifier_with_keys_of_every_family() {
     // Only here is there an HMAC key for a confused token to meet.
-    for algorithm in ALGORITHMS {
+    for algorithm in [0, 3, 6, 9, 11].map(|index| ALGORITHMS[index]) {
         let tokens = tokens(algorithm).with_key_id(format!("{:?}", algorithm.0));
         for &backend in CryptoBackend::ALL {
             let keys = ALGORITHMS.map(|each| key(each).with_id(format!("{:?}", each.0)));
