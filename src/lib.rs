@@ -16,7 +16,10 @@ pub use error::ConfigError;
 pub use jsonwebtoken::Algorithm;
 pub use keys::{Key, Keys};
 pub use refuse::{Rejection, RejectionKind};
-pub use request::{BearerToken, MalformedCredentials, TokenSource};
+pub use request::{
+    AuthorizationHeader, BearerToken, ConflictPolicy, CookieToken, MalformedCredentials,
+    QueryParameter, TokenSource,
+};
 pub use verify::{
     Actor, ClaimPath, CryptoBackend, TokenType, VerifiedToken, Verifier, VerifierBuilder,
 };

@@ -1,10 +1,26 @@
 //! Where the token travels: [`TokenSource`] and the sources of RFC 6750 and of browser sessions.
+//!
+//! - [`header`] reads `Authorization: Bearer`, [`query`] a parameter of handshakes, [`cookie`] the session of a browser.
+//! - [`conflict`] asks them all and settles what happens when two of them find something.
+//! - [`pairs`] is how a query is taken apart and put together again without touching what is not ours.
+
+mod conflict;
+mod cookie;
+mod header;
+pub(crate) mod pairs;
+mod query;
 
 use std::fmt;
 
 use http::request::Parts;
 
 use super::token::BearerToken;
+
+pub use conflict::ConflictPolicy;
+pub(crate) use conflict::{Selected, select};
+pub use cookie::CookieToken;
+pub use header::AuthorizationHeader;
+pub use query::QueryParameter;
 
 /// A place in the request where a token may travel.
 ///

@@ -1,0 +1,323 @@
+//! [`QueryParameter`]: `?access_token=<token>`, for handshakes that cannot send a header.
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+
+use super::{BearerToken, MalformedCredentials, TokenSource, pairs};
+use crate::{error::ConfigError, request::upgrade::is_websocket_handshake};
+
+/// The token of a query parameter ([RFC 6750 §2.3]), by default of WebSocket handshakes only.
+///
+/// A browser cannot send a header along with `new WebSocket(…)`; nobody else needs this way, and a URI ends in logs and
+/// histories. So a plain request that carries the parameter is treated as one without it, unless
+/// [`everywhere`](Self::everywhere) was called. The parameter is cut out of the URI before the inner service sees it;
+/// the others keep their bytes and their order.
+///
+/// The name is compared in case, and found percent-encoded too. The value is decoded as forms are. Two of the name, or
+/// of the names, are refused, as is a value that is empty, badly escaped or not made of printable ASCII characters
+/// ([RFC 6749 §A.12]).
+///
+/// ```
+/// use http::Request;
+/// use tower_warden::{MalformedCredentials, QueryParameter, TokenSource};
+///
+/// let source = QueryParameter::new("token")?.everywhere();
+/// let (mut good, ()) = Request::get("/chat?room=1&token=a.b.c").body(())?.into_parts();
+/// assert_eq!(source.extract(&good).unwrap().unwrap().expose(), "a.b.c");
+/// source.conceal(&mut good);
+/// assert_eq!(good.uri, "/chat?room=1");
+///
+/// let (twice, ()) = Request::get("/chat?token=a.b.c&token=a.b.c").body(())?.into_parts();
+/// assert_eq!(source.extract(&twice).unwrap_err(), MalformedCredentials::Repeated);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Security
+///
+/// Whatever stands outside the layer still sees the whole URI: [`RedactUri`](crate::RedactUri) hides it from logs.
+///
+/// [RFC 6750 §2.3]: https://www.rfc-editor.org/rfc/rfc6750#section-2.3
+/// [RFC 6749 §A.12]: https://www.rfc-editor.org/rfc/rfc6749#appendix-A.12
+#[derive(Debug, Clone)]
+pub struct QueryParameter {
+    names: Vec<Cow<'static, str>>,
+    scope: Scope,
+}
+
+/// Which requests may carry a token in their query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Handshakes,
+    Everywhere,
+}
+
+impl QueryParameter {
+    /// The parameter of that name; Cloudflare's clients say `token`, RFC 6750 says [`access_token`](Self::access_token).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Setting`] for a name with other than letters, digits and `-._~`.
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, ConfigError> {
+        Self::named([name])
+    }
+
+    /// The parameter `access_token`.
+    #[must_use]
+    pub fn access_token() -> Self {
+        Self {
+            names: vec![Cow::Borrowed("access_token")],
+            scope: Scope::Handshakes,
+        }
+    }
+
+    /// One parameter under any of several names; two of them in one request are two tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Setting`] for a name with other than letters, digits and `-._~`, or [`ConfigError::Missing`] for
+    /// no name at all.
+    pub fn named<N: Into<Cow<'static, str>>>(
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Self, ConfigError> {
+        let names: Vec<_> = names.into_iter().map(Into::into).collect();
+        if names.is_empty() {
+            return Err(ConfigError::Missing {
+                name: "QueryParameter::named",
+                problem: "name at least one parameter",
+            });
+        }
+        if let Some(name) = names.iter().find(|name| !pairs::is_plain_name(name)) {
+            return Err(ConfigError::Setting {
+                name: "QueryParameter",
+                value: name.to_string(),
+                problem: "a parameter's name consists of letters, digits, `-`, `.`, `_` and `~`",
+            });
+        }
+        Ok(Self {
+            names,
+            scope: Scope::Handshakes,
+        })
+    }
+
+    /// Takes the token from plain requests too, not only from WebSocket handshakes.
+    #[must_use]
+    pub fn everywhere(mut self) -> Self {
+        self.scope = Scope::Everywhere;
+        self
+    }
+
+    /// The raw value, if the pair is one of ours.
+    fn value_of<'q>(&self, pair: &'q str) -> Option<&'q str> {
+        self.names
+            .iter()
+            .find_map(|name| pairs::value_of(pair, name, pairs::Case::Exact))
+    }
+
+    /// The URI without our parameters, or `None` if it has none of them.
+    fn without_token(&self, uri: &http::Uri) -> Option<http::Uri> {
+        pairs::rewrite(uri, |pair| match self.value_of(pair) {
+            Some(_) => None,
+            None => Some(Cow::Borrowed(pair)),
+        })
+    }
+}
+
+impl Default for QueryParameter {
+    fn default() -> Self {
+        Self::access_token()
+    }
+}
+
+impl TokenSource for QueryParameter {
+    fn extract<'r>(
+        &self,
+        head: &'r Parts,
+    ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
+        let Some(query) = head.uri.query() else {
+            return Ok(None);
+        };
+        let mut values = pairs::pairs(query).filter_map(|pair| self.value_of(pair));
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(MalformedCredentials::Repeated);
+        }
+        if self.scope == Scope::Handshakes && !is_websocket_handshake(head) {
+            return Err(MalformedCredentials::Misplaced);
+        }
+        read(value).ok_or(MalformedCredentials::Unreadable)
+    }
+
+    fn name(&self) -> &'static str {
+        "query"
+    }
+
+    fn conceal(&self, head: &mut Parts) {
+        if let Some(uri) = self.without_token(&head.uri) {
+            head.uri = uri;
+        }
+        // A nested router keeps the whole target beside the URI that it shortened.
+        #[cfg(feature = "axum")]
+        if let Some(original) = head.extensions.get_mut::<axum::extract::OriginalUri>()
+            && let Some(uri) = self.without_token(&original.0)
+        {
+            original.0 = uri;
+        }
+    }
+}
+
+/// The token that a raw value stands for; `None` if it stands for none.
+fn read(value: &str) -> Option<Option<BearerToken<'_>>> {
+    if value.is_empty() {
+        return None;
+    }
+    // One pass without a branch: tokens of our kind need no decoding, and nearly all that come are of our kind.
+    let plain = value.bytes().fold(true, |plain, byte| {
+        plain & byte.is_ascii_graphic() & (byte != b'%') & (byte != b'+')
+    });
+    if plain {
+        return Some(Some(BearerToken::new(value)));
+    }
+    let decoded = pairs::decode(value)?;
+    decoded
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~'))
+        .then(|| Some(BearerToken::new(decoded)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use MalformedCredentials::{Misplaced, Repeated, Unreadable};
+    use http::Request;
+
+    fn head(uri: &str) -> Parts {
+        Request::get(uri).body(()).unwrap().into_parts().0
+    }
+
+    fn handshake(uri: &str) -> Parts {
+        Request::get(uri)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0
+    }
+
+    fn extract(
+        source: &QueryParameter,
+        head: &Parts,
+    ) -> Result<Option<String>, MalformedCredentials> {
+        let token = source.extract(head)?;
+        Ok(token.map(|token| token.expose().to_owned()))
+    }
+
+    #[test]
+    fn the_token_is_found_and_read() {
+        let source = QueryParameter::access_token();
+        for (query, found) in [
+            ("access_token=a.b.c", Ok(Some("a.b.c"))),
+            ("x=1&access_token=a.b.c&y=2", Ok(Some("a.b.c"))),
+            ("access%5Ftoken=a.b.c", Ok(Some("a.b.c"))),
+            ("access_token=a%2Eb%2ec", Ok(Some("a.b.c"))),
+            ("access_token=a+b", Ok(Some("a b"))),
+            ("access_token=a=b", Ok(Some("a=b"))),
+            ("", Ok(None)),
+            ("&&", Ok(None)),
+            ("x=access_token", Ok(None)),
+            ("Access_token=a", Ok(None)),
+            ("access_token_=a", Ok(None)),
+            ("token=a", Ok(None)),
+            ("access_token", Err(Unreadable)),
+            ("access_token=", Err(Unreadable)),
+            ("access_token=%", Err(Unreadable)),
+            ("access_token=a%2", Err(Unreadable)),
+            ("access_token=a%zz", Err(Unreadable)),
+            ("access_token=%C3%28", Err(Unreadable)),
+            ("access_token=%C3%A9", Err(Unreadable)),
+            ("access_token=é", Err(Unreadable)),
+            ("access_token=a%00b", Err(Unreadable)),
+            ("access_token=a%0d%0ab", Err(Unreadable)),
+            ("access_token=a&access_token=a", Err(Repeated)),
+            ("access_token=a&access_token=", Err(Repeated)),
+            ("access_token=a&access%5Ftoken=b", Err(Repeated)),
+            ("access_token=%&access_token=a", Err(Repeated)),
+        ] {
+            let head = handshake(&format!("/a?{query}"));
+            let found = found.map(|token| token.map(str::to_owned));
+            assert_eq!(extract(&source, &head), found, "{query}");
+        }
+        assert_eq!(extract(&source, &handshake("/a")), Ok(None));
+    }
+
+    #[test]
+    fn a_plain_request_may_not_carry_it_unless_told() {
+        let source = QueryParameter::access_token();
+        let plain = head("/a?access_token=a");
+        assert_eq!(extract(&source, &plain), Err(Misplaced));
+        assert_eq!(extract(&source, &head("/a?b=c")), Ok(None));
+        let found = extract(&source.everywhere(), &plain);
+        assert_eq!(found, Ok(Some("a".to_owned())));
+    }
+
+    #[test]
+    fn two_names_are_two_tokens() {
+        let source = QueryParameter::named(["access_token", "token"]).unwrap();
+        for (query, found) in [
+            ("token=a", Ok(Some("a".to_owned()))),
+            ("access_token=b", Ok(Some("b".to_owned()))),
+            ("access_token=a&token=a", Err(Repeated)),
+        ] {
+            assert_eq!(
+                extract(&source, &handshake(&format!("/a?{query}"))),
+                found,
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_uri_loses_the_token_in_every_spelling_and_nothing_else() {
+        let source = QueryParameter::named(["access_token", "token"]).unwrap();
+        for (before, after) in [
+            ("/a?access_token=x", "/a"),
+            ("/a?b=%20&access%5ftoken=x&c=+&token", "/a?b=%20&c=+"),
+            ("http://h:1/a?token=x&b", "http://h:1/a?b"),
+            ("/a?b=token", "/a?b=token"),
+        ] {
+            let mut head = head(before);
+            source.conceal(&mut head);
+            assert_eq!(head.uri.to_string(), after, "{before}");
+        }
+    }
+
+    #[cfg(feature = "axum")]
+    #[test]
+    fn the_original_uri_of_axum_loses_the_token_too() {
+        use axum::extract::OriginalUri;
+
+        let mut head = head("/a?token=x");
+        let original = OriginalUri("/nest/a?token=x&b=1".parse().unwrap());
+        head.extensions.insert(original);
+        QueryParameter::new("token").unwrap().conceal(&mut head);
+        assert_eq!(head.uri, "/a");
+        assert_eq!(
+            head.extensions.get::<OriginalUri>().unwrap().0,
+            "/nest/a?b=1"
+        );
+    }
+
+    #[test]
+    fn a_name_that_reads_differently_when_encoded_is_refused() {
+        for name in ["", "a b", "a=b", "a&b", "a%62", "a+b", "é", "a[]"] {
+            let error = QueryParameter::new(name).unwrap_err();
+            assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
+        }
+        assert!(QueryParameter::named([""; 0]).is_err());
+    }
+}
