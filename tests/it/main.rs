@@ -2,3 +2,4 @@
 
 #[cfg(feature = "testing")]
 mod hostile;
+mod keys;
