@@ -21,9 +21,7 @@ use std::{
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{Request, Response};
 use tower::{Layer, Service};
-use tower_warden::{
-    Algorithm, JwtAuthLayer, Paths, SigningKey, TokenIssuer, testing::ManualClock,
-};
+use tower_warden::{Algorithm, JwtAuthLayer, Paths, SigningKey, TokenIssuer, testing::ManualClock};
 
 /// Answers at once, with an empty body.
 #[derive(Clone)]
@@ -55,15 +53,26 @@ where
 }
 
 fn paths() -> Paths {
-    ["/health", "/ready", "/metrics", "/favicon.ico", "/login", "/logout", "/about", "/docs/*"]
-        .into_iter()
-        .fold(Paths::all(), Paths::exempt)
-        .exempt("/auth/*")
-        .protect("/auth/ticket")
+    [
+        "/health",
+        "/ready",
+        "/metrics",
+        "/favicon.ico",
+        "/login",
+        "/logout",
+        "/about",
+        "/docs/*",
+    ]
+    .into_iter()
+    .fold(Paths::all(), Paths::exempt)
+    .exempt("/auth/*")
+    .protect("/auth/ticket")
 }
 
 fn request(path: &str, token: Option<&str>) -> Request<String> {
-    let mut request = Request::get(path).header("host", "api.example").header("accept", "*/*");
+    let mut request = Request::get(path)
+        .header("host", "api.example")
+        .header("accept", "*/*");
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
@@ -75,18 +84,34 @@ fn issuer(algorithm: Algorithm) -> tower_warden::TokenIssuerBuilder {
         Algorithm::HS256 => SigningKey::hs256("0123456789abcdef0123456789abcdef").unwrap(),
         algorithm => SigningKey::generate(algorithm).unwrap(),
     };
-    TokenIssuer::builder(key).with_issuer("https://id.example").with_audience("https://api.example")
+    TokenIssuer::builder(key)
+        .with_issuer("https://id.example")
+        .with_audience("https://api.example")
 }
 
 fn rows(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("layer");
-    let mut row = |name: &str, service: &mut dyn FnMut(Request<String>) -> Response<String>, path: &str, token: Option<&str>, status: u16| {
+    let mut row = |name: &str,
+                   service: &mut dyn FnMut(Request<String>) -> Response<String>,
+                   path: &str,
+                   token: Option<&str>,
+                   status: u16| {
         assert_eq!(service(request(path, token)).status(), status, "{name}");
         group.bench_function(name, |bencher| {
-            bencher.iter_batched(|| request(path, token), &mut *service, BatchSize::SmallInput);
+            bencher.iter_batched(
+                || request(path, token),
+                &mut *service,
+                BatchSize::SmallInput,
+            );
         });
     };
-    row("bare", &mut |request| answer(&mut Bare, request), "/health", None, 200);
+    row(
+        "bare",
+        &mut |request| answer(&mut Bare, request),
+        "/health",
+        None,
+        200,
+    );
 
     let hs256 = issuer(Algorithm::HS256).build().unwrap();
     let layer = JwtAuthLayer::keys(hs256.verification_keys())
@@ -99,14 +124,38 @@ fn rows(criterion: &mut Criterion) {
     let mut through = |request| answer(&mut service, request);
     row("exempt", &mut through, "/health", None, 200);
     row("refused/no token", &mut through, "/chat", None, 401);
-    row("refused/junk", &mut through, "/chat", Some("no-token-at-all"), 401);
-    let expired = issuer(Algorithm::HS256).with_clock(ManualClock::at(1_000_000)).build().unwrap();
+    row(
+        "refused/junk",
+        &mut through,
+        "/chat",
+        Some("no-token-at-all"),
+        401,
+    );
+    let expired = issuer(Algorithm::HS256)
+        .with_clock(ManualClock::at(1_000_000))
+        .build()
+        .unwrap();
     let expired = expired.mint("alice").sign().unwrap();
-    row("refused/expired", &mut through, "/chat", Some(expired.expose()), 401);
+    row(
+        "refused/expired",
+        &mut through,
+        "/chat",
+        Some(expired.expose()),
+        401,
+    );
 
-    for algorithm in [Algorithm::HS256, Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256] {
+    for algorithm in [
+        Algorithm::HS256,
+        Algorithm::EdDSA,
+        Algorithm::ES256,
+        Algorithm::RS256,
+    ] {
         let issuer = issuer(algorithm).build().unwrap();
-        let token = issuer.mint("alice").with_scopes(["chat:read", "chat:write"]).sign().unwrap();
+        let token = issuer
+            .mint("alice")
+            .with_scopes(["chat:read", "chat:write"])
+            .sign()
+            .unwrap();
         let layer = JwtAuthLayer::keys(issuer.verification_keys())
             .with_issuer("https://id.example")
             .with_audience("https://api.example")
@@ -115,7 +164,13 @@ fn rows(criterion: &mut Criterion) {
             .unwrap();
         let mut service = layer.layer(Bare);
         let name = format!("admitted/{algorithm:?}");
-        row(&name, &mut |request| answer(&mut service, request), "/chat", Some(token.expose()), 200);
+        row(
+            &name,
+            &mut |request| answer(&mut service, request),
+            "/chat",
+            Some(token.expose()),
+            200,
+        );
     }
     group.finish();
 }

@@ -120,6 +120,9 @@ mod clock;
 mod error;
 mod principal;
 mod telemetry;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 
 pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict};
 #[cfg(feature = "axum")]

@@ -9,6 +9,8 @@ mod cookie_layer;
 mod cors;
 #[cfg(feature = "axum")]
 mod extractors;
+#[cfg(feature = "testing")]
+mod hostile;
 mod issue;
 mod jwt_layer;
 mod keys;
@@ -26,5 +28,7 @@ mod tower_contract;
 mod paths;
 #![allow(missing_docs)]
 
+#[cfg(feature = "testing")]
+mod hostile;
 mod issue;
 mod keys;
