@@ -65,7 +65,7 @@ impl KeySet {
         Ok(Self { keys: prepared })
     }
 
-    /// The keys, in the order in which they were given; [`HeaderMemo`] and callers refer to them by index.
+    /// The keys, in the order in which they were given; callers refer to them by index.
     pub(crate) fn keys(&self) -> &[PreparedKey] {
         &self.keys
     }
