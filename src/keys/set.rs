@@ -126,7 +126,7 @@ impl fmt::Debug for PreparedKey {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
