@@ -785,7 +785,7 @@ fn rewrite(path: &str, what: u8, place: usize) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, max_global_rejects: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, max_global_rejects: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn no_rewriting_of_a_protected_path_is_exempt(
