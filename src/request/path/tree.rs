@@ -39,8 +39,8 @@ impl CompiledRule {
                 self.pattern.tail() != Tail::Some || rest.iter().any(|&byte| byte != b'/')
             }
             Access::Public | Access::Optional => {
-                let allows = |methods: &Box<[Method]>| methods.contains(question.method);
-                self.methods.as_ref().is_none_or(allows)
+                let allows = |methods: &[Method]| methods.contains(question.method);
+                self.methods.as_deref().is_none_or(allows)
                     && question
                         .canonical
                         .is_some_and(|path| self.pattern.matches_exactly(path))
@@ -73,7 +73,7 @@ struct Node {
     /// The literal children and their keys, both in the order of the keys, so a search touches little memory.
     keys: Vec<u64>,
     literals: Vec<Literal>,
-    one: Option<Box<Node>>,
+    one: Option<Box<Self>>,
     /// The rules whose pattern ends here, and those whose rest begins here: the strictest first.
     end: Vec<CompiledRule>,
     rest: Vec<CompiledRule>,
