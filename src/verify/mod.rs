@@ -12,6 +12,7 @@
 //! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
 //! places in the payload. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the house sees.
 
+mod authenticate;
 mod builder;
 mod verifier;
 
@@ -30,6 +31,7 @@ mod strings;
 mod token;
 
 pub use actor::Actor;
+pub(crate) use authenticate::{Authenticate, Authenticated, Authentication};
 pub use builder::VerifierBuilder;
 pub use path::ClaimPath;
 pub use rules::TokenType;

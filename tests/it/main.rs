@@ -14,6 +14,7 @@ mod hostile;
 mod issue;
 mod jwt_layer;
 mod keys;
+mod paths;
 mod raw_socket;
 mod redaction;
 mod requirements;
@@ -22,13 +23,3 @@ mod scopes;
 mod silence;
 mod sources;
 mod tower_contract;
-//! One binary for all behaviour seen from outside, a module per behaviour.
-#![allow(clippy::unwrap_used)]
-
-mod paths;
-#![allow(missing_docs)]
-
-#[cfg(feature = "testing")]
-mod hostile;
-mod issue;
-mod keys;
