@@ -48,7 +48,7 @@ impl CookieToken {
         let name = name.into();
         if name.is_empty() || !name.bytes().all(is_tchar) {
             return Err(ConfigError::Setting {
-                name: "CookieToken",
+                name: "cookie name",
                 value: name.into_owned(),
                 problem: "a cookie's name consists of letters, digits and !#$%&'*+-.^_`|~",
             });
