@@ -102,8 +102,11 @@ impl<F: Face> AuthLayerBuilder<F> {
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        self.sources
-            .push((Arc::new(source), Some(Arc::new(verifier))));
+        let authenticator = Some(Arc::new(verifier) as Arc<_>);
+        self.sources.push(Place {
+            source: Arc::new(source),
+            authenticator,
+        });
         self
     }
 
