@@ -1,0 +1,9 @@
+//! The behaviour of tower-warden, a module per subject.
+#![allow(clippy::unwrap_used)]
+
+mod tokens;
+
+mod claims;
+mod compact;
+mod rfc_vectors;
+mod verify_hazards;
