@@ -113,8 +113,7 @@ impl Verifier {
         let snapshot = self.shared.snapshot.load();
         // The cache of verified tokens will be asked here, before anything is read, and filled below, once everything
         // is: under `snapshot.epoch`, so that a reload empties it.
-        let verified = self.shared.verify(&snapshot, token)?;
-        Ok(Arc::new(verified))
+        Ok(self.shared.verify(&snapshot, token)?)
     }
 
     /// Replaces the keys, for this verifier and all its clones, from the next token on. The rules stay.
@@ -136,7 +135,7 @@ impl Shared {
         &self,
         snapshot: &Snapshot,
         token: &BearerToken<'_>,
-    ) -> Result<VerifiedToken, RejectionKind> {
+    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
         let rules = &self.rules;
         let compact = Compact::split(token.expose(), rules.max_token_size)?;
 
@@ -145,7 +144,7 @@ impl Shared {
             Some(known) => HeaderOnce::Known(known),
             None => HeaderOnce::Fresh(Header::parse(room.decode_text(compact.header)?)?),
         };
-        let mut keys = snapshot.keys_for(header.get(), rules)?;
+        let mut keys = snapshot.keys_for(header.get())?;
 
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;
@@ -158,13 +157,14 @@ impl Shared {
         if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
             return Err(RejectionKind::SignatureInvalid);
         }
+        // They borrow from the header, which the token now takes along.
         drop(keys);
 
         let claims = members.judge(payload, rules, now)?;
         if !rules.token_type.admits(header.get().media_type.as_deref()) {
             return Err(RejectionKind::TypeMismatch);
         }
-        Ok(VerifiedToken {
+        Ok(Arc::new(VerifiedToken {
             token: token.clone().into_owned(),
             header: match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
@@ -173,7 +173,7 @@ impl Shared {
             payload: payload.into(),
             claims,
             typed: OnceLock::new(),
-        })
+        }))
     }
 }
 
@@ -206,17 +206,17 @@ impl Snapshot {
         })
     }
 
-    /// The keys that may have signed a token with this header: one at least.
+    /// The keys that may have signed a token with this header: one at least. Keys are prepared for allowed algorithms
+    /// only, so an algorithm without a key is one that is not allowed.
     ///
     /// Several issuers, and keys that must be fetched first, will be told apart here.
     fn keys_for<'s>(
         &'s self,
         header: &Header<'_>,
-        rules: &Rules,
     ) -> Result<impl Iterator<Item = &'s PreparedKey>, RejectionKind> {
         let algorithm = header.algorithm;
         let keys = self.keys.keys();
-        if !rules.allow(algorithm) || !keys.iter().any(|key| key.algorithm() == algorithm) {
+        if !keys.iter().any(|key| key.algorithm() == algorithm) {
             return Err(RejectionKind::AlgorithmNotAllowed);
         }
         let mut candidates = self
