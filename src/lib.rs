@@ -3,6 +3,7 @@
 
 mod clock;
 mod error;
+mod issue;
 mod keys;
 mod refuse;
 mod request;
@@ -10,6 +11,7 @@ mod verify;
 
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use error::ConfigError;
+pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;
 pub use keys::{Key, Keys};
 pub use refuse::{Rejection, RejectionKind};

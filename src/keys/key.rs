@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
+use serde_json::Value;
 
 use super::{
     der, jwk,
@@ -145,7 +146,7 @@ impl Key {
     /// Reads a JSON Web Key ([RFC 7517]): RSA, EC on P-256 or P-384, OKP on Ed25519, or `oct` with an `alg`.
     ///
     /// A key without `alg` verifies those of the verifier's algorithms that fit it, or if the verifier names none:
-    /// RS256, ES256, ES384 or EdDSA by its type and curve. `x5c` and its kin are ignored.
+    /// RS256, ES256, ES384 or `EdDSA` by its type and curve. `x5c` and its kin are ignored.
     ///
     /// # Errors
     /// [`ConfigError::Key`] if it is no JWK, is meant for something else (`use`, `key_ops`), holds private members,
@@ -271,6 +272,23 @@ impl Key {
     /// The key ID, shared.
     pub(crate) fn shared_id(&self) -> Option<Arc<str>> {
         self.id.clone()
+    }
+
+    /// The key as it is published; a secret never is.
+    pub(crate) fn public_jwk(&self) -> Option<Value> {
+        let stated = match self.algorithms {
+            Algorithms::Stated(algorithm) => Some(algorithm),
+            Algorithms::Listed(_) | Algorithms::Open(_) => None,
+        };
+        jwk::publish(&self.material, self.id(), stated)
+    }
+
+    /// Whether both are the same public key under the same ID.
+    pub(crate) fn is_same_public_key(&self, other: &Self) -> bool {
+        let thumbprint = jwk::thumbprint_input(&self.material);
+        thumbprint.is_some()
+            && thumbprint == jwk::thumbprint_input(&other.material)
+            && self.id == other.id
     }
 
     pub(crate) fn material(&self) -> &Material {

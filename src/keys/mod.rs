@@ -4,19 +4,21 @@
 //! 2. [`Keys`] is a list of them in which no two can be mistaken for each other.
 //! 3. A [`KeySet`] holds the same keys prepared for one crypto backend and one allow-list; verification reads it only.
 
-mod der;
+pub(crate) mod der;
 mod jwk;
 mod key;
 mod list;
 mod material;
-mod pem;
+pub(crate) mod pem;
 mod secret;
 mod set;
 
 pub use key::Key;
 pub use list::Keys;
 
+pub(crate) use der::KeyType;
+pub(crate) use jwk::thumbprint_input;
 #[cfg(test)]
 pub(crate) use material::ALGORITHMS;
-pub(crate) use material::{Curve, Material};
+pub(crate) use material::{Curve, Material, hash_length};
 pub(crate) use set::{KeySet, PreparedKey};

@@ -77,7 +77,6 @@ struct Snapshot {
 
 impl Verifier {
     /// Begins a verifier that trusts these keys; [`VerifierBuilder::build`] ends it.
-    #[must_use]
     pub fn builder(keys: Keys) -> VerifierBuilder {
         VerifierBuilder::new(keys)
     }

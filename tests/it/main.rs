@@ -5,5 +5,7 @@ mod tokens;
 
 mod claims;
 mod compact;
+mod issue;
+mod keys;
 mod rfc_vectors;
 mod verify_hazards;

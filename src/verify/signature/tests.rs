@@ -55,6 +55,16 @@ fn verifiers(key: &Key, algorithm: Algorithm) -> Vec<(CryptoBackend, SignatureVe
         .collect()
 }
 
+/// Every bit with aws-lc-rs, some seventy with `RustCrypto`, which takes milliseconds each unoptimised.
+fn step(backend: CryptoBackend, bits: usize) -> usize {
+    match backend {
+        #[cfg(feature = "aws-lc-rs")]
+        CryptoBackend::AwsLc => 1.min(bits),
+        #[cfg(feature = "rust-crypto")]
+        CryptoBackend::RustCrypto => bits / 70 + 1,
+    }
+}
+
 #[track_caller]
 fn assert_refused(algorithm: Algorithm, signature: &[u8], case: &str) {
     for (backend, verifier) in verifiers(&key(algorithm), algorithm) {
@@ -158,8 +168,7 @@ fn one_flipped_bit_of_the_signature_never_verifies() {
         let good = sign(MESSAGE, algorithm);
         for (backend, verifier) in verifiers(&key(algorithm), algorithm) {
             assert!(verifier.verifies(MESSAGE, &good));
-            // RSA in unoptimised RustCrypto takes milliseconds each.
-            let step = if good.len() == 256 { 127 } else { 1 };
+            let step = step(backend, good.len() * 8);
             for bit in (0..good.len() * 8).step_by(step) {
                 let mut bad = good.clone();
                 bad[bit / 8] ^= 1 << (bit % 8);
@@ -177,7 +186,7 @@ fn one_flipped_bit_of_the_message_never_verifies() {
     for algorithm in ALGORITHMS {
         let signature = sign(MESSAGE, algorithm);
         for (backend, verifier) in verifiers(&key(algorithm), algorithm) {
-            let step = if signature.len() == 256 { 41 } else { 1 };
+            let step = step(backend, MESSAGE.len() * 8);
             for bit in (0..MESSAGE.len() * 8).step_by(step) {
                 let mut bad = MESSAGE.to_vec();
                 bad[bit / 8] ^= 1 << (bit % 8);
@@ -313,5 +322,41 @@ fn nothing_about_a_prepared_key_is_printed() {
             format!("{verifier:?}"),
             "SignatureVerifier { length: 32, .. }"
         );
+    }
+}
+
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn hazard_pss_salt_of_another_length() {
+    use aws_lc_rs::{
+        rand::SystemRandom,
+        signature::{RSA_PSS_SHA256, RsaKeyPair, RsaPssSaltLength, RsaSignatureEncoding},
+    };
+    static DIGEST: RsaSignatureEncoding =
+        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Digest);
+    static NONE: RsaSignatureEncoding =
+        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Custom(0));
+    static SHA1: RsaSignatureEncoding =
+        RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Custom(20));
+    static MAX: RsaSignatureEncoding = RSA_PSS_SHA256.with_pss_salt_length(RsaPssSaltLength::Max);
+    let block = crate::keys::pem::decode(RSA).unwrap();
+    let pair = RsaKeyPair::from_pkcs8(&block.der).unwrap();
+    // RFC 7518 §3.5: the salt is as long as the hash.
+    for (encoding, wanted) in [
+        (&DIGEST, true),
+        (&NONE, false),
+        (&SHA1, false),
+        (&MAX, false),
+    ] {
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(encoding, &SystemRandom::new(), MESSAGE, &mut signature)
+            .unwrap();
+        for (backend, verifier) in verifiers(&key(Algorithm::PS256), Algorithm::PS256) {
+            assert_eq!(
+                verifier.verifies(MESSAGE, &signature),
+                wanted,
+                "{backend:?}"
+            );
+        }
     }
 }
