@@ -114,7 +114,12 @@ impl Principal {
     #[must_use]
     pub fn lease(&self) -> Lease {
         let open = Arc::new(Open::new(self));
-        open.context().layer.connections.remember(&open);
+        let revocations = &open.context().layer.revocations;
+        revocations.connections().remember(&open);
+        // Whoever revokes from now on finds the connection; whoever did so a moment ago has not.
+        if revocations.is_revoked(&open.token()) {
+            open.end(LeaseEnd::Revoked);
+        }
         Lease { open }
     }
 }

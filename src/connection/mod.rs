@@ -11,9 +11,14 @@ mod lease;
 mod open;
 mod registry;
 mod renewal;
+mod revocation;
 
 pub use end::LeaseEnd;
 pub use ended::Ended;
 pub use id::{ConnectionId, MalformedConnectionId};
 pub use lease::Lease;
-pub(crate) use registry::Connections;
+use registry::Connections;
+pub use revocation::{
+    MemoryRevocationFeed, MemoryRevocationStore, Revocation, RevocationError, RevocationFeed,
+    RevocationStore, RevocationTarget, Revocations, RevocationsBuilder,
+};

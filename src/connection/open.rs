@@ -118,7 +118,7 @@ impl Open {
         let watchers = mem::take(&mut state.watchers);
         drop(state);
         telemetry::connection_ended(end.code(), self.context.source);
-        self.context.layer.connections.forget(self.id);
+        self.context.layer.revocations.connections().forget(self.id);
         for (_, waker) in watchers {
             waker.wake();
         }
@@ -191,7 +191,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         if self.ended().is_none() {
             telemetry::connection_ended("finished", self.context.source);
-            self.context.layer.connections.forget(self.id);
+            self.context.layer.revocations.connections().forget(self.id);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use http::Request;
 
-use super::Lease;
+use super::{Lease, LeaseEnd};
 use crate::{
     BearerToken, Principal, Rejection, RejectionKind, VerifiedToken, verify::Authentication,
 };
@@ -36,9 +36,18 @@ impl Lease {
             Authentication::Now(answer) => answer?,
             Authentication::Later(answer) => answer.await?,
         };
+        let revocations = &open.context().layer.revocations;
+        if revocations.is_revoked(&next) {
+            return Err(RejectionKind::Revoked.into());
+        }
         match open.replace(next, may_follow) {
             Ok(judgement) => judgement?,
             Err(_) => return Err(RejectionKind::ConnectionEnded.into()),
+        }
+        // Whoever revoked the new token a moment ago has not found it here.
+        if revocations.is_revoked(&open.token()) {
+            open.end(LeaseEnd::Revoked);
+            return Err(RejectionKind::Revoked.into());
         }
         Ok(self.principal())
     }

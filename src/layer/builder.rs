@@ -9,7 +9,7 @@ use http::request::Parts;
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    StrippedHeaders, TokenSource, Verdict, Verifier,
+    Revocations, StrippedHeaders, TokenSource, Verdict, Verifier,
     authorize::Requirement,
     principal::{Context, LayerContext},
     request::AllowedOrigins,
@@ -30,6 +30,7 @@ pub struct AuthLayerBuilder<F> {
     requirements: Vec<Requirement>,
     refusals: Refusals,
     connection_cap: Option<Duration>,
+    revocations: Revocations,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
 }
@@ -56,6 +57,7 @@ impl<F: Face> AuthLayerBuilder<F> {
             requirements: Vec::new(),
             refusals: Refusals::default(),
             connection_cap: None,
+            revocations: Revocations::default(),
             failure: None,
             face: PhantomData,
         }
@@ -157,6 +159,13 @@ impl<F: Face> AuthLayerBuilder<F> {
         self
     }
 
+    /// Sets what holds no longer although its time is not over: asked for every token, and able to end every open
+    /// [`Lease`](crate::Lease). Layers may share it; none by default.
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
     /// Sets the longest life of a connection, however often it is [renewed](crate::Lease::renew); none by default.
     ///
     /// It counts from the moment the [`Lease`](crate::Lease) is opened. Without it a connection lasts as long as newer
@@ -226,7 +235,7 @@ impl<F: Face> AuthLayerBuilder<F> {
         let layer = Arc::new(LayerContext {
             refusals: self.refusals,
             connection_cap: self.connection_cap,
-            connections: Arc::default(),
+            revocations: self.revocations,
         });
         let (sources, contexts) = self
             .sources

@@ -20,6 +20,8 @@ mod paths;
 mod raw_socket;
 mod redaction;
 mod requirements;
+#[cfg(feature = "testing")]
+mod revocation;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
