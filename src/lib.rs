@@ -110,6 +110,8 @@ mod keys;
 
 mod authorize;
 
+mod connection;
+
 mod refuse;
 
 mod issue;
@@ -128,6 +130,11 @@ pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict
 #[cfg(feature = "axum")]
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
+pub use connection::{
+    ConnectionId, Ended, Lease, LeaseEnd, MalformedConnectionId, MemoryRevocationFeed,
+    MemoryRevocationStore, Revocation, RevocationError, RevocationFeed, RevocationStore,
+    RevocationTarget, Revocations, RevocationsBuilder,
+};
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;

@@ -2,15 +2,18 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{env, fmt, marker::PhantomData, sync::Arc};
+use std::{env, fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement, principal::Context,
-    request::AllowedOrigins, verify::Authenticate,
+    Revocations, StrippedHeaders, TokenSource, Verdict, Verifier,
+    authorize::Requirement,
+    principal::{Context, LayerContext},
+    request::AllowedOrigins,
+    verify::Authenticate,
 };
 
 /// A place where the token may travel, and who answers for it if not the layer's own verifier.
@@ -41,6 +44,8 @@ pub struct AuthLayerBuilder<F> {
     preflight: Preflight,
     requirements: Vec<Requirement>,
     refusals: Refusals,
+    connection_cap: Option<Duration>,
+    revocations: Revocations,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
 }
@@ -66,6 +71,8 @@ impl<F: Face> AuthLayerBuilder<F> {
             preflight: Preflight::default(),
             requirements: Vec::new(),
             refusals: Refusals::default(),
+            connection_cap: None,
+            revocations: Revocations::default(),
             failure: None,
             face: PhantomData,
         }
@@ -167,6 +174,22 @@ impl<F: Face> AuthLayerBuilder<F> {
         self
     }
 
+    /// Sets what holds no longer although its time is not over: asked for every token, and able to end every open
+    /// [`Lease`](crate::Lease). Layers may share it; none by default.
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
+    /// Sets the longest life of a connection, however often it is [renewed](crate::Lease::renew); none by default.
+    ///
+    /// It counts from the moment the [`Lease`](crate::Lease) is opened. Without it a connection lasts as long as newer
+    /// tokens come.
+    pub fn with_connection_cap(mut self, cap: Duration) -> Self {
+        self.connection_cap = Some(cap);
+        self
+    }
+
     /// Adds a condition over principal and request head, asked after verification and before the inner service.
     ///
     /// It may return a [`Verdict`], a `bool`, or a `Result<(), Rejection>`. Conditions are asked in their order, until
@@ -224,26 +247,34 @@ impl<F: Face> AuthLayerBuilder<F> {
         let verifier = self.verification.build()?;
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
-        let (sources, authenticators) = self
+        let layer = Arc::new(LayerContext {
+            refusals: self.refusals,
+            connection_cap: self.connection_cap,
+            revocations: self.revocations,
+        });
+        let (sources, contexts) = self
             .sources
             .into_iter()
             .map(|place| {
                 let own = || Arc::new(verifier.clone()) as Arc<_>;
-                (place.source, place.authenticator.unwrap_or_else(own))
+                let context = Context {
+                    source: place.source.name(),
+                    authenticator: place.authenticator.unwrap_or_else(own),
+                    layer: Arc::clone(&layer),
+                };
+                (place.source, Arc::new(context))
             })
             .unzip();
         Ok(AuthLayer::new(Gate {
             paths,
             sources,
-            authenticators,
+            contexts,
             conflict: self.conflict,
             origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
             stripped: self.stripped,
             preflight: self.preflight,
             requirements: self.requirements,
-            context: Arc::new(Context {
-                refusals: self.refusals,
-            }),
+            layer,
         }))
     }
 

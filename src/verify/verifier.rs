@@ -6,6 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -113,6 +114,16 @@ impl Verifier {
         // The cache of verified tokens will be asked here, before anything is read, and filled below, once everything
         // is: under `snapshot.epoch`, so that a reload empties it.
         Ok(self.shared.verify(&snapshot, token)?)
+    }
+
+    /// The time by which this verifier judges.
+    pub(super) fn now(&self) -> Duration {
+        self.shared.clock.now()
+    }
+
+    /// The time from which on this verifier would refuse a token of its own for its age.
+    pub(super) fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
+        token.claims.accepted_until(&self.shared.rules)
     }
 
     /// Replaces the keys, for this verifier and all its clones, from the next token on. The rules stay.

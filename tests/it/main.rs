@@ -17,10 +17,14 @@ mod hostile;
 mod issue;
 mod jwt_layer;
 mod keys;
+#[cfg(feature = "testing")]
+mod lease;
 mod paths;
 mod raw_socket;
 mod redaction;
 mod requirements;
+#[cfg(feature = "testing")]
+mod revocation;
 mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
