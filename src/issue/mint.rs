@@ -23,6 +23,8 @@ pub struct Mint<'i> {
     lifetime: Duration,
     not_before: Option<NumericDate>,
     scopes: Vec<String>,
+    /// In place of the issuer's own.
+    audiences: Option<Vec<String>>,
     claims: Map<String, Value>,
     fault: Option<IssueError>,
 }
@@ -62,9 +64,22 @@ pub enum IssueError {
     /// An empty subject: it would be nobody, or everybody.
     #[error("the subject is empty")]
     SubjectEmpty,
-    /// A lifetime under a second or over a year, or a token that expires before it becomes valid.
-    #[error("the token would live for less than a second, or for over a year")]
+    /// A lifetime under a second or over a year (5 min for connection tokens), or a token that expires before it becomes
+    /// valid.
+    #[error("the token would live for less than a second, or for too long")]
     LifetimeOutOfRange,
+    /// A principal of another issuer, whose subject is somebody else here.
+    #[error("the principal's token has another issuer")]
+    IssuerForeign,
+    /// A connection token for a resource that the principal's own token is not for.
+    #[error("the principal's token is not for this `{name}`")]
+    ResourceForeign {
+        /// The parameter of the resource.
+        name: &'static str,
+    },
+    /// A connection token for no resource, or for one without a name.
+    #[error("the resource is empty")]
+    ResourceMissing,
     /// The system gave no random bytes for the token ID.
     #[error("the system has no randomness")]
     NoRandomness,
@@ -81,6 +96,7 @@ impl<'i> Mint<'i> {
             lifetime,
             not_before: None,
             scopes: Vec::new(),
+            audiences: None,
             claims: Map::new(),
             fault: None,
         }
@@ -127,6 +143,12 @@ impl<'i> Mint<'i> {
         self
     }
 
+    /// Names these audiences, or none, in place of the issuer's own.
+    pub(super) fn with_audiences<'a>(mut self, audiences: impl Iterator<Item = &'a str>) -> Self {
+        self.audiences = Some(audiences.map(str::to_owned).collect());
+        self
+    }
+
     /// Sets when this token becomes valid (`nbf`): by default it says nothing and is valid at once.
     pub fn with_not_before(mut self, not_before: NumericDate) -> Self {
         self.not_before = Some(not_before);
@@ -159,7 +181,12 @@ impl<'i> Mint<'i> {
         if let Some(name) = &issuer.issuer {
             set("iss", name.as_str().into());
         }
-        match issuer.audiences.as_slice() {
+        match self
+            .audiences
+            .as_ref()
+            .unwrap_or(&issuer.audiences)
+            .as_slice()
+        {
             [] => {}
             [audience] => _ = set("aud", audience.as_str().into()),
             audiences => _ = set("aud", audiences.into()),

@@ -19,7 +19,7 @@ use crate::{
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::{Anonymous, Context},
-    request::{AllowedOrigins, is_preflight, select},
+    request::{AllowedOrigins, is_preflight, requested_path, select},
     telemetry,
     verify::{Authenticate, Authenticated, Authentication},
 };
@@ -82,7 +82,7 @@ impl Gate {
     /// Decides about a request by its head; the body is not touched.
     #[inline]
     pub(super) fn decide(&self, head: &mut Parts) -> Decision {
-        let rule = self.paths.decide(&head.method, matched_path(head));
+        let rule = self.paths.decide(&head.method, requested_path(head));
         let preflight = self.preflight == Preflight::PassThrough && is_preflight(head);
         if preflight || rule.access() == Access::Public {
             self.stripped.apply(&mut head.headers);
@@ -194,7 +194,7 @@ impl Gate {
         Poll::Ready(match question {
             Question::Token { source, answer } => {
                 let answer = ready!(answer.as_mut().poll(cx));
-                let rule = self.paths.decide(&head.method, matched_path(head));
+                let rule = self.paths.decide(&head.method, requested_path(head));
                 self.welcome(head, *source, answer, rule)
             }
             Question::Requirement {
@@ -233,14 +233,4 @@ impl Gate {
             }
         }
     }
-}
-
-/// The path that the client asked for; with axum the one before any `nest` cut its prefix off.
-#[inline]
-fn matched_path(head: &Parts) -> &str {
-    #[cfg(feature = "axum")]
-    if let Some(original) = head.extensions.get::<axum::extract::OriginalUri>() {
-        return original.0.path();
-    }
-    head.uri.path()
 }
