@@ -12,13 +12,13 @@ use crate::{
 /// Ties what a token says to the resource that the request names.
 ///
 /// A *path* binding holds for the paths of its pattern and all that lies beneath them, letters of either case; others
-/// are not its business, so a route that leaves a segment out needs a binding of its own. A path that can be read in two
-/// ways is refused wherever it seems to lead. Parameters are compared decoded, byte by byte.
+/// are not its business, so a route that leaves a segment out needs a binding of its own. A path that can be read in
+/// two ways is refused wherever it seems to lead. Parameters are compared decoded, byte by byte.
 ///
 /// A *query* binding holds for the requests that carry the parameter; twice in one query, it is refused.
 ///
-/// A token whose claim is another one, of another type or missing is answered 403 `wrong_resource`. Where the claim is an
-/// array, one of its strings has to be the resource.
+/// A token whose claim is another one, of another type or missing is answered 403 `wrong_resource`. Where the claim is
+/// an array, one of its strings has to be the resource.
 ///
 /// # Examples
 ///
@@ -91,8 +91,8 @@ enum Unbound {
 }
 
 impl ResourceBinding {
-    /// Binds the parameters of these paths: `/agents/{agent}/{room}`, in the dialect of [`Paths`](crate::Paths), without
-    /// wildcards that have no name.
+    /// Binds the parameters of these paths: `/agents/{agent}/{room}`, in the dialect of [`Paths`](crate::Paths),
+    /// without wildcards that have no name.
     pub fn path(pattern: impl AsRef<str>) -> Self {
         match PathTemplate::parse(pattern.as_ref()) {
             Ok(template) => Self::new(Place::Path(template)),
@@ -161,8 +161,8 @@ impl ResourceBinding {
 
     /// Demands that one of the token's audiences is this text, with the parameters in their places: `agent:{agent}`.
     ///
-    /// The text is read in one way only: behind each parameter but the last stands something, and a value that holds the
-    /// first character of it is refused.
+    /// The text is read in one way only: behind each parameter but the last stands something, and a value that holds
+    /// the first character of it is refused.
     pub fn audience(mut self, pattern: &str) -> Self {
         match Pattern::parse(pattern, |name| self.parameter(name)) {
             Ok(pattern) => self.ties.push(Tie::Audience(pattern)),

@@ -16,8 +16,8 @@ impl TokenIssuer {
     /// against the path by a [`ResourceBinding`](crate::ResourceBinding).
     ///
     /// It reaches no further than the token behind the principal: same issuer, subject and audiences, same scopes, same
-    /// session (`sid`) and actor (`act`), no later `exp` and no earlier `nbf`. Roles and other claims are left out. It is
-    /// another token, so whoever revokes has to do so by subject or session, not by the `jti` of the first.
+    /// session (`sid`) and actor (`act`), no later `exp` and no earlier `nbf`. Roles and other claims are left out. It
+    /// is another token, so whoever revokes has to do so by subject or session, not by the `jti` of the first.
     ///
     /// # Errors
     ///
@@ -25,8 +25,8 @@ impl TokenIssuer {
     /// - [`IssueError::ResourceForeign`] if the principal's token is bound to another resource, or came by a ticket,
     ///   which is.
     /// - [`IssueError::ResourceMissing`] without any parameter, or for an empty one.
-    /// - [`IssueError::LifetimeOutOfRange`] for a lifetime under a second or over 5 min, or if the principal's token ends
-    ///   within a second.
+    /// - [`IssueError::LifetimeOutOfRange`] for a lifetime under a second or over 5 min, or if the principal's token
+    ///   ends within a second.
     /// - As for [`Mint::sign`](crate::Mint::sign).
     ///
     /// # Examples
@@ -50,23 +50,18 @@ impl TokenIssuer {
         if lifetime > Self::LONGEST_CONNECTION_LIFETIME {
             return Err(IssueError::LifetimeOutOfRange);
         }
-        let settings = self.settings();
-        if principal.issuer() != settings.issuer.as_deref() {
+        if principal.issuer() != self.settings().issuer.as_deref() {
             return Err(IssueError::IssuerForeign);
         }
-        let lifetime = match principal.expires_at() {
-            Some(expiry) => {
-                let now = settings.clock.now().as_secs();
-                lifetime.min(Duration::from_secs(expiry.as_secs().saturating_sub(now)))
-            }
-            None => lifetime,
-        };
         let token = principal.token();
         let mut mint = self
             .mint(principal.subject())
             .with_lifetime(lifetime)
             .with_audiences(principal.audiences())
             .with_scopes(principal.scopes());
+        if let Some(end) = principal.expires_at() {
+            mint = mint.with_end(end);
+        }
         if let Some(not_before) = principal.not_before() {
             mint = mint.with_not_before(not_before);
         }

@@ -21,6 +21,8 @@ pub struct Mint<'i> {
     issuer: &'i TokenIssuer,
     subject: String,
     lifetime: Duration,
+    /// An end that no lifetime goes beyond.
+    end: Option<NumericDate>,
     not_before: Option<NumericDate>,
     scopes: Vec<String>,
     /// In place of the issuer's own.
@@ -64,8 +66,8 @@ pub enum IssueError {
     /// An empty subject: it would be nobody, or everybody.
     #[error("the subject is empty")]
     SubjectEmpty,
-    /// A lifetime under a second or over a year (5 min for connection tokens), or a token that expires before it becomes
-    /// valid.
+    /// A lifetime under a second or over a year (5 min for connection tokens), or a token that expires before it
+    /// becomes valid.
     #[error("the token would live for less than a second, or for too long")]
     LifetimeOutOfRange,
     /// A principal of another issuer, whose subject is somebody else here.
@@ -94,6 +96,7 @@ impl<'i> Mint<'i> {
             issuer,
             subject,
             lifetime,
+            end: None,
             not_before: None,
             scopes: Vec::new(),
             audiences: None,
@@ -143,6 +146,12 @@ impl<'i> Mint<'i> {
         self
     }
 
+    /// Lets the token end no later than this.
+    pub(super) fn with_end(mut self, end: NumericDate) -> Self {
+        self.end = Some(end);
+        self
+    }
+
     /// Names these audiences, or none, in place of the issuer's own.
     pub(super) fn with_audiences<'a>(mut self, audiences: impl Iterator<Item = &'a str>) -> Self {
         self.audiences = Some(audiences.map(str::to_owned).collect());
@@ -169,6 +178,7 @@ impl<'i> Mint<'i> {
         let issuer = self.issuer.settings();
         let now = issuer.clock.now().as_secs();
         let expires = now.saturating_add(self.lifetime.as_secs());
+        let expires = self.end.map_or(expires, |end| expires.min(end.as_secs()));
         let alive = now.max(self.not_before.map_or(0, NumericDate::as_secs));
         if alive >= expires || self.lifetime > LONGEST_LIFETIME {
             return Err(IssueError::LifetimeOutOfRange);

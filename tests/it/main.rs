@@ -18,8 +18,11 @@ mod paths;
 mod raw_socket;
 mod redaction;
 mod requirements;
+mod resource;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+
+mod ticket;
 mod tower_contract;

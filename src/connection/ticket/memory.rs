@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    future::ready,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -123,16 +122,17 @@ impl Shelf {
 
 impl TicketStore for MemoryTickets {
     fn put(&self, hash: TicketHash, record: TicketRecord, now: Duration) -> StoreFuture<'_, ()> {
-        let mut shelf = self.shelf(now);
-        let answer = if shelf.tickets.len() >= self.capacity {
-            Err(StoreError::new("the store of tickets is full"))
-        } else if shelf.tickets.contains_key(&hash) {
-            Err(StoreError::new("the ticket is known already"))
-        } else {
+        Box::pin(async move {
+            let mut shelf = self.shelf(now);
+            if shelf.tickets.len() >= self.capacity {
+                return Err(StoreError::new("the store of tickets is full"));
+            }
+            if shelf.tickets.contains_key(&hash) {
+                return Err(StoreError::new("the ticket is known already"));
+            }
             shelf.put(hash, record);
             Ok(())
-        };
-        Box::pin(ready(answer))
+        })
     }
 
     fn take<'a>(
@@ -141,8 +141,7 @@ impl TicketStore for MemoryTickets {
         client: Option<&'a str>,
         now: Duration,
     ) -> StoreFuture<'a, Option<TicketRecord>> {
-        let taken = self.shelf(now).take(hash, client, now);
-        Box::pin(ready(Ok(taken)))
+        Box::pin(async move { Ok(self.shelf(now).take(hash, client, now)) })
     }
 }
 

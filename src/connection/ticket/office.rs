@@ -33,7 +33,7 @@ const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 ///
 /// ```
 /// use http::{Request, Response};
-/// use http_body_util::{BodyExt, Full};
+/// use http_body_util::BodyExt;
 /// use tower::{Layer, ServiceExt, service_fn};
 /// use tower_warden::{JwtAuthLayer, MemoryTickets, Principal, SigningKey, TicketOffice, TokenIssuer};
 ///
@@ -49,7 +49,7 @@ const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 /// let token = TokenIssuer::builder(SigningKey::hs256(secret)?).build()?.mint("alice").sign()?;
 /// let request = Request::post("/auth/ticket")
 ///     .header("authorization", format!("Bearer {}", token.expose()))
-///     .body(Full::from(r#"{"agent":"helper","room":"r1"}"#))?;
+///     .body(String::from(r#"{"agent":"helper","room":"r1"}"#))?;
 /// let response = auth.layer(office.service()).oneshot(request).await?;
 /// assert_eq!(response.status(), 200);
 /// let body = response.into_body().collect().await?.to_bytes();
@@ -79,8 +79,8 @@ const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 ///
 /// The layer that takes a ticket asks all its rules again (issuer, audience, type, age), and its requirements and
 /// [bindings](crate::ResourceBinding) hold as for any token; only the signature is not there any more, so a ticket
-/// outlives the removal of a key by its own lifetime at most. A ticket that is shown for another resource or from another
-/// origin is refused, and spent by that.
+/// outlives the removal of a key by its own lifetime at most. A ticket that is shown for another resource or from
+/// another origin is refused, and spent by that.
 #[derive(Clone)]
 pub struct TicketOffice(pub(super) Arc<Office>);
 
@@ -140,9 +140,9 @@ impl TicketOffice {
     /// # Errors
     ///
     /// [`RequestMalformed`](RejectionKind::RequestMalformed) for another set of parameters, an empty value or two
-    /// origins; [`Forbidden`](RejectionKind::Forbidden) for a principal that came by a ticket itself, whose resource a new
-    /// one would not have to keep to; [`TokenExpired`](RejectionKind::TokenExpired) if the token ends within a second;
-    /// [`StoreUnavailable`](RejectionKind::StoreUnavailable).
+    /// origins; [`Forbidden`](RejectionKind::Forbidden) for a principal that came by a ticket itself, whose resource a
+    /// new one would not have to keep to; [`TokenExpired`](RejectionKind::TokenExpired) if the token ends within a
+    /// second; [`StoreUnavailable`](RejectionKind::StoreUnavailable).
     pub async fn mint(
         &self,
         principal: &Principal,
@@ -276,8 +276,8 @@ impl TicketOfficeBuilder {
         self
     }
 
-    /// Sets the paths that tickets are for, `/agents/{agent}/{room}` by default: a ticket has a value for each parameter,
-    /// and is good for the path that has the same ones, and for what lies beneath it.
+    /// Sets the paths that tickets are for, `/agents/{agent}/{room}` by default: a ticket has a value for each
+    /// parameter, and is good for the path that has the same ones, and for what lies beneath it.
     ///
     /// It is read in the dialect of [`Paths`](crate::Paths), without wildcards that have no name.
     pub fn with_resource_path(mut self, pattern: impl Into<Cow<'static, str>>) -> Self {
@@ -287,7 +287,8 @@ impl TicketOfficeBuilder {
 
     /// Takes tickets from event streams (`new EventSource(…)`) too, not only from WebSocket handshakes.
     ///
-    /// A browser reconnects an `EventSource` with the same URL, whose ticket is then spent: the page has to draw another.
+    /// A browser reconnects an `EventSource` with the same URL, whose ticket is then spent: the page has to draw
+    /// another.
     pub fn with_event_streams(mut self) -> Self {
         self.streams = EventStreams::WithTicket;
         self

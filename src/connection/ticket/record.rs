@@ -61,7 +61,8 @@ impl fmt::Debug for TicketHash {
 ///
 /// # Security
 ///
-/// No token can be made of a record. But whoever writes into the store can make one: it has to be as trusted as the keys.
+/// No token can be made of a record. But whoever writes into the store can make one: it has to be as trusted as the
+/// keys.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TicketRecord {
@@ -73,7 +74,8 @@ pub struct TicketRecord {
 }
 
 impl TicketRecord {
-    /// How long after a ticket was taken the same client may come with it once more, because it did not hear the answer.
+    /// How long after a ticket was taken the same client may come with it once more, because it did not hear the
+    /// answer.
     pub const REPEAT_WINDOW: Duration = Duration::from_secs(2);
 
     pub(super) fn new(

@@ -67,7 +67,7 @@ impl Shown {
         let names = office.template.names();
         let resource = match office.template.find(requested_path(head)) {
             Found::Here(values) => {
-                let names = names.iter().map(|name| name.to_string());
+                let names = names.iter().map(ToString::to_string);
                 Some(names.zip(values.into_iter().map(Into::into)).collect())
             }
             Found::Elsewhere | Found::Doubtful => None,

@@ -27,8 +27,8 @@ const BODY_LIMIT: usize = 4 * 1024;
 
 /// Hands out tickets to who is asking: `{"agent":"a","room":"r"}` → `{"ticket":"…","expires_in":30}`.
 ///
-/// It stands inside an auth layer and demands a [`Principal`]: without one it answers 401 where a token is optional, and
-/// 500 where no layer has looked at the request. The body is one JSON object of at most 4 KiB with a text for each
+/// It stands inside an auth layer and demands a [`Principal`]: without one it answers 401 where a token is optional,
+/// and 500 where no layer has looked at the request. The body is one JSON object of at most 4 KiB with a text for each
 /// parameter of the resource path and nothing else, or the answer is 400. A store that does not answer is a 503. Other
 /// methods are answered 405.
 #[derive(Clone)]

@@ -44,8 +44,8 @@ impl StoreError {
 /// RETURNING record
 /// ```
 ///
-/// or, where repeats are not wanted, `DELETE … WHERE hash = $hash AND expires_at > $now RETURNING record`. In Redis it is
-/// one `GETDEL`, or a script that keeps the record for two more seconds; `put` is `SET … NX PX`.
+/// or, where repeats are not wanted, `DELETE … WHERE hash = $hash AND expires_at > $now RETURNING record`. In Redis it
+/// is one `GETDEL`, or a script that keeps the record for two more seconds; `put` is `SET … NX PX`.
 pub trait TicketStore: fmt::Debug + Send + Sync + 'static {
     /// Keeps a record under a hash that must be new, until [`expires_at`](TicketRecord::expires_at) at the latest.
     ///
@@ -57,8 +57,8 @@ pub trait TicketStore: fmt::Debug + Send + Sync + 'static {
     /// Takes a record: the first who asks gets it, and nobody after.
     ///
     /// With one exception: who asks again with the client ID of the first, within
-    /// [`REPEAT_WINDOW`](TicketRecord::REPEAT_WINDOW) of it and before the ticket expires, gets it too. `None` is no client ID, and
-    /// has no repeat. An ID is chosen by the client, so it decides about nothing else.
+    /// [`REPEAT_WINDOW`](TicketRecord::REPEAT_WINDOW) of it and before the ticket expires, gets it too. `None` is no
+    /// client ID, and has no repeat. An ID is chosen by the client, so it decides about nothing else.
     ///
     /// # Errors
     ///
