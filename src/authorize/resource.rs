@@ -238,11 +238,13 @@ impl ResourceBinding {
     /// The parameters of a request that is the business of this binding.
     fn resource<'r>(&self, head: &'r Parts) -> Result<Option<Vec<Cow<'r, str>>>, RejectionKind> {
         match &self.place {
-            Place::Path(template) => match template.find(requested_path(head)) {
-                Found::Here(values) => Ok(Some(values)),
-                Found::Elsewhere => Ok(None),
-                Found::Doubtful => Err(RejectionKind::ResourceMismatch),
-            },
+            Place::Path(template) => {
+                match template.find(requested_path(&head.extensions, &head.uri)) {
+                    Found::Here(values) => Ok(Some(values)),
+                    Found::Elsewhere => Ok(None),
+                    Found::Doubtful => Err(RejectionKind::ResourceMismatch),
+                }
+            }
             Place::Query(name) => match pairs::single(head.uri.query(), name) {
                 Ok(found) => Ok(found.map(|value| vec![value])),
                 Err(pairs::Unreadable) => Err(RejectionKind::ResourceMismatch),

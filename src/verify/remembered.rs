@@ -56,7 +56,8 @@ impl Verifier {
         let mut claims = Err(RejectionKind::AlgorithmNotAllowed);
         for shared in self.all() {
             let rules = &shared.rules;
-            if !rules.allow(remembered.alg) {
+            let allowed = rules.algorithms.as_ref();
+            if !allowed.is_none_or(|allowed| allowed.contains(&remembered.alg)) {
                 continue;
             }
             claims = Members::find(payload, rules)

@@ -1,9 +1,12 @@
-//! What the layers promise, one module per behaviour.
+//! What the library promises, one module per behaviour.
 #![allow(clippy::unwrap_used)]
 
 mod support;
+mod tokens;
 
 mod auto_traits;
+mod claims;
+mod compact;
 mod configuration;
 mod cookie_layer;
 mod cors;
@@ -19,10 +22,11 @@ mod raw_socket;
 mod redaction;
 mod requirements;
 mod resource;
+mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
-
 mod ticket;
 mod tower_contract;
+mod verify_hazards;

@@ -65,7 +65,10 @@ impl Shown {
     fn read(office: &Office, ticket: &BearerToken<'_>, head: &Parts) -> Option<Self> {
         let hash = TicketHash::of(ticket, office.backend)?;
         let names = office.template.names();
-        let resource = match office.template.find(requested_path(head)) {
+        let resource = match office
+            .template
+            .find(requested_path(&head.extensions, &head.uri))
+        {
             Found::Here(values) => {
                 let names = names.iter().map(ToString::to_string);
                 Some(names.zip(values.into_iter().map(Into::into)).collect())
