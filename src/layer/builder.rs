@@ -2,31 +2,39 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{env, fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{env, fmt, iter, marker::PhantomData, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    Revocations, StrippedHeaders, TokenSource, Verdict, Verifier,
+    ResourceBinding, Revocations, StrippedHeaders, TicketOffice, TokenSource, Verdict, Verifier,
     authorize::Requirement,
+    connection::Redeemer,
     principal::{Context, LayerContext},
     request::AllowedOrigins,
     verify::Authenticate,
 };
 
-/// A place where the token may travel, and who answers for it if not the layer's own verifier.
+/// A place where the token may travel, and who answers for it.
 struct Place {
     source: Arc<dyn TokenSource>,
-    authenticator: Option<Arc<dyn Authenticate>>,
+    answered: Answered,
+}
+
+/// Who answers for the tokens of a place.
+enum Answered {
+    ByLayer,
+    By(Verifier),
+    ByOffice(TicketOffice),
 }
 
 impl Place {
     fn new(source: impl TokenSource) -> Self {
         Self {
             source: Arc::new(source),
-            authenticator: None,
+            answered: Answered::ByLayer,
         }
     }
 }
@@ -109,10 +117,22 @@ impl<F: Face> AuthLayerBuilder<F> {
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        let authenticator = Some(Arc::new(verifier) as Arc<_>);
         self.sources.push(Place {
             source: Arc::new(source),
-            authenticator,
+            answered: Answered::By(verifier),
+        });
+        self
+    }
+
+    /// Takes the tickets of this office too, in the query of WebSocket handshakes: see [`TicketOffice`].
+    ///
+    /// A ticket is as good here as the token that it was drawn with would be: one of this layer's verifiers has to accept
+    /// the token's issuer, audience, type and age.
+    pub fn with_tickets(mut self, office: TicketOffice) -> Self {
+        self.add_defaults();
+        self.sources.push(Place {
+            source: Arc::new(office.source()),
+            answered: Answered::ByOffice(office),
         });
         self
     }
@@ -230,6 +250,21 @@ impl<F: Face> AuthLayerBuilder<F> {
         self
     }
 
+    /// Demands that a token is for the resource that the request names: see [`ResourceBinding`].
+    ///
+    /// It is a condition among those of [`require`](Self::require), and as they are never skipped.
+    pub fn with_resource_binding(mut self, binding: ResourceBinding) -> Self {
+        match binding.checked() {
+            Ok(binding) => {
+                let hook =
+                    move |principal: &Principal, head: &Parts| binding.check(principal, head);
+                self.requirements.push(Requirement::new(hook));
+                self
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
     /// Checks all settings and makes the layer.
     ///
     /// What the layer guards is logged once, here.
@@ -252,14 +287,30 @@ impl<F: Face> AuthLayerBuilder<F> {
             connection_cap: self.connection_cap,
             revocations: self.revocations,
         });
+        let verifiers: Arc<[Verifier]> = iter::once(verifier.clone())
+            .chain(
+                self.sources
+                    .iter()
+                    .filter_map(|place| match &place.answered {
+                        Answered::By(verifier) => Some(verifier.clone()),
+                        Answered::ByLayer | Answered::ByOffice(_) => None,
+                    }),
+            )
+            .collect();
         let (sources, contexts) = self
             .sources
             .into_iter()
             .map(|place| {
-                let own = || Arc::new(verifier.clone()) as Arc<_>;
+                let authenticator: Arc<dyn Authenticate> = match place.answered {
+                    Answered::ByLayer => Arc::new(verifier.clone()),
+                    Answered::By(verifier) => Arc::new(verifier),
+                    Answered::ByOffice(office) => {
+                        Arc::new(Redeemer::new(office, Arc::clone(&verifiers)))
+                    }
+                };
                 let context = Context {
                     source: place.source.name(),
-                    authenticator: place.authenticator.unwrap_or_else(own),
+                    authenticator,
                     layer: Arc::clone(&layer),
                 };
                 (place.source, Arc::new(context))
@@ -287,7 +338,7 @@ impl<F: Face> AuthLayerBuilder<F> {
             Ok(sources) => {
                 let places = sources.into_iter().map(|source| Place {
                     source,
-                    authenticator: None,
+                    answered: Answered::ByLayer,
                 });
                 self.sources.extend(places);
             }

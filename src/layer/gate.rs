@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response, Uri, request::Parts};
+use http::{Request, Response, request::Parts};
 
 use super::passage::Passage;
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::{Anonymous, Context, LayerContext},
-    request::{AllowedOrigins, is_preflight, select},
+    request::{AllowedOrigins, is_preflight, requested_path, select},
     telemetry,
     verify::{Authenticated, Authentication},
 };
@@ -83,7 +83,7 @@ impl Gate {
     /// and those pass.
     #[inline]
     pub(super) fn guards<B>(&self, request: &mut Request<B>) -> Option<PathDecision<'_>> {
-        let path = matched_path(request.extensions(), request.uri());
+        let path = requested_path(request.extensions(), request.uri());
         let rule = self.paths.decide(request.method(), path);
         let passes = rule.access() == Access::Public
             || self.preflight == Preflight::PassThrough
@@ -207,7 +207,7 @@ impl Gate {
                 let answer = ready!(answer.as_mut().poll(cx));
                 let rule = self
                     .paths
-                    .decide(&head.method, matched_path(&head.extensions, &head.uri));
+                    .decide(&head.method, requested_path(&head.extensions, &head.uri));
                 self.welcome(head, *source, answer, rule)
             }
             Question::Requirement {
@@ -246,15 +246,4 @@ impl Gate {
             }
         }
     }
-}
-
-/// The path that the client asked for; with axum the one before any `nest` cut its prefix off.
-#[inline]
-fn matched_path<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r str {
-    #[cfg(feature = "axum")]
-    if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
-        return original.0.path();
-    }
-    let _ = extensions;
-    uri.path()
 }

@@ -10,7 +10,8 @@
 //! | 6 | `claims`, `date`, `strings`, `actor`, `rules` | claims that are missing, of the wrong type, or not as configured |
 //!
 //! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
-//! places in the payload. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the house sees.
+//! places in the payload. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the house sees,
+//! `remembered` what stays of it where a ticket stands in its place.
 
 mod authenticate;
 mod builder;
@@ -29,12 +30,14 @@ mod path;
 mod rules;
 mod strings;
 
+mod remembered;
 mod token;
 
 pub use actor::Actor;
 pub(crate) use authenticate::{Authenticate, Authenticated, Authentication};
 pub use builder::VerifierBuilder;
 pub use path::ClaimPath;
+pub(crate) use remembered::Remembered;
 pub use rules::TokenType;
 pub use signature::CryptoBackend;
 #[cfg(feature = "aws-lc-rs")]

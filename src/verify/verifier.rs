@@ -55,12 +55,12 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Verifier {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    rules: Rules,
-    clock: Arc<dyn Clock>,
+pub(super) struct Shared {
+    pub(super) rules: Rules,
+    pub(super) clock: Arc<dyn Clock>,
     backend: CryptoBackend,
     snapshot: ArcSwap<Snapshot>,
     /// The last epoch given out.

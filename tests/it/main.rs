@@ -23,6 +23,7 @@ mod paths;
 mod raw_socket;
 mod redaction;
 mod requirements;
+mod resource;
 #[cfg(feature = "testing")]
 mod revocation;
 mod rfc_vectors;
@@ -30,5 +31,6 @@ mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+mod ticket;
 mod tower_contract;
 mod verify_hazards;
