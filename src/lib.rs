@@ -11,6 +11,8 @@ mod verify;
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use error::ConfigError;
 pub use jsonwebtoken::Algorithm;
+#[cfg(feature = "jwks")]
+pub use keys::{HttpJwksSource, KeyFetchError, RemoteKeys};
 pub use keys::{Key, Keys};
 pub use refuse::{Rejection, RejectionKind};
 pub use request::{
