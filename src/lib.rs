@@ -1,24 +1,158 @@
-//! tower-warden
+//! Auth layers for [`tower`](https://docs.rs/tower) services that host AI agents.
+//!
+//! A warden stands at the gate of a tower: it decides who may enter, over HTTP, SSE and WebSocket alike. Two layers wrap
+//! any `Service<http::Request<B>>`: [`JwtAuthLayer`] for bearer tokens, [`CookieAuthLayer`] for browser sessions.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_warden::{JwtAuthLayer, Paths, Principal, SigningKey, TokenIssuer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let secret = "0123456789abcdef0123456789abcdef";
+//! let auth = JwtAuthLayer::hs256(secret)?
+//!     .with_paths(Paths::all().exempt("/auth/*").exempt("/health"))
+//!     .build()?;
+//! let service = auth.layer(service_fn(async |request: Request<String>| {
+//!     let principal = request.extensions().get::<Principal>();
+//!     let greeting = format!("hello {}", principal.map_or("nobody", Principal::subject));
+//!     Ok::<_, std::convert::Infallible>(Response::new(greeting))
+//! }));
+//!
+//! let refused = Request::post("/chat").body(String::new())?;
+//! assert_eq!(service.clone().oneshot(refused).await?.status(), 401);
+//!
+//! let token = TokenIssuer::builder(SigningKey::hs256(secret)?).build()?.mint("alice").sign()?;
+//! let accepted = Request::post("/chat")
+//!     .header("authorization", format!("Bearer {}", token.expose()))
+//!     .body(String::new())?;
+//! assert_eq!(service.oneshot(accepted).await?.into_body(), "hello alice");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The house
+//!
+//! A request walks through the rooms in this order; each is a folder of `src`.
+//!
+//! ```text
+//! request ─► layer ─► request/path ─► request/source ─► verify ◄─ keys ─► authorize ─► Principal ─► inner service
+//!              │            │               └──────────────┴── refuse ───────┴─► response 400 401 403 500 503
+//!              │            └─ exempt ──────────────────────────────────────────────────► inner service
+//!              └─ telemetry: one event for each refusal
+//! ```
+//!
+//! | room | what it is for |
+//! | --- | --- |
+//! | `layer` | what an application mounts, the one decision, the one state machine |
+//! | `request` | what a request shows: [`Paths`], [`TokenSource`], [`BearerToken`], its origin |
+//! | `verify` | [`BearerToken`] → [`VerifiedToken`]: form, key, signature, claims |
+//! | `keys` | where keys come from, and what each must prove at load |
+//! | `authorize` | may they? scopes and the application's own conditions |
+//! | `refuse` | [`RejectionKind`] → status, challenge, body |
+//! | `issue` | [`TokenIssuer`]: mint, rotate, publish |
+//!
+//! # Invariants
+//!
+//! 1. **Imports follow the flow.** No room knows its caller.
+//! 2. **Decisions are pure.** Only `keys` touches a disk; time arrives through [`Clock`].
+//! 3. **Doubt is a refusal.** Two tokens, a path that can be read in two ways, an unknown `crit`: refused, with the
+//!    right status, and the inner service is not called.
+//! 4. **Each stage has its own type.** [`BearerToken`] → [`VerifiedToken`] → [`Principal`]; nothing later accepts
+//!    something earlier.
+//! 5. **The verified path is synchronous.** With the key at hand the token is verified in place: no boxed future, no
+//!    clone of the inner service, no lock.
+//! 6. **Identity lives in typed extensions only.** No header of the client names anybody.
+//!
+//! # Defaults and why
+//!
+//! | setting | default | why |
+//! | --- | --- | --- |
+//! | paths | all are guarded | a route that was forgotten is shut, not open |
+//! | sources | header; query on upgrades only | URLs end in logs and histories; a WebSocket of a browser has no other way |
+//! | two tokens | refused | whichever is chosen, somebody else may have sent the other ([RFC 6750 §2]) |
+//! | `exp`, `sub` | required | a token that never ends cannot be lost safely; nobody owns nothing |
+//! | `aud` | refused if it is there and nobody named one | it was meant for somebody else ([RFC 7519 §4.1.3]) |
+//! | issuer, audience | required once named | an expectation that absence fulfils is none |
+//! | leeway | 30 s | clocks differ by seconds; 5 min at most |
+//! | token size | 8 KiB | more than header limits leave room for, little enough to read for nothing |
+//! | secrets | as long as the hash, at least | [RFC 7518 §3.2] |
+//! | origin of cookie requests | the service's own | a browser attaches cookies for every page ([RFC 6455 §10.2]) |
+//! | upgrade by cookie without `Origin` | refused | every browser sends one |
+//! | preflight | guarded | the CORS layer outside answers it |
+//! | refusals | `application/problem+json`, `no-store` | [RFC 9457]; a refusal is nobody's to keep |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `aws-lc-rs` | yes | signatures by aws-lc-rs, each key prepared once |
+//! | `rust-crypto` | no | signatures in pure Rust; with both on, aws-lc-rs is used unless [`CryptoBackend`] says else |
+//! | `axum` | no | extractors for [`Principal`], `Claims` and [`Credentials`], axum's body, matching on `OriginalUri` |
+//! | `testing` | no | a clock, tokens and a layer for the tests of applications |
+//! | `full` | no | all of it |
+//!
+//! [RFC 6455 §10.2]: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
+//! [RFC 6750 §2]: https://www.rfc-editor.org/rfc/rfc6750#section-2
+//! [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
+//! [RFC 7519 §4.1.3]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3
+//! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod clock;
-mod error;
-mod keys;
-mod refuse;
+mod layer;
+
 mod request;
+
 mod verify;
 
+mod keys;
+
+mod authorize;
+
+mod refuse;
+
+mod issue;
+
+#[cfg(feature = "axum")]
+mod axum;
+mod clock;
+mod error;
+mod principal;
+mod telemetry;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
+
+pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict};
+#[cfg(feature = "axum")]
+pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use error::ConfigError;
+pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;
 #[cfg(feature = "jwks")]
 pub use keys::{HttpJwksSource, KeyFetchError, RemoteKeys};
 pub use keys::{Key, Keys};
-pub use refuse::{Rejection, RejectionKind};
+pub use layer::{
+    Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth, CookieAuthLayer, Face, JwtAuth,
+    JwtAuthLayer, ResponseFuture, SessionCookie,
+};
+pub use principal::{Credentials, Principal};
+pub use refuse::{Challenge, Refusals, Rejection, RejectionKind, Responder, ResponseBody};
 pub use request::{
-    AuthorizationHeader, BearerToken, ConflictPolicy, CookieToken, MalformedCredentials,
-    QueryParameter, TokenSource,
+    Access, AuthorizationHeader, BearerToken, CompiledPaths, ConflictPolicy, CookieToken,
+    Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
+    QueryParameter, Rule, StrippedHeaders, TokenSource,
+};
+pub use telemetry::{
+    RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
 pub use verify::{
     Actor, ClaimPath, CryptoBackend, TokenType, VerifiedToken, Verifier, VerifierBuilder,
 };
+
+/// The README, whose blocks are compiled as tests.
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

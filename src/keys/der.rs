@@ -20,6 +20,18 @@ const ID_X25519: &[u8] = b"\x2b\x65\x6e";
 const ID_ED25519: &[u8] = b"\x2b\x65\x70";
 const NULL: &[u8] = b"\x05\x00";
 
+/// PKCS#8 of a private key on P-256, up to its number, without the public key.
+pub(crate) const PKCS8_P256: &[u8] =
+    b"\x30\x41\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
+    \x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x27\x30\x25\x02\x01\x01\x04\x20";
+/// The same for P-384.
+pub(crate) const PKCS8_P384: &[u8] =
+    b"\x30\x4e\x02\x01\x00\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
+    \x06\x05\x2b\x81\x04\x00\x22\x04\x37\x30\x35\x02\x01\x01\x04\x30";
+/// The same for Ed25519 ([RFC 8410 §7](https://www.rfc-editor.org/rfc/rfc8410#section-7)), up to its seed.
+pub(crate) const PKCS8_ED25519: &[u8] =
+    b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+
 /// What an algorithm identifier says about the key beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyType {

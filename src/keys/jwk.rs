@@ -147,7 +147,7 @@ fn check_operations(operations: Option<&Value>) -> Result<(), String> {
 }
 
 /// The members that make up a public key, in the order of RFC 7638 §3.2; a secret has no public part.
-pub(crate) fn public_members(material: &Material) -> Option<Vec<(&'static str, String)>> {
+fn public_members(material: &Material) -> Option<Vec<(&'static str, String)>> {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
     Some(match material {
         Material::Secret(_) => return None,
@@ -185,18 +185,20 @@ pub(crate) fn thumbprint_input(material: &Material) -> Option<String> {
     Some(format!("{{{}}}", members.join(",")))
 }
 
-/// The public key as it is published: its members, `use`, `alg` and `kid`.
+/// The public key as it is published: its members, `use`, and `alg` and `kid` if it has them.
 pub(crate) fn publish(
     material: &Material,
     id: Option<&str>,
-    algorithm: Algorithm,
+    algorithm: Option<Algorithm>,
 ) -> Option<Value> {
     let mut jwk: Map<String, Value> = public_members(material)?
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
     jwk.insert("use".into(), "sig".into());
-    jwk.insert("alg".into(), format!("{algorithm:?}").into());
+    if let Some(algorithm) = algorithm {
+        jwk.insert("alg".into(), format!("{algorithm:?}").into());
+    }
     if let Some(id) = id {
         jwk.insert("kid".into(), id.into());
     }

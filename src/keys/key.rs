@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
+use serde_json::Value;
 
 use super::{
     der, jwk,
@@ -271,6 +272,23 @@ impl Key {
     /// The key ID, shared.
     pub(crate) fn shared_id(&self) -> Option<Arc<str>> {
         self.id.clone()
+    }
+
+    /// The key as it is published; a secret never is.
+    pub(crate) fn public_jwk(&self) -> Option<Value> {
+        let stated = match self.algorithms {
+            Algorithms::Stated(algorithm) => Some(algorithm),
+            Algorithms::Listed(_) | Algorithms::Open(_) => None,
+        };
+        jwk::publish(&self.material, self.id(), stated)
+    }
+
+    /// Whether both are the same public key under the same ID.
+    pub(crate) fn is_same_public_key(&self, other: &Self) -> bool {
+        let thumbprint = jwk::thumbprint_input(&self.material);
+        thumbprint.is_some()
+            && thumbprint == jwk::thumbprint_input(&other.material)
+            && self.id == other.id
     }
 
     pub(crate) fn material(&self) -> &Material {

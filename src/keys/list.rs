@@ -221,3 +221,56 @@ fn clash(key: &Key, other: &Key) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const ED: &str =
+        r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
+
+    #[test]
+    fn hazard_one_odd_key_does_not_break_a_set_from_afar() {
+        let odd = [
+            r#"{"kty":"AKP","alg":"ML-DSA-65","pub":"AA"}"#,
+            r#"{"kty":"oct","alg":"HS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}"#,
+            r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#,
+            r#"{"kty":"OKP","crv":"X25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+            &format!(r#"{{{ED},"use":"enc"}}"#),
+            &format!(r#"{{{ED},"key_ops":["encrypt"]}}"#),
+            &format!(r#"{{{ED},"d":"AA"}}"#),
+            &format!(r#"{{{ED},"kid":"b","kid":"b"}}"#),
+            &format!(r#"{{{ED},"kid":""}}"#),
+            "7",
+            "null",
+            "[]",
+            r#""key""#,
+            "-1.5",
+            "true",
+        ];
+        let set = format!(r#"{{"keys":[{},{{{ED},"kid":"a"}}]}}"#, odd.join(","));
+        let (keys, faults) = Keys::jwk_set_lenient(set.as_bytes()).unwrap();
+        assert_eq!(keys.iter().filter_map(Key::id).collect::<Vec<_>>(), ["a"]);
+        let places: Vec<_> = faults.iter().map(|(place, _)| place.clone()).collect();
+        let wanted: Vec<_> = (0..odd.len()).map(place).collect();
+        assert_eq!(places, wanted);
+    }
+
+    #[test]
+    fn a_document_that_is_no_set_is_an_error_even_from_afar() {
+        for json in [
+            "",
+            "<html>",
+            "{}",
+            "[]",
+            r#"{"keys":7}"#,
+            r#"{"keys":[{]}"#,
+            "\u{feff}{\"keys\":[]}",
+        ] {
+            assert!(Keys::jwk_set_lenient(json.as_bytes()).is_err(), "{json}");
+        }
+        let (keys, faults) = Keys::jwk_set_lenient(br#"{"keys":[]}"#).unwrap();
+        assert_eq!((keys.iter().count(), faults.len()), (0, 0));
+    }
+}

@@ -5,12 +5,12 @@
 //! 3. A [`KeySet`] holds the same keys prepared for one crypto backend and one allow-list; verification reads it only.
 //! 4. What a provider publishes and changes comes from `remote`, set by set.
 
-mod der;
+pub(crate) mod der;
 mod jwk;
 mod key;
 mod list;
 mod material;
-mod pem;
+pub(crate) mod pem;
 #[cfg(feature = "jwks")]
 mod remote;
 mod secret;
@@ -21,9 +21,11 @@ pub use list::Keys;
 #[cfg(feature = "jwks")]
 pub use remote::{HttpJwksSource, KeyFetchError, RemoteKeys};
 
+pub(crate) use der::KeyType;
+pub(crate) use jwk::thumbprint_input;
 #[cfg(test)]
 pub(crate) use material::ALGORITHMS;
-pub(crate) use material::{Curve, Material};
+pub(crate) use material::{Curve, Material, hash_length};
 #[cfg(feature = "jwks")]
-pub(crate) use remote::{Missing, Refresher};
+pub(crate) use remote::{Missing, Refresher, Waiting};
 pub(crate) use set::{KeySet, PreparedKey};

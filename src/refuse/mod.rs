@@ -1,5 +1,16 @@
 //! How a refusal is said: a [`RejectionKind`] becomes a status, a challenge and a body.
+//!
+//! 1. [`rejection`]: the kinds, and the one table from kind to status, code and sentence.
+//! 2. [`challenge`]: `WWW-Authenticate` as RFC 6750 and RFC 9110 want it.
+//! 3. [`refusals`]: how a layer answers, with the presets of the systems that this crate replaces.
+//! 4. [`body`]: a refusal in the body type of the wrapped service.
 
+mod body;
+mod challenge;
+mod refusals;
 mod rejection;
 
+pub use body::ResponseBody;
+pub use challenge::Challenge;
+pub use refusals::{Refusals, Responder};
 pub use rejection::{Rejection, RejectionKind};

@@ -34,8 +34,8 @@ pub use builder::VerifierBuilder;
 pub use path::ClaimPath;
 pub use rules::TokenType;
 pub use signature::CryptoBackend;
-pub(crate) use signature::SignatureVerifier;
-#[allow(unused_imports)]
-pub(crate) use signature::sha256;
+#[cfg(feature = "aws-lc-rs")]
+pub(crate) use signature::hmac_with;
+pub(crate) use signature::{SignatureVerifier, sha256};
 pub use token::VerifiedToken;
 pub use verifier::Verifier;

@@ -17,7 +17,7 @@ use http::request::Parts;
 use super::token::BearerToken;
 
 pub use conflict::ConflictPolicy;
-pub(crate) use conflict::{Selected, select};
+pub(crate) use conflict::select;
 pub use cookie::CookieToken;
 pub use header::AuthorizationHeader;
 pub use query::QueryParameter;

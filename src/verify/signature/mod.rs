@@ -11,6 +11,9 @@ use std::fmt;
 
 use jsonwebtoken::Algorithm;
 
+#[cfg(feature = "aws-lc-rs")]
+pub(crate) use aws_lc::hmac_with;
+
 use crate::{ConfigError, keys::Material};
 
 /// Which library does the cryptography; by default the fastest that was compiled in.

@@ -5,7 +5,6 @@
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, crypto::rust_crypto::DEFAULT_PROVIDER, jwk::ThumbprintHash,
-    signature::Verifier,
 };
 
 use super::UNREADABLE;

@@ -1,0 +1,96 @@
+//! What the environment says, and what it is when it says nothing.
+
+use std::{env, error::Error, fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
+
+use tower_warden::{SigningKey, TokenIssuer};
+
+pub struct Config {
+    pub port: u16,
+    pub secret: String,
+    pub issuer: Option<String>,
+    pub audience: Option<String>,
+    pub leeway: Duration,
+    pub allowed_origins: Vec<String>,
+    secret_is_random: bool,
+}
+
+impl Config {
+    pub fn from_env() -> Result<Self, Box<dyn Error>> {
+        let given: Option<String> = variable("JWT_SECRET")?;
+        let secret_is_random = given.is_none();
+        let secret = match given {
+            Some(secret) => secret,
+            None => random_secret()?,
+        };
+        let origins: Option<String> = variable("ALLOWED_ORIGINS")?;
+        Ok(Self {
+            port: variable("PORT")?.unwrap_or(8787),
+            secret,
+            issuer: variable("JWT_ISSUER")?,
+            audience: variable("JWT_AUDIENCE")?,
+            leeway: Duration::from_secs(variable("JWT_LEEWAY")?.unwrap_or(30)),
+            allowed_origins: origins
+                .iter()
+                .flat_map(|origins| origins.split(','))
+                .map(|origin| origin.trim().to_owned())
+                .filter(|origin| !origin.is_empty())
+                .collect(),
+            secret_is_random,
+        })
+    }
+
+    /// What the console shows at start: how to talk to the agent, with a token that is good for an hour.
+    pub fn greeting(&self, address: SocketAddr) -> Result<String, Box<dyn Error>> {
+        let mut issuer = TokenIssuer::builder(SigningKey::hs256(&self.secret)?);
+        if let Some(name) = &self.issuer {
+            issuer = issuer.with_issuer(name);
+        }
+        if let Some(audience) = &self.audience {
+            issuer = issuer.with_audience(audience);
+        }
+        let token = issuer.build()?.mint("demo-user").sign()?;
+        let token = token.expose();
+        let warning = if self.secret_is_random {
+            "warning: JWT_SECRET is not set, so a random one is used and tokens die with this process\n"
+        } else {
+            ""
+        };
+        Ok(format!(
+            "{warning}listening on http://{address}\n\
+             \n\
+             # refused: no token\n\
+             curl -i http://{address}/history\n\
+             # chat\n\
+             curl -N http://{address}/chat -H 'Authorization: Bearer {token}' \
+             -H 'Content-Type: application/json' -d '{{\"message\":\"hello\"}}'\n\
+             # the same session by cookie\n\
+             curl http://{address}/history -H 'Cookie: jwt_token={token}'\n\
+             # a live agent\n\
+             curl http://{address}/agents/helper/lobby -H 'Authorization: Bearer {token}'\n\
+             \n"
+        ))
+    }
+}
+
+/// The value of an environment variable; an empty one counts as not set.
+fn variable<T>(name: &str) -> Result<Option<T>, String>
+where
+    T: FromStr<Err: Display>,
+{
+    match env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => match value.parse() {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(error) => Err(format!("{name} = `{value}`: {error}")),
+        },
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not UTF-8")),
+    }
+}
+
+/// 256 random bits, as hexadecimal digits.
+fn random_secret() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,267 @@
+//! [`AuthLayerBuilder`]: what a layer guards, where it looks for tokens, and how it answers.
+//!
+//! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
+
+use std::{env, fmt, marker::PhantomData, sync::Arc};
+
+use http::request::Parts;
+
+use super::{AuthLayer, Face, gate::Gate, verification::Verification};
+use crate::{
+    ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
+    StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement,
+    request::AllowedOrigins,
+};
+
+/// Configures a [`JwtAuthLayer`](crate::JwtAuthLayer) or a [`CookieAuthLayer`](crate::CookieAuthLayer).
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct AuthLayerBuilder<F> {
+    pub(super) verification: Verification,
+    paths: Paths,
+    sources: Vec<(Arc<dyn TokenSource>, Option<Verifier>)>,
+    conflict: ConflictPolicy,
+    origins: Vec<String>,
+    missing_origin: MissingOrigin,
+    stripped: StrippedHeaders,
+    preflight: Preflight,
+    requirements: Vec<Requirement>,
+    refusals: Refusals,
+    failure: Option<ConfigError>,
+    face: PhantomData<fn() -> F>,
+}
+
+impl<F: Face> AuthLayerBuilder<F> {
+    pub(super) fn with_keys(keys: Keys) -> Self {
+        Self::new(Verification::fresh(keys))
+    }
+
+    pub(super) fn with_verifier(verifier: Verifier) -> Self {
+        Self::new(Verification::shared(verifier))
+    }
+
+    fn new(verification: Verification) -> Self {
+        Self {
+            verification,
+            paths: Paths::default(),
+            sources: Vec::new(),
+            conflict: ConflictPolicy::default(),
+            origins: Vec::new(),
+            missing_origin: MissingOrigin::default(),
+            stripped: StrippedHeaders::default(),
+            preflight: Preflight::default(),
+            requirements: Vec::new(),
+            refusals: Refusals::default(),
+            failure: None,
+            face: PhantomData,
+        }
+    }
+
+    pub(super) fn from_env() -> Result<Self, ConfigError> {
+        let secret = variable("JWT_SECRET")?.ok_or(ConfigError::Missing {
+            name: "JWT_SECRET",
+            problem: "tokens are verified with it",
+        })?;
+        let mut builder = Self::with_keys(Keys::hs256([secret])?);
+        if let Some(issuer) = variable("JWT_ISSUER")? {
+            builder = builder.with_issuer(issuer);
+        }
+        if let Some(audience) = variable("JWT_AUDIENCE")? {
+            builder = builder.with_audience(audience);
+        }
+        Ok(builder)
+    }
+
+    /// Sets which paths are guarded; by default all of them.
+    pub fn with_paths(mut self, paths: Paths) -> Self {
+        self.paths = paths;
+        self
+    }
+
+    /// Adds a place where the token may travel, beside the layer's own and those added before.
+    pub fn with_source(mut self, source: impl TokenSource) -> Self {
+        self.add_defaults();
+        self.sources.push((Arc::new(source), None));
+        self
+    }
+
+    /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
+    pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
+        self.add_defaults();
+        self.sources.push((Arc::new(source), Some(verifier)));
+        self
+    }
+
+    /// Sets the only places where the token may travel, in place of the layer's own and those added before.
+    pub fn with_sources<T: TokenSource>(mut self, sources: impl IntoIterator<Item = T>) -> Self {
+        self.sources = sources
+            .into_iter()
+            .map(|source| (Arc::new(source) as Arc<_>, None))
+            .collect();
+        if self.sources.is_empty() {
+            return self.failed(ConfigError::Missing {
+                name: "with_sources",
+                problem: "without a source no token can ever be found",
+            });
+        }
+        self
+    }
+
+    /// Sets what happens when tokens come in several places; by default such a request is refused
+    /// ([RFC 6750 §2]).
+    ///
+    /// [RFC 6750 §2]: https://www.rfc-editor.org/rfc/rfc6750#section-2
+    pub fn with_conflict(mut self, policy: ConflictPolicy) -> Self {
+        self.conflict = policy;
+        self
+    }
+
+    /// Sets the origins, beside the service's own, whose pages may use cookies for unsafe methods and upgrades:
+    /// `https://app.example`, scheme and port included, no path. None by default.
+    pub fn with_allowed_origins<O: Into<String>>(
+        mut self,
+        origins: impl IntoIterator<Item = O>,
+    ) -> Self {
+        self.origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets whether an upgrade with a cookie may come without `Origin`; by default it is refused, as browsers always
+    /// send one.
+    pub fn with_missing_origin(mut self, policy: MissingOrigin) -> Self {
+        self.missing_origin = policy;
+        self
+    }
+
+    /// Sets which headers of a request never reach the inner service, exempt paths included; none by default.
+    pub fn with_stripped_headers(mut self, headers: StrippedHeaders) -> Self {
+        self.stripped = headers;
+        self
+    }
+
+    /// Sets whether true CORS preflights pass without a token; by default they are guarded like any request, as a CORS
+    /// layer outside this one answers them.
+    pub fn with_preflight(mut self, preflight: Preflight) -> Self {
+        self.preflight = preflight;
+        self
+    }
+
+    /// Sets how refusals are answered; by default as `application/problem+json`.
+    pub fn with_refusals(mut self, refusals: Refusals) -> Self {
+        self.refusals = refusals;
+        self
+    }
+
+    /// Adds a condition over principal and request head, asked after verification and before the inner service.
+    ///
+    /// It may return a [`Verdict`], a `bool`, or a `Result<(), Rejection>`. Conditions are asked in their order, until
+    /// one does not admit. They are never skipped: where there is one, a request without a token is refused even on an
+    /// [optional](crate::Access::Optional) path.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::JwtAuthLayer;
+    ///
+    /// # fn main() -> Result<(), tower_warden::ConfigError> {
+    /// let auth = JwtAuthLayer::hs256("a secret of at least thirty-two bytes")?
+    ///     .with_roles_claim("realm_access.roles")
+    ///     .require(|principal, head| head.method == "GET" || principal.has_role("editor"))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require<H, V>(mut self, hook: H) -> Self
+    where
+        H: Fn(&Principal, &Parts) -> V + Send + Sync + 'static,
+        V: Into<Verdict>,
+    {
+        self.requirements.push(Requirement::new(hook));
+        self
+    }
+
+    /// Adds a condition that has to be waited for, such as a question to a database. See [`require`](Self::require).
+    ///
+    /// The future takes along what it needs of principal and head: a principal is cheap to clone.
+    pub fn require_async<H, V>(mut self, hook: H) -> Self
+    where
+        H: Fn(&Principal, &Parts) -> V + Send + Sync + 'static,
+        V: Future<Output: Into<Verdict>> + Send + 'static,
+    {
+        self.requirements.push(Requirement::deferred(hook));
+        self
+    }
+
+    /// Checks all settings and makes the layer.
+    ///
+    /// What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first setting that cannot be served safely.
+    pub fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.add_defaults();
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        self.refusals.check()?;
+        self.stripped.validate()?;
+        let verifier = self.verification.build()?;
+        let paths = self.paths.compile()?;
+        tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
+        let (sources, verifiers) = self
+            .sources
+            .into_iter()
+            .map(|(source, own)| (source, own.unwrap_or_else(|| verifier.clone())))
+            .unzip();
+        Ok(AuthLayer::new(Gate {
+            paths,
+            sources,
+            verifiers,
+            conflict: self.conflict,
+            origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
+            stripped: self.stripped,
+            preflight: self.preflight,
+            requirements: self.requirements,
+            refusals: Arc::new(self.refusals),
+        }))
+    }
+
+    /// The layer's own sources come first, unless [`with_sources`](Self::with_sources) replaced them.
+    fn add_defaults(&mut self) {
+        if !self.sources.is_empty() || self.failure.is_some() {
+            return;
+        }
+        match F::default_sources() {
+            Ok(sources) => self
+                .sources
+                .extend(sources.into_iter().map(|source| (source, None))),
+            Err(error) => self.failure = Some(error),
+        }
+    }
+
+    /// Keeps the first failure for [`build`](Self::build).
+    pub(super) fn failed(mut self, error: ConfigError) -> Self {
+        self.failure.get_or_insert(error);
+        self
+    }
+}
+
+impl<F> fmt::Debug for AuthLayerBuilder<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthLayerBuilder").finish_non_exhaustive()
+    }
+}
+
+/// The value of an environment variable; an empty one counts as not set.
+fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
+    match env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(value)) => Err(ConfigError::Setting {
+            name,
+            value: value.to_string_lossy().into_owned(),
+            problem: "the value is not UTF-8",
+        }),
+    }
+}

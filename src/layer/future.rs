@@ -1,0 +1,157 @@
+//! [`ResponseFuture`]: the one state machine behind every response of the middleware.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, request::Parts};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{
+    gate::{Decision, Gate, Question, Refusal},
+    passage::Passage,
+};
+use crate::ResponseBody;
+
+pin_project! {
+    /// Response future of [`Auth`](super::Auth).
+    ///
+    /// With the key at hand it holds the inner service's future and nothing else: no box, no clone.
+    pub struct ResponseFuture<S: Service<Request<B>>, B> {
+        #[pin]
+        state: State<S, B, S::Future, S::Response>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, B, F, R> {
+        /// The inner service answers.
+        Inner { #[pin] future: F, passage: Passage },
+        /// The answer stands already.
+        Refused { response: Option<R> },
+        /// A verdict is awaited; the rare way, so it may be boxed.
+        Pending { wait: Option<Box<Pending<S, B>>> },
+    }
+}
+
+/// A request that waits for a verdict, with the service that was made ready for it.
+struct Pending<S, B> {
+    gate: Arc<Gate>,
+    question: Question,
+    head: Parts,
+    body: B,
+    ready: S,
+}
+
+impl<S, B, ResBody> ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    ResBody: ResponseBody,
+{
+    pub(super) fn inner(future: S::Future, passage: Passage) -> Self {
+        Self {
+            state: State::Inner { future, passage },
+        }
+    }
+
+    pub(super) fn refused(gate: &Gate, refusal: Refusal) -> Self {
+        Self {
+            state: State::Refused {
+                response: Some(gate.respond(refusal)),
+            },
+        }
+    }
+
+    pub(super) fn pending(
+        gate: Arc<Gate>,
+        question: Question,
+        head: Parts,
+        body: B,
+        ready: S,
+    ) -> Self {
+        let wait = Box::new(Pending {
+            gate,
+            question,
+            head,
+            body,
+            ready,
+        });
+        Self {
+            state: State::Pending { wait: Some(wait) },
+        }
+    }
+}
+
+impl<S, B, ResBody> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    ResBody: ResponseBody,
+{
+    type Output = Result<Response<ResBody>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Inner { future, passage } => {
+                    let mut response = ready!(future.poll(cx))?;
+                    passage.mark(response.headers_mut());
+                    return Poll::Ready(Ok(response));
+                }
+                StateProj::Refused { response } => {
+                    let response = response
+                        .take()
+                        .expect("a future is not polled after it is ready");
+                    return Poll::Ready(Ok(response));
+                }
+                StateProj::Pending { wait } => {
+                    let waiting = wait
+                        .as_mut()
+                        .expect("the state moves on once the verdict is here");
+                    let verdict = ready!(waiting.question.poll_verdict(cx));
+                    let Pending {
+                        gate,
+                        question,
+                        mut head,
+                        body,
+                        mut ready,
+                    } = *wait.take().expect("it was there a line above");
+                    match gate.resume(question, verdict, &mut head) {
+                        Decision::Admit(passage) => {
+                            let future = ready.call(Request::from_parts(head, body));
+                            State::Inner { future, passage }
+                        }
+                        Decision::Refuse(refusal) => State::Refused {
+                            response: Some(gate.respond(refusal)),
+                        },
+                        Decision::Pending(question) => {
+                            let next = Pending {
+                                gate,
+                                question,
+                                head,
+                                body,
+                                ready,
+                            };
+                            State::Pending {
+                                wait: Some(Box::new(next)),
+                            }
+                        }
+                    }
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

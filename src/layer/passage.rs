@@ -1,0 +1,46 @@
+//! [`Passage`]: how an admitted request came in, as far as its response is concerned.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::TokenSource;
+
+/// What caches have to know about the response to an admitted request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// Nothing: no token was looked at, or it came in `Authorization`, which caches respect by themselves.
+    Plain,
+    /// Another answer might stand here for a request with credentials.
+    Varying,
+    /// The answer belongs to one user.
+    Private,
+}
+
+impl Passage {
+    /// The passage of a request whose token came from that source.
+    pub(super) fn from_source(source: &dyn TokenSource) -> Self {
+        if source.name() == "header" {
+            Self::Plain
+        } else {
+            Self::Private
+        }
+    }
+
+    /// Keeps shared caches from handing one user's answer to another ([RFC 9111 §3.5]).
+    ///
+    /// A `Cache-Control` of the inner service stays: whoever sets one knows the answer.
+    ///
+    /// [RFC 9111 §3.5]: https://www.rfc-editor.org/rfc/rfc9111#section-3.5
+    pub(super) fn mark(self, headers: &mut HeaderMap) {
+        if self == Self::Plain {
+            return;
+        }
+        headers.append(
+            header::VARY,
+            HeaderValue::from_static("Authorization, Cookie"),
+        );
+        if self == Self::Private {
+            let private = HeaderValue::from_static("private");
+            headers.entry(header::CACHE_CONTROL).or_insert(private);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! [`AuthLayer`] and its middleware [`Auth`], behind both faces.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    AuthLayerBuilder, Face,
+    future::ResponseFuture,
+    gate::{Decision, Gate},
+};
+use crate::{ConfigError, Keys, ResponseBody, Verifier};
+
+/// Layer that applies the [`Auth`] middleware: a [`JwtAuthLayer`](crate::JwtAuthLayer) or a
+/// [`CookieAuthLayer`](crate::CookieAuthLayer), by its face.
+pub struct AuthLayer<F> {
+    gate: Arc<Gate>,
+    face: PhantomData<fn() -> F>,
+}
+
+impl<F: Face> AuthLayer<F> {
+    /// Verifies with a secret that issuer and service share (`HS256`), of 32 bytes at least.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the secret is too short, or is the text of a key.
+    pub fn hs256(secret: impl AsRef<[u8]>) -> Result<AuthLayerBuilder<F>, ConfigError> {
+        Ok(Self::keys(Keys::hs256([secret])?))
+    }
+
+    /// Verifies with these keys.
+    #[must_use]
+    pub fn keys(keys: Keys) -> AuthLayerBuilder<F> {
+        AuthLayerBuilder::with_keys(keys)
+    }
+
+    /// Verifies as this verifier does, which other layers may share.
+    #[must_use]
+    pub fn verifier(verifier: Verifier) -> AuthLayerBuilder<F> {
+        AuthLayerBuilder::with_verifier(verifier)
+    }
+
+    /// Verifies with the secret in the environment variable `JWT_SECRET`, and demands what `JWT_ISSUER` and
+    /// `JWT_AUDIENCE` name where they are set.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when `JWT_SECRET` is missing or too short, or a variable is not UTF-8.
+    pub fn from_env() -> Result<AuthLayerBuilder<F>, ConfigError> {
+        AuthLayerBuilder::from_env()
+    }
+}
+
+impl<F> AuthLayer<F> {
+    pub(super) fn new(gate: Gate) -> Self {
+        Self {
+            gate: Arc::new(gate),
+            face: PhantomData,
+        }
+    }
+}
+
+impl<S, F> Layer<S> for AuthLayer<F> {
+    type Service = Auth<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Auth {
+            inner,
+            gate: Arc::clone(&self.gate),
+        }
+    }
+}
+
+impl<F> Clone for AuthLayer<F> {
+    fn clone(&self) -> Self {
+        Self {
+            gate: Arc::clone(&self.gate),
+            face: PhantomData,
+        }
+    }
+}
+
+impl<F> fmt::Debug for AuthLayer<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthLayer")
+            .field("gate", &self.gate)
+            .finish()
+    }
+}
+
+/// Middleware that lets authenticated requests through to the inner service.
+///
+/// It is made by [`JwtAuthLayer`](crate::JwtAuthLayer) and [`CookieAuthLayer`](crate::CookieAuthLayer). Its error is
+/// the inner service's: a refusal is a response.
+#[derive(Debug, Clone)]
+pub struct Auth<S> {
+    inner: S,
+    gate: Arc<Gate>,
+}
+
+impl<S> Auth<S> {
+    /// The wrapped service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The wrapped service, to change.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Gives the wrapped service back.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, ResBody> Service<Request<B>> for Auth<S>
+where
+    S: Service<Request<B>, Response = Response<ResBody>> + Clone,
+    ResBody: ResponseBody,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        match self.gate.decide(&mut head) {
+            // Exempt, or verified on the spot: the principal already stands in the extensions.
+            Decision::Admit(passage) => {
+                ResponseFuture::inner(self.inner.call(Request::from_parts(head, body)), passage)
+            }
+            Decision::Refuse(refusal) => ResponseFuture::refused(&self.gate, refusal),
+            // Somebody else has to be asked first: the rare way.
+            Decision::Pending(question) => {
+                let gate = Arc::clone(&self.gate);
+                ResponseFuture::pending(gate, question, head, body, self.take_ready())
+            }
+        }
+    }
+}
+
+impl<S: Clone> Auth<S> {
+    /// Moves the service out that was polled ready; its clone stays behind and waits for its own `poll_ready`.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}

@@ -1,0 +1,258 @@
+//! [`Principal`]: who is asking, as the inner service finds it; [`Credentials`]: what they sent along.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderName, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Actor, Algorithm, BearerToken, NumericDate, Refusals, Rejection, RejectionKind, VerifiedToken,
+};
+
+/// Who is asking: the subject of a verified token, with all that the token says about it.
+///
+/// A layer puts it into the extensions of each request that it accepts. Only verification makes one, so whoever holds
+/// a principal holds the proof. Cloning it copies a pointer.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::Principal;
+///
+/// fn greet<B>(request: &http::Request<B>) -> String {
+///     match request.extensions().get::<Principal>() {
+///         Some(principal) => format!("hello {}", principal.subject()),
+///         None => String::from("hello stranger"),
+///     }
+/// }
+/// # assert_eq!(greet(&http::Request::new(())), "hello stranger");
+/// ```
+#[derive(Clone)]
+pub struct Principal {
+    token: Arc<VerifiedToken>,
+    source: &'static str,
+    refusals: Arc<Refusals>,
+}
+
+impl Principal {
+    pub(crate) fn new(
+        token: Arc<VerifiedToken>,
+        source: &'static str,
+        refusals: Arc<Refusals>,
+    ) -> Self {
+        Self {
+            token,
+            source,
+            refusals,
+        }
+    }
+
+    /// The subject (`sub`, [RFC 7519 §4.1.2]): unique within its [issuer](Self::issuer), never empty.
+    ///
+    /// It is empty only where the layer was told
+    /// [`dangerous_without_subject`](crate::AuthLayerBuilder::dangerous_without_subject).
+    ///
+    /// [RFC 7519 §4.1.2]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.2
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.token.subject().unwrap_or_default()
+    }
+
+    /// Who issued the token (`iss`). It is there whenever the layer names an issuer.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.token.issuer()
+    }
+
+    /// Whom the token is meant for (`aud`), in its order.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.token.audiences()
+    }
+
+    /// When the token expires (`exp`).
+    #[must_use]
+    pub fn expires_at(&self) -> Option<NumericDate> {
+        self.token.expires_at()
+    }
+
+    /// When the token becomes valid (`nbf`).
+    #[must_use]
+    pub fn not_before(&self) -> Option<NumericDate> {
+        self.token.not_before()
+    }
+
+    /// When the token was issued (`iat`).
+    #[must_use]
+    pub fn issued_at(&self) -> Option<NumericDate> {
+        self.token.issued_at()
+    }
+
+    /// The token's own ID (`jti`).
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token.token_id()
+    }
+
+    /// The algorithm of the token's signature.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.token.algorithm()
+    }
+
+    /// The scopes of the token ([RFC 9068 §2.2.3]), in its order.
+    ///
+    /// [RFC 9068 §2.2.3]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.token.scopes()
+    }
+
+    /// Whether the token carries that scope; compared byte by byte.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.token.has_scope(scope)
+    }
+
+    /// The roles, from the claim that
+    /// [`with_roles_claim`](crate::AuthLayerBuilder::with_roles_claim) names.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.token.roles()
+    }
+
+    /// Whether the token carries that role; compared byte by byte.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles().any(|held| held == role)
+    }
+
+    /// Who acts for the subject (`act`, [RFC 8693 §4.1]): the current actor first, earlier ones within.
+    ///
+    /// [RFC 8693 §4.1]: https://www.rfc-editor.org/rfc/rfc8693#section-4.1
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.token.actor()
+    }
+
+    /// All claims, read as a type of the application; once for each token and type.
+    ///
+    /// # Errors
+    ///
+    /// [`RejectionKind::ClaimInvalid`] when the token does not have that shape.
+    pub fn claims<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, Rejection> {
+        self.token.claims()
+    }
+
+    /// Where the token travelled, such as `header`, `query` or `cookie`.
+    #[must_use]
+    pub fn source(&self) -> &'static str {
+        self.source
+    }
+
+    /// The verified token itself.
+    #[must_use]
+    pub fn token(&self) -> &VerifiedToken {
+        &self.token
+    }
+
+    /// How the layer that let this principal in answers a refusal.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+}
+
+impl fmt::Debug for Principal {
+    /// Names neither the subject nor any other claim: a principal ends in logs sooner than one thinks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("source", &self.source)
+            .field("algorithm", &self.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Stands in the extensions where [`Access::Optional`](crate::Access::Optional) let a request pass without a token.
+#[derive(Debug, Clone)]
+pub(crate) struct Anonymous {
+    refusals: Arc<Refusals>,
+}
+
+impl Anonymous {
+    pub(crate) fn new(refusals: Arc<Refusals>) -> Self {
+        Self { refusals }
+    }
+}
+
+/// The principal of this request, or why there is none and how to say so.
+///
+/// # Errors
+///
+/// `TokenMissing`, answered as the layer answers, where an optional token did not come; `Misconfigured` where no layer
+/// of this crate has looked at the request.
+pub(crate) fn require_principal(head: &Parts) -> Result<&Principal, (RejectionKind, Refusals)> {
+    if let Some(principal) = head.extensions.get::<Principal>() {
+        return Ok(principal);
+    }
+    match head.extensions.get::<Anonymous>() {
+        Some(anonymous) => Err((
+            RejectionKind::TokenMissing,
+            anonymous.refusals.as_ref().clone(),
+        )),
+        None => Err((RejectionKind::Misconfigured, Refusals::default())),
+    }
+}
+
+/// The tokens that came with an accepted request.
+///
+/// Only the access token is verified. The other two are what the client put into the headers `x-id-token` and
+/// `x-refresh-token`, as clients of `agents-oauth2-jwt-bearer` do: pass them on, never decide by them.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    access_token: BearerToken<'static>,
+    unverified_id_token: Option<BearerToken<'static>>,
+    unverified_refresh_token: Option<BearerToken<'static>>,
+}
+
+impl Credentials {
+    /// Takes the credentials of an accepted request, or nothing where no layer accepted one.
+    #[must_use]
+    pub fn from_head(head: &Parts) -> Option<Self> {
+        let principal = head.extensions.get::<Principal>()?;
+        Some(Self {
+            access_token: principal.token().token().clone(),
+            unverified_id_token: token_header(head, &HeaderName::from_static("x-id-token")),
+            unverified_refresh_token: token_header(
+                head,
+                &HeaderName::from_static("x-refresh-token"),
+            ),
+        })
+    }
+
+    /// The verified access token.
+    #[must_use]
+    pub fn access_token(&self) -> &BearerToken<'static> {
+        &self.access_token
+    }
+
+    /// What the client calls its ID token; nobody has verified it.
+    #[must_use]
+    pub fn unverified_id_token(&self) -> Option<&BearerToken<'static>> {
+        self.unverified_id_token.as_ref()
+    }
+
+    /// What the client calls its refresh token; nobody has verified it.
+    #[must_use]
+    pub fn unverified_refresh_token(&self) -> Option<&BearerToken<'static>> {
+        self.unverified_refresh_token.as_ref()
+    }
+}
+
+/// The value of a header that came once and is text.
+fn token_header(head: &Parts, name: &HeaderName) -> Option<BearerToken<'static>> {
+    let mut values = head.headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value
+            .to_str()
+            .ok()
+            .map(|text| BearerToken::new(text.to_owned())),
+        _ => None,
+    }
+}

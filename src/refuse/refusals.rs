@@ -1,0 +1,294 @@
+//! [`Refusals`]: how a layer answers what it refuses.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::{Challenge, Rejection, RejectionKind, ResponseBody};
+use crate::ConfigError;
+
+/// Writes the body of a refusal.
+///
+/// Status and headers that it leaves alone are completed afterwards: the challenge, `Cache-Control: no-store`,
+/// `Retry-After`. Closures of the same shape implement it.
+pub trait Responder: Send + Sync + 'static {
+    /// The response for this rejection; [`RejectionKind::status`] is the status to use.
+    fn respond(&self, rejection: &Rejection) -> Response<Bytes>;
+}
+
+impl<F: Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static> Responder for F {
+    fn respond(&self, rejection: &Rejection) -> Response<Bytes> {
+        self(rejection)
+    }
+}
+
+/// How refusals are answered: by default as `application/problem+json` ([RFC 9457]).
+///
+/// The presets speak as the systems that this crate replaces, with our statuses and headers. Every refusal carries
+/// its [`Rejection`] in the response's extensions, `Cache-Control: no-store`, and the challenge that its kind asks
+/// for.
+///
+/// [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{Refusals, RejectionKind};
+///
+/// let refusals = Refusals::problem().with_realm("chat");
+/// let response = refusals.respond::<String>(&RejectionKind::TokenExpired.into());
+/// assert_eq!(response.status(), 401);
+/// assert!(response.body().contains(r#""code":"token_expired""#));
+/// ```
+#[derive(Clone)]
+pub struct Refusals {
+    challenge: Challenge,
+    responder: Arc<dyn Responder>,
+    retry_after: Duration,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self::problem()
+    }
+}
+
+impl Refusals {
+    /// `{type,title,status,code,detail}` as `application/problem+json`: the default.
+    #[must_use]
+    pub fn problem() -> Self {
+        Self::custom(problem)
+    }
+
+    /// The body of EdgeOne's template: `{"error":"unauthorized","reason":…}`.
+    #[must_use]
+    pub fn edgeone() -> Self {
+        Self::custom(edgeone)
+    }
+
+    /// The plain text of `agents-oauth2-jwt-bearer`: `Unauthorized`, `Forbidden`, ….
+    #[must_use]
+    pub fn mixin() -> Self {
+        Self::custom(mixin)
+    }
+
+    /// Bodies of the application's own.
+    #[must_use]
+    pub fn custom(responder: impl Responder) -> Self {
+        Self {
+            challenge: Challenge::default(),
+            responder: Arc::new(responder),
+            retry_after: Duration::from_secs(5),
+        }
+    }
+
+    /// Sets the realm of the challenge; `api` by default.
+    #[must_use]
+    pub fn with_realm(mut self, realm: impl Into<String>) -> Self {
+        self.challenge = self.challenge.with_realm(realm);
+        self
+    }
+
+    /// Sets all that the challenge says about this service.
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: Challenge) -> Self {
+        self.challenge = challenge;
+        self
+    }
+
+    /// Sets `Retry-After` of a 503, in whole seconds; 5 s by default.
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = delay;
+        self
+    }
+
+    /// Checks what would otherwise fail at the first refusal.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.challenge.check()
+    }
+
+    /// The complete response to a rejection.
+    pub fn respond<B: ResponseBody>(&self, rejection: &Rejection) -> Response<B> {
+        let mut response = self.responder.respond(rejection);
+        // A responder words a refusal, it cannot turn one into a success.
+        if response.status().is_success() {
+            *response.status_mut() = rejection.kind().status();
+        }
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge.for_rejection(rejection) {
+            headers.entry(header::WWW_AUTHENTICATE).or_insert(challenge);
+        }
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        if rejection.kind().status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers
+                .entry(header::RETRY_AFTER)
+                .or_insert(self.retry_after.as_secs().into());
+        }
+        response.extensions_mut().insert(rejection.clone());
+        response.map(B::from_bytes)
+    }
+}
+
+impl fmt::Debug for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusals")
+            .field("challenge", &self.challenge)
+            .field("retry_after", &self.retry_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A response with that status, type and body.
+fn answer(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn problem(rejection: &Rejection) -> Response<Bytes> {
+    let kind = rejection.kind();
+    let status = kind.status();
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "code": kind.code(),
+        "detail": kind.detail(),
+    });
+    answer(status, "application/problem+json", body.to_string())
+}
+
+fn edgeone(rejection: &Rejection) -> Response<Bytes> {
+    let kind = rejection.kind();
+    let reason = match kind {
+        RejectionKind::TokenMissing => "no auth cookie",
+        RejectionKind::TokenMalformed => "malformed token",
+        RejectionKind::AlgorithmNotAllowed => "unsupported alg",
+        RejectionKind::SignatureInvalid | RejectionKind::KeyUnknown => "signature mismatch",
+        RejectionKind::TokenExpired => "expired",
+        _ if kind.status() == StatusCode::UNAUTHORIZED => "verify failed",
+        _ => kind.detail(),
+    };
+    let error = match kind.status() {
+        StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::BAD_REQUEST => "bad_request",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        _ => "server_misconfigured",
+    };
+    let body = serde_json::json!({ "error": error, "reason": reason });
+    answer(kind.status(), "application/json", body.to_string())
+}
+
+fn mixin(rejection: &Rejection) -> Response<Bytes> {
+    let kind = rejection.kind();
+    let text = match kind {
+        RejectionKind::CredentialsAmbiguous => "More than one method used for authentication",
+        _ => kind.status().canonical_reason().unwrap_or("Error"),
+    };
+    answer(kind.status(), "text/plain; charset=utf-8", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [RejectionKind; 5] = [
+        RejectionKind::TokenMissing,
+        RejectionKind::CredentialsAmbiguous,
+        RejectionKind::SignatureInvalid,
+        RejectionKind::ScopeInsufficient,
+        RejectionKind::KeysUnavailable,
+    ];
+
+    #[test]
+    fn presets_change_the_body_only() {
+        for kind in KINDS {
+            let responses = [Refusals::problem(), Refusals::edgeone(), Refusals::mixin()]
+                .map(|refusals| refusals.respond::<String>(&kind.into()));
+            for response in &responses {
+                assert_eq!(response.status(), kind.status());
+                assert_eq!(response.headers()["cache-control"], "no-store");
+                assert_eq!(
+                    response
+                        .extensions()
+                        .get::<Rejection>()
+                        .map(Rejection::kind),
+                    Some(kind)
+                );
+                let challenged = response.headers().contains_key("www-authenticate");
+                assert_eq!(
+                    challenged,
+                    kind != RejectionKind::KeysUnavailable,
+                    "{kind:?}"
+                );
+            }
+            assert_ne!(responses[0].body(), responses[1].body());
+            assert_ne!(responses[1].body(), responses[2].body());
+        }
+    }
+
+    #[test]
+    fn edgeone_gives_the_reasons_of_the_template() {
+        let table = [
+            (
+                RejectionKind::TokenMissing,
+                r#"{"error":"unauthorized","reason":"no auth cookie"}"#,
+            ),
+            (
+                RejectionKind::TokenExpired,
+                r#"{"error":"unauthorized","reason":"expired"}"#,
+            ),
+            (
+                RejectionKind::SignatureInvalid,
+                r#"{"error":"unauthorized","reason":"signature mismatch"}"#,
+            ),
+        ];
+        for (kind, body) in table {
+            assert_eq!(
+                Refusals::edgeone().respond::<String>(&kind.into()).body(),
+                body
+            );
+        }
+    }
+
+    #[test]
+    fn our_own_trouble_asks_to_come_again() {
+        let refusals = Refusals::problem().with_retry_after(Duration::from_secs(9));
+        let response = refusals.respond::<String>(&RejectionKind::KeysUnavailable.into());
+        assert_eq!(response.headers()["retry-after"], "9");
+    }
+
+    #[test]
+    fn a_custom_responder_cannot_turn_a_refusal_into_a_success() {
+        let refusals = Refusals::custom(|_: &Rejection| Response::new(Bytes::new()));
+        let response = refusals.respond::<String>(&RejectionKind::TokenMissing.into());
+        assert_eq!(response.status(), 401);
+    }
+
+    #[test]
+    fn a_custom_responder_cannot_lose_the_challenge() {
+        let refusals = Refusals::custom(|rejection: &Rejection| {
+            let mut response = Response::new(Bytes::from_static(b"no"));
+            *response.status_mut() = rejection.kind().status();
+            response
+        });
+        let response = refusals.respond::<String>(&RejectionKind::TokenMissing.into());
+        assert_eq!(
+            response.headers()["www-authenticate"],
+            r#"Bearer realm="api""#
+        );
+        assert_eq!(response.body(), "no");
+    }
+}

@@ -1,0 +1,247 @@
+//! [`Form`]: whether a path can be read in one way only.
+
+use std::fmt;
+
+use http::Method;
+
+/// How many ways there are to read a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One: as it stands.
+    Plain,
+    /// Canonical, with escapes of harmless characters: as it stands, and decoded.
+    Escaped,
+    /// Nobody knows.
+    Odd(Oddity),
+}
+
+/// Why a path is not canonical.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Oddity {
+    Connect,
+    NoLeadingSlash,
+    EmptySegment,
+    DotSegment,
+    Backslash,
+    Parameter,
+    QueryOrFragment,
+    ControlByte,
+    ForeignByte,
+    BadEscape,
+    EscapedMark,
+    EscapedControl,
+    EscapedNonText,
+}
+
+impl Oddity {
+    /// Whether it is unknown what the target means at all, so that no mode may let it pass.
+    pub(super) const fn is_no_path(self) -> bool {
+        matches!(self, Self::Connect | Self::NoLeadingSlash)
+    }
+}
+
+impl fmt::Display for Oddity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "method CONNECT",
+            Self::NoLeadingSlash => "no leading slash",
+            Self::EmptySegment => "empty segment",
+            Self::DotSegment => "dot segment",
+            Self::Backslash => "backslash",
+            Self::Parameter => "path parameter",
+            Self::QueryOrFragment => "query or fragment in the path",
+            Self::ControlByte => "control byte or blank",
+            Self::ForeignByte => "byte beyond ASCII",
+            Self::BadEscape => "bad escape",
+            Self::EscapedMark => "escape of one of / \\ . % ; ? #",
+            Self::EscapedControl => "escape of a control byte",
+            Self::EscapedNonText => "escapes that are not UTF-8",
+        })
+    }
+}
+
+impl Form {
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        if *method == Method::CONNECT {
+            return Self::Odd(Oddity::Connect);
+        }
+        let bytes = path.as_bytes();
+        if is_plain(bytes) {
+            return Self::Plain;
+        }
+        match oddity(bytes) {
+            Some(oddity) => Self::Odd(oddity),
+            None if bytes.contains(&b'%') => Self::Escaped,
+            None => Self::Plain,
+        }
+    }
+}
+
+/// Whether nothing in the path calls for a closer look. Says no to `/.well-known`, which is fine after all.
+#[inline]
+fn is_plain(path: &[u8]) -> bool {
+    let mut marks = 0;
+    let mut before = 0;
+    for &byte in path {
+        let class = CLASS.get(usize::from(byte)).copied().unwrap_or(UNUSUAL);
+        // A slash or a dot right behind a slash opens an empty segment or, perhaps, a dot segment.
+        marks |= (class & UNUSUAL) | (before & (class >> 1));
+        before = class;
+    }
+    marks & (UNUSUAL | SLASH) == 0 && path.first() == Some(&b'/')
+}
+
+const SLASH: u8 = 1;
+const SLASH_OR_DOT: u8 = 2;
+const UNUSUAL: u8 = 4;
+
+/// What each byte may mean. `CLASS >> 1` puts "slash or dot" where "slash" was, so two neighbours meet in one `&`.
+const CLASS: [u8; 256] = {
+    let mut class = [UNUSUAL; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        class[byte as usize] = match byte {
+            b'/' => SLASH | SLASH_OR_DOT,
+            b'.' => SLASH_OR_DOT,
+            b'%' | b'\\' | b';' | b'?' | b'#' => UNUSUAL,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    class
+};
+
+/// The first thing that makes the path readable in two ways.
+fn oddity(path: &[u8]) -> Option<Oddity> {
+    let Some((b'/', body)) = path.split_first() else {
+        return Some(Oddity::NoLeadingSlash);
+    };
+    let mut segments = body.split(|&byte| byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            b"" if segments.peek().is_some() => return Some(Oddity::EmptySegment),
+            b"." | b".." => return Some(Oddity::DotSegment),
+            _ => {}
+        }
+    }
+    for &byte in body {
+        match byte {
+            b'\\' => return Some(Oddity::Backslash),
+            b';' => return Some(Oddity::Parameter),
+            b'?' | b'#' => return Some(Oddity::QueryOrFragment),
+            0..=b' ' | 0x7f => return Some(Oddity::ControlByte),
+            0x80.. => return Some(Oddity::ForeignByte),
+            _ => {}
+        }
+    }
+    odd_escape(body)
+}
+
+/// The first escape that is broken, or that hides a character with a meaning of its own.
+fn odd_escape(path: &[u8]) -> Option<Oddity> {
+    let mut decoded = Vec::new();
+    let mut rest = path;
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let Some((byte, behind)) = escaped_byte(rest) else {
+            return Some(Oddity::BadEscape);
+        };
+        match byte {
+            b'/' | b'\\' | b'.' | b'%' | b';' | b'?' | b'#' => return Some(Oddity::EscapedMark),
+            byte if byte.is_ascii_control() => return Some(Oddity::EscapedControl),
+            byte => decoded.push(byte),
+        }
+        rest = behind;
+    }
+    // Overlong forms such as `%c0%af` were slashes to some servers.
+    std::str::from_utf8(&decoded)
+        .is_err()
+        .then_some(Oddity::EscapedNonText)
+}
+
+/// Reads the two digits behind a `%`, and gives the byte and what follows.
+pub(super) fn escaped_byte(rest: &[u8]) -> Option<(u8, &[u8])> {
+    let ([high, low], behind) = rest.split_first_chunk::<2>()?;
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    Some((digit(*high)? << 4 | digit(*low)?, behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canonical_path_is_read_in_one_way() {
+        for path in [
+            "/",
+            "/a",
+            "/a/",
+            "/a.b/c..d/...",
+            "/.well-known/jwks.json",
+            "/~u/a-b_c!$&'()*+,=:@",
+            "/{x}",
+        ] {
+            assert_eq!(Form::of(&Method::GET, path), Form::Plain, "{path}");
+        }
+        for path in [
+            "/%20",
+            "/%63hat",
+            "/caf%C3%A9",
+            "/.well-known/%41",
+            "/a%7e/",
+        ] {
+            assert_eq!(Form::of(&Method::GET, path), Form::Escaped, "{path}");
+        }
+    }
+
+    #[test]
+    fn whatever_can_be_read_in_two_ways_is_odd() {
+        for (path, oddity) in [
+            ("", Oddity::NoLeadingSlash),
+            ("*", Oddity::NoLeadingSlash),
+            ("a/b", Oddity::NoLeadingSlash),
+            ("//", Oddity::EmptySegment),
+            ("/a//b", Oddity::EmptySegment),
+            ("/a//", Oddity::EmptySegment),
+            ("/.", Oddity::DotSegment),
+            ("/a/..", Oddity::DotSegment),
+            ("/a/./b", Oddity::DotSegment),
+            ("/a\\b", Oddity::Backslash),
+            ("/a;b", Oddity::Parameter),
+            ("/a?b", Oddity::QueryOrFragment),
+            ("/a#b", Oddity::QueryOrFragment),
+            ("/a\0", Oddity::ControlByte),
+            ("/a b", Oddity::ControlByte),
+            ("/a\u{7f}", Oddity::ControlByte),
+            ("/\u{e9}", Oddity::ForeignByte),
+            ("/a%", Oddity::BadEscape),
+            ("/a%2", Oddity::BadEscape),
+            ("/a%zz", Oddity::BadEscape),
+            ("/a%+f", Oddity::BadEscape),
+            ("/a%u002f", Oddity::BadEscape),
+            ("/a%2fb", Oddity::EscapedMark),
+            ("/a%2Fb", Oddity::EscapedMark),
+            ("/a%5cb", Oddity::EscapedMark),
+            ("/a%2eb", Oddity::EscapedMark),
+            ("/a%252f", Oddity::EscapedMark),
+            ("/a%3bb", Oddity::EscapedMark),
+            ("/a%3fb", Oddity::EscapedMark),
+            ("/a%23b", Oddity::EscapedMark),
+            ("/a%00", Oddity::EscapedControl),
+            ("/a%0d%0a", Oddity::EscapedControl),
+            ("/a%c0%af", Oddity::EscapedNonText),
+            ("/a%ff", Oddity::EscapedNonText),
+        ] {
+            assert_eq!(Form::of(&Method::GET, path), Form::Odd(oddity), "{path:?}");
+        }
+        assert_eq!(Form::of(&Method::CONNECT, "/a"), Form::Odd(Oddity::Connect));
+    }
+}

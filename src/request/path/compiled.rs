@@ -1,0 +1,297 @@
+//! [`CompiledPaths`]: the decision about one path.
+
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
+
+use http::Method;
+
+use super::{
+    canonical::{Form, Oddity},
+    pattern::{Pattern, Reach},
+    readings::readings,
+    rules::{Access, Mode, Paths, Rule},
+    tree::{CompiledRule, Question, Tree, add_scopes},
+};
+use crate::error::ConfigError;
+
+/// [`Paths`] that were checked and filed, ready to decide.
+///
+/// The layers hold one; it is public for services that do not go through `tower`.
+///
+/// ```
+/// use http::Method;
+/// use tower_warden::{Access, Paths};
+///
+/// let paths = Paths::all().exempt("/health").compile()?;
+/// assert_eq!(paths.decide(&Method::GET, "/health").access(), Access::Public);
+/// assert_eq!(paths.decide(&Method::GET, "/health/../chat").access(), Access::Required);
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct CompiledPaths {
+    mode: Mode,
+    tree: Tree,
+    /// Every scope that a protected tree asks for: what a path needs that is too tangled to be read.
+    scopes: Vec<Arc<str>>,
+}
+
+/// What was decided about one path, borrowed from the rules.
+#[derive(Debug, Clone)]
+pub struct PathDecision<'p> {
+    pub(super) access: Access,
+    pub(super) scopes: Cow<'p, [Arc<str>]>,
+    pub(super) rule: Option<&'p CompiledRule>,
+    pub(super) cause: Cause,
+}
+
+/// How a decision came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The path as it stands.
+    Text,
+    /// What the path means once it is decoded.
+    Decoded,
+    /// The path cannot be read in one way.
+    Odd(Oddity),
+    /// There are too many ways to read it.
+    Tangled,
+}
+
+impl PathDecision<'_> {
+    /// What the path asks of the request.
+    #[must_use]
+    pub const fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The scopes that a verified token needs here, all of them. Empty where none is asked for.
+    #[must_use]
+    pub fn scopes(&self) -> &[Arc<str>] {
+        &self.scopes
+    }
+
+    /// The pattern of the rule that decided, or `None` where no rule matched.
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.map(|rule| rule.pattern.text())
+    }
+}
+
+impl CompiledPaths {
+    pub(super) fn new(paths: &Paths) -> Result<Self, ConfigError> {
+        let rules = paths.rules.iter().map(|rule| compile(rule, paths.mode));
+        let rules = rules.collect::<Result<Vec<_>, _>>()?;
+        let mut required = rules
+            .iter()
+            .filter(|rule| rule.access == Access::Required)
+            .peekable();
+        if paths.mode == Mode::Only && required.peek().is_none() {
+            return Err(ConfigError::Missing {
+                name: "Paths::only",
+                problem: "without a pattern it protects nothing: list the trees to protect, or use `Paths::all`",
+            });
+        }
+        let mut scopes = Vec::new();
+        for rule in required {
+            add_scopes(&mut scopes, &rule.scopes);
+        }
+        let (mode, tree) = (paths.mode, Tree::new(rules));
+        Ok(Self { mode, tree, scopes })
+    }
+
+    /// Decides about a request by its method and its raw path, as [`http::Uri::path`] gives it.
+    ///
+    /// It allocates only for a path with escapes, or for one that is not canonical.
+    #[must_use]
+    #[inline]
+    pub fn decide(&self, method: &Method, path: &str) -> PathDecision<'_> {
+        match Form::of(method, path) {
+            Form::Plain => {
+                let question = Question {
+                    method,
+                    canonical: Some(path),
+                };
+                self.settle(self.tree.find(path.as_bytes(), question), Cause::Text)
+            }
+            Form::Escaped => self.decide_escaped(method, path),
+            Form::Odd(oddity) => self.decide_odd(method, path, oddity),
+        }
+    }
+
+    /// A canonical path with escapes: exempt by its raw text, and only if no reading says otherwise.
+    #[cold]
+    fn decide_escaped(&self, method: &Method, path: &str) -> PathDecision<'_> {
+        let question = Question {
+            method,
+            canonical: Some(path),
+        };
+        let Some(readings) = readings(path) else {
+            return self.tangled();
+        };
+        let mut decisions = readings.iter().enumerate().map(|(at, reading)| {
+            let cause = if at == 0 { Cause::Text } else { Cause::Decoded };
+            self.settle(self.tree.find(reading, question), cause)
+        });
+        let first = decisions.next().unwrap_or_else(|| self.tangled());
+        decisions.fold(first, PathDecision::stricter)
+    }
+
+    /// A path that is not canonical: no rule exempts it, and every reading may protect it.
+    #[cold]
+    fn decide_odd(&self, method: &Method, path: &str, oddity: Oddity) -> PathDecision<'_> {
+        let floor = if oddity.is_no_path() {
+            Access::Required
+        } else {
+            self.unmatched()
+        };
+        let cause = Cause::Odd(oddity);
+        let nobody = PathDecision {
+            access: floor,
+            scopes: Cow::Borrowed(&[]),
+            rule: None,
+            cause,
+        };
+        if floor == Access::Required && self.scopes.is_empty() {
+            return nobody;
+        }
+        let question = Question {
+            method,
+            canonical: None,
+        };
+        let Some(readings) = readings(path) else {
+            return self.tangled();
+        };
+        let rules = readings
+            .iter()
+            .filter_map(|reading| self.tree.find(reading, question));
+        let decisions = rules.map(|rule| self.settle(Some(rule), cause));
+        decisions.fold(nobody, PathDecision::stricter)
+    }
+
+    /// A path that nobody should have to read: all that any protected tree asks for.
+    fn tangled(&self) -> PathDecision<'_> {
+        PathDecision {
+            access: Access::Required,
+            scopes: Cow::Borrowed(&self.scopes),
+            rule: None,
+            cause: Cause::Tangled,
+        }
+    }
+
+    #[inline]
+    fn settle<'p>(&'p self, rule: Option<&'p CompiledRule>, cause: Cause) -> PathDecision<'p> {
+        PathDecision {
+            access: rule.map_or(self.unmatched(), |rule| rule.access),
+            scopes: Cow::Borrowed(rule.map_or(&[], |rule| &rule.scopes)),
+            rule,
+            cause,
+        }
+    }
+
+    /// What a path asks for that no rule matches.
+    const fn unmatched(&self) -> Access {
+        match self.mode {
+            Mode::All => Access::Required,
+            Mode::Only => Access::Public,
+        }
+    }
+
+    pub(super) const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(super) const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+}
+
+impl<'p> PathDecision<'p> {
+    /// Of two decisions the stricter one, with the scopes of both. Of two equal ones, the one that names a rule.
+    fn stricter(self, other: Self) -> Self {
+        let rank = |decision: &Self| (decision.access, decision.rule.is_some());
+        let (mut winner, loser) = if rank(&other) > rank(&self) {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        if loser
+            .scopes
+            .iter()
+            .any(|scope| !winner.scopes.contains(scope))
+        {
+            add_scopes(winner.scopes.to_mut(), &loser.scopes);
+        }
+        winner
+    }
+}
+
+/// Checks one rule.
+fn compile(rule: &Rule, mode: Mode) -> Result<CompiledRule, ConfigError> {
+    let refuse = |problem| {
+        Err(ConfigError::Pattern {
+            pattern: rule.pattern.clone(),
+            problem,
+        })
+    };
+    let reach = match rule.access {
+        Access::Required => Reach::Wide,
+        Access::Public | Access::Optional => Reach::Narrow,
+    };
+    let pattern = Pattern::parse(&rule.pattern, reach)?;
+    match &rule.methods {
+        Some(_) if rule.access == Access::Required => {
+            return refuse(
+                "a protection is never narrowed to methods: protect the path, and exempt the other methods by `Rule::public(..).on(..)`",
+            );
+        }
+        Some(methods) if methods.is_empty() => {
+            return refuse(
+                "the rule holds for no method: name one in `on(..)`, or leave `on(..)` out",
+            );
+        }
+        None if rule.access == Access::Public && mode == Mode::All && pattern.is_everything() => {
+            return refuse(
+                "it exempts everything, so nothing is protected: name what is public, or name what is protected by `Paths::only`",
+            );
+        }
+        _ => {}
+    }
+    let scopes = match &rule.scopes {
+        Some(_) if rule.access == Access::Public => {
+            return refuse(
+                "an exempt path has no token to ask for scopes: make the rule optional or required",
+            );
+        }
+        Some(scopes) if scopes.is_empty() => {
+            return refuse(
+                "the list of scopes is empty: name one in `with_scopes(..)`, or leave it out",
+            );
+        }
+        scopes => scopes.as_deref().unwrap_or_default(),
+    };
+    if let Some(scope) = scopes.iter().find(|scope| !is_scope(scope)) {
+        return Err(ConfigError::Setting {
+            name: "Rule::with_scopes",
+            value: scope.clone(),
+            problem: "a scope is one word of visible ASCII without quotes and backslashes: give several ones as several items",
+        });
+    }
+    let mut known = HashSet::new();
+    Ok(CompiledRule {
+        pattern,
+        access: rule.access,
+        methods: rule.methods.as_deref().map(Into::into),
+        scopes: scopes
+            .iter()
+            .filter(|scope| known.insert(*scope))
+            .map(|s| Arc::from(&**s))
+            .collect(),
+    })
+}
+
+/// `scope-token` of [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3).
+fn is_scope(scope: &str) -> bool {
+    !scope.is_empty()
+        && scope
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}

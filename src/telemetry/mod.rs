@@ -1,0 +1,12 @@
+//! What may be seen from outside: one event for each refusal, and never a credential.
+//!
+//! - [`event`]: what a refusal tells the operator.
+//! - [`redact`]: keeps tokens out of the logs of other layers.
+
+mod event;
+mod redact;
+
+pub(crate) use event::refused;
+pub use redact::{
+    RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
+};

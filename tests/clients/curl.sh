@@ -1,0 +1,271 @@
+#!/usr/bin/env bash
+# The example `agent_chat` as curl sees it: exact statuses and headers, over a real socket on loopback.
+# Tokens are minted here with openssl, so that nothing of ours vouches for itself.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
+exec </dev/null
+
+for command in cargo curl openssl; do
+    if ! command -v "$command" >/dev/null; then
+        printf 'tests/clients/curl.sh needs the command %s\n' "$command" >&2
+        exit 1
+    fi
+done
+
+readonly SECRET=a-secret-for-tests-of-at-least-32-bytes
+readonly ISSUER=https://id.example AUDIENCE=agent-chat
+# The key of RFC 6455 §1.3, and the headers of its opening handshake.
+readonly UPGRADE=(
+    -H 'Connection: Upgrade' -H 'Upgrade: websocket'
+    -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' -H 'Sec-WebSocket-Version: 13'
+)
+scratch=$(mktemp -d)
+server=
+port=
+checks=0
+failures=0
+tokens=()
+
+stop_server() {
+    if [[ -n "$server" ]]; then
+        kill "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+        server=
+    fi
+}
+trap 'stop_server; rm -rf -- "$scratch"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Starts the example on a port that is free on loopback, and waits until it answers.
+start_server() {
+    cargo build --example agent_chat --features full
+    local attempt
+    for attempt in 1 2 3 4 5; do
+        port=$((10240 + RANDOM % 20000))
+        # `cargo run` becomes the example (exec), so this process id is the server's own.
+        PORT=$port JWT_SECRET=$SECRET JWT_ISSUER=$ISSUER JWT_AUDIENCE=$AUDIENCE \
+            cargo run --quiet --example agent_chat --features full >"$scratch/log" 2>&1 &
+        server=$!
+        local tick
+        for ((tick = 0; tick < 150; tick++)); do
+            if ! kill -0 "$server" 2>/dev/null; then
+                break
+            fi
+            if [[ "$(request -o /dev/null -w '%{http_code}' "$(url /health)" || true)" == 200 ]]; then
+                return 0
+            fi
+            sleep 0.2
+        done
+        stop_server
+        printf 'attempt %d on port %d did not answer /health:\n' "$attempt" "$port" >&2
+        cat "$scratch/log" >&2
+    done
+    return 1
+}
+
+url() {
+    printf 'http://127.0.0.1:%s%s' "$port" "$1"
+}
+
+# curl as it comes, untouched by the configuration and the proxies of whoever runs this.
+request() {
+    curl -q --noproxy '*' --silent --http1.1 --max-time 20 "$@"
+}
+
+base64url() {
+    openssl base64 -A | tr '+/' '-_' | tr -d '='
+}
+
+# mint CLAIMS [HEADER] [SECRET]: leaves a JWS in compact form, signed with HS256, in `token`.
+mint() {
+    local claims=$1 header=${2-'{"alg":"HS256","typ":"JWT"}'} secret=${3-$SECRET} input signature
+    input=$(printf '%s' "$header" | base64url).$(printf '%s' "$claims" | base64url)
+    signature=$(printf '%s' "$input" | openssl dgst -sha256 -hmac "$secret" -binary | base64url)
+    token=$input.$signature
+    tokens+=("$token")
+}
+
+# claims SUBJECT EXPIRY [ISSUER] [AUDIENCE]
+claims() {
+    printf '{"sub":"%s","exp":%d,"iss":"%s","aud":"%s"}' "$1" "$2" "${3-$ISSUER}" "${4-$AUDIENCE}"
+}
+
+check() {
+    local name=$1
+    shift
+    checks=$((checks + 1))
+    if ! "$@"; then
+        failures=$((failures + 1))
+        printf 'FAILED %s: not true: %s\n' "$name" "$*" >&2
+        sed 's/^/    /' "$scratch/head" >&2
+        head -c 600 "$scratch/body" | sed 's/^/    /' >&2
+        printf '\n' >&2
+    fi
+}
+
+has_status() {
+    [[ "$status" == "$1" ]]
+}
+
+# The lines of one response header, its name in lower case.
+header() {
+    tr -d '\r' <"$scratch/head" | grep -i "^$1:" || true
+}
+
+has_header() {
+    header "$1" | grep -Eiq -- "^$1: *$2"
+}
+
+lacks_in_header() {
+    ! header "$1" | grep -Eq -- "$2"
+}
+
+lacks_in_log() {
+    ! grep -Fq -- "$1" "$scratch/log"
+}
+
+has_body() {
+    grep -Eq -- "$1" "$scratch/body"
+}
+
+# expect NAME STATUS PATH [CURL ARGUMENTS]: one request; its head and body stay for further checks.
+expect() {
+    local name=$1 wanted=$2 path=$3
+    shift 3
+    : >"$scratch/head"
+    : >"$scratch/body"
+    status=$(request --path-as-is -D "$scratch/head" -o "$scratch/body" -w '%{http_code}' "$@" "$(url "$path")") || true
+    check "$name" has_status "$wanted"
+}
+
+# RFC 6750 §3.1: nothing came, so the challenge says nothing but its scheme and realm.
+expect_bare_challenge() {
+    expect "$1" 401 "${@:2}"
+    check "$1" has_header www-authenticate Bearer
+    check "$1" lacks_in_header www-authenticate 'error'
+    check "$1" has_header cache-control '.*no-store'
+    check "$1" has_header content-type 'application/problem\+json'
+}
+
+expect_error() {
+    local name=$1 wanted=$2 code=$3
+    expect "$name" "$wanted" "${@:4}"
+    check "$name" has_header www-authenticate "Bearer .*error=\"$code\""
+}
+
+expect_stream() {
+    expect "$1" 200 /chat -N "${message[@]}" "${@:2}"
+    check "$1" has_header content-type text/event-stream
+    check "$1" has_body '^data:'
+}
+
+expect_agent() {
+    expect "$1" 200 "${@:2}"
+    check "$1" has_header content-type application/json
+    check "$1" has_body '"subject" *: *"alice"'
+    check "$1" has_body '"agent" *: *"a"'
+    check "$1" has_body '"room" *: *"r"'
+}
+
+start_server
+readonly message=(-H 'Content-Type: application/json' --data '{"message":"hello"}')
+readonly origin=http://127.0.0.1:$port
+now=$(date +%s)
+mint "$(claims alice $((now + 600)))"
+valid=$token
+mint "$(claims mallory $((now + 600)))" '{"alg":"HS256","typ":"JWT"}' another-secret-of-at-least-32-bytes-here
+forged=$token
+
+# No credentials.
+for path in /chat /stop /history /agents/a/r /nowhere; do
+    expect_bare_challenge "no token, GET $path" "$path"
+done
+expect_bare_challenge 'no token, POST /chat' /chat "${message[@]}"
+expect_bare_challenge 'no token, HEAD /chat' /chat --head
+expect_bare_challenge 'no token, upgrade' /agents/a/r "${UPGRADE[@]}"
+expect_bare_challenge 'another scheme' /chat -H 'Authorization: Basic YWxpY2U6cHc='
+
+# Exempt.
+expect 'exempt /health' 200 /health
+expect 'exempt /' 200 /
+expect 'exempt with a bad token' 200 /health -H "Authorization: Bearer $forged"
+
+# Header.
+expect_stream 'header' -H "Authorization: Bearer $valid"
+expect_stream 'header, scheme in lower case' -H "authorization: bearer $valid"
+expect_agent 'header, agent' /agents/a/r -H "Authorization: Bearer $valid"
+expect 'header, history' 200 /history -H "Authorization: Bearer $valid"
+expect_error 'forged' 401 invalid_token /chat "${message[@]}" -H "Authorization: Bearer $forged"
+expect_error 'no token at all' 401 invalid_token /chat "${message[@]}" -H 'Authorization: Bearer abc'
+expect_error 'broken carrier' 400 invalid_request /chat "${message[@]}" -H 'Authorization: Bearer a b'
+expect_error 'empty carrier' 400 invalid_request /chat "${message[@]}" -H 'Authorization: Bearer '
+mint "$(claims alice $((now - 60)))"
+expect_error 'expired' 401 invalid_token /chat -H "Authorization: Bearer $token"
+mint "$(claims alice $((now - 5)))"
+expect 'expired within the leeway of 30 s' 200 /history -H "Authorization: Bearer $token"
+mint "$(claims alice $((now + 600)) https://evil.example)"
+expect_error 'another issuer' 401 invalid_token /chat -H "Authorization: Bearer $token"
+mint "$(claims alice $((now + 600)) "$ISSUER" another)"
+expect_error 'another audience' 401 invalid_token /chat -H "Authorization: Bearer $token"
+mint "{\"exp\":$((now + 600)),\"iss\":\"$ISSUER\",\"aud\":\"$AUDIENCE\"}"
+expect_error 'no subject' 401 invalid_token /chat -H "Authorization: Bearer $token"
+mint "{\"sub\":\"alice\",\"iss\":\"$ISSUER\",\"aud\":\"$AUDIENCE\"}"
+expect_error 'no expiry' 401 invalid_token /chat -H "Authorization: Bearer $token"
+mint "$(claims alice $((now + 600)))" '{"alg":"none"}'
+expect_error 'alg none, signed' 401 invalid_token /chat -H "Authorization: Bearer $token"
+expect_error 'alg none, bare' 401 invalid_token /chat -H "Authorization: Bearer ${token%.*}."
+mint "$(claims alice $((now + 600)))" '{"alg":"HS256","crit":["exp"]}'
+expect_error 'crit' 401 invalid_token /chat -H "Authorization: Bearer $token"
+
+# Two credentials, also when both are good.
+expect_error 'header and cookie' 400 invalid_request /chat "${message[@]}" \
+    -H "Authorization: Bearer $valid" -H "Cookie: jwt_token=$valid" -H "Origin: $origin"
+expect_error 'two Authorization lines' 400 invalid_request /chat "${message[@]}" \
+    -H "Authorization: Bearer $valid" -H "Authorization: Bearer $valid"
+expect_error 'two cookies of the name' 400 invalid_request /chat "${message[@]}" \
+    -H "Cookie: jwt_token=$valid; jwt_token=$valid" -H "Origin: $origin"
+expect_error 'header and query, upgrade' 400 invalid_request "/agents/a/r?access_token=$valid" "${UPGRADE[@]}" \
+    -H "Authorization: Bearer $valid"
+expect_error 'query twice, upgrade' 400 invalid_request "/agents/a/r?access_token=$valid&access_token=$valid" \
+    "${UPGRADE[@]}"
+
+# Cookie.
+expect_stream 'cookie, own origin' -H "Cookie: theme=dark; jwt_token=$valid" -H "Origin: $origin"
+expect 'cookie, foreign origin' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$valid" -H 'Origin: https://evil.example'
+check 'cookie, foreign origin' has_header cache-control '.*no-store'
+expect 'cookie, null origin' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$valid" -H 'Origin: null'
+expect 'cookie, cross-site' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$valid" \
+    -H 'Origin: https://evil.example' -H 'Sec-Fetch-Site: cross-site'
+expect 'cookie, upgrade from a foreign origin' 403 /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$valid" \
+    -H 'Origin: https://evil.example'
+expect_agent 'cookie, upgrade from the own origin' /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$valid" \
+    -H "Origin: $origin"
+expect 'cookie, forged' 401 /chat "${message[@]}" -H "Cookie: jwt_token=$forged" -H "Origin: $origin"
+expect 'cookie under an escaped name' 401 /chat "${message[@]}" -H "Cookie: jwt%5Ftoken=$valid" -H "Origin: $origin"
+
+# Query: on an upgrade only.
+expect 'query, plain request' 401 "/agents/a/r?access_token=$valid"
+expect_agent 'query, upgrade' "/agents/a/r?access_token=$valid" "${UPGRADE[@]}"
+expect_error 'query, upgrade, forged' 401 invalid_token "/agents/a/r?access_token=$forged" "${UPGRADE[@]}"
+
+# A path that can be read in two ways is protected.
+for path in '/auth/../chat' '//chat' '/%63hat' '/auth/%2e%2e/chat' '/auth/%252e%252e/chat' '/auth/..%2fchat' \
+    '/auth/..;/chat' '/auth/.%2e/chat' '/./chat' '/health/../chat' '/health/' '/HEALTH' '/health;x' '/health%2f..%2fchat' \
+    '/auth//chat' '/auth/..\chat'; do
+    expect "path $path" 401 "$path"
+    expect "path $path, POST" 401 "$path" "${message[@]}"
+done
+
+# The curl lines that the example prints carry a token that works.
+demo=$(grep -Eo 'eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+' "$scratch/log" | head -n 1 || true)
+expect_stream 'demo token' -H "Authorization: Bearer $demo"
+
+# Whatever came in, the server is alive, and no token that we sent stands in its log.
+expect 'still alive' 200 /health
+for token in "${tokens[@]}"; do
+    check 'no token in the log' lacks_in_log "${token##*.}"
+done
+
+printf '%d checks, %d failed\n' "$checks" "$failures"
+((failures == 0))

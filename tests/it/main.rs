@@ -1,0 +1,34 @@
+//! What the layers promise, one module per behaviour.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod auto_traits;
+mod configuration;
+mod cookie_layer;
+mod cors;
+#[cfg(feature = "axum")]
+mod extractors;
+#[cfg(feature = "testing")]
+mod hostile;
+mod issue;
+mod jwt_layer;
+mod keys;
+mod raw_socket;
+mod redaction;
+mod requirements;
+mod scopes;
+#[cfg(feature = "testing")]
+mod silence;
+mod sources;
+mod tower_contract;
+//! One binary for all behaviour seen from outside, a module per behaviour.
+#![allow(clippy::unwrap_used)]
+
+mod paths;
+#![allow(missing_docs)]
+
+#[cfg(feature = "testing")]
+mod hostile;
+mod issue;
+mod keys;
