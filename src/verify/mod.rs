@@ -10,10 +10,13 @@
 //! | 6 | `claims`, `date`, `strings`, `actor`, `rules` | claims that are missing, of the wrong type, or not as configured |
 //!
 //! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
-//! places in the payload. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the house sees.
+//! places in the payload. With several `issuers` the payload is looked at first, for the name of one; a key that a
+//! provider has to be asked for is a `wait`, and the token starts again. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the house sees.
 
 mod builder;
+mod issuers;
 mod verifier;
+mod wait;
 
 mod compact;
 mod header;
@@ -39,3 +42,4 @@ pub(crate) use signature::hmac_with;
 pub(crate) use signature::{SignatureVerifier, sha256};
 pub use token::VerifiedToken;
 pub use verifier::Verifier;
+pub use wait::{KeyWait, Verification};

@@ -99,6 +99,12 @@ impl RemoteKeys {
         self
     }
 
+    /// Sets how long the provider may take for one answer, to its last byte: 100 ms to 30 s, 5 s by default.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.timeout = timeout;
+        self
+    }
+
     /// Sets how long keys are used after the fetch that brought them, if all later ones fail: 1 min to 30 days, 24 h by
     /// default. A key that was withdrawn in that time goes on being accepted.
     pub fn with_stale_limit(mut self, limit: Duration) -> Self {
@@ -137,8 +143,8 @@ impl RemoteKeys {
         self.policy.check()?;
         let source = match self.place {
             Place::Foreign(source) => source,
-            Place::Address(url) => open(self.client, &url, HttpJwksSource::over)?,
-            Place::Issuer(issuer) => open(self.client, &issuer, DiscoveredSource::over)?,
+            Place::Address(url) => open(self.client, &self.policy, &url, HttpJwksSource::over)?,
+            Place::Issuer(name) => open(self.client, &self.policy, &name, DiscoveredSource::over)?,
         };
         Ok(Refresher::new(
             source,
@@ -151,12 +157,13 @@ impl RemoteKeys {
 
 fn open<F: KeyFetcher>(
     client: Option<reqwest::Client>,
+    policy: &Policy,
     place: &str,
     over: impl FnOnce(HttpFetch, &str) -> Result<F, KeyFetchError>,
 ) -> Result<Arc<dyn KeyFetcher>, ConfigError> {
     client
         .map_or_else(HttpFetch::new, |client| Ok(HttpFetch::with_client(client)))
-        .and_then(|http| over(http, place))
+        .and_then(|http| over(http.within(policy.timeout), place))
         .map(|source| Arc::new(source) as Arc<dyn KeyFetcher>)
         .map_err(|error| ConfigError::keys(place, error))
 }
@@ -165,6 +172,12 @@ impl Policy {
     fn check(&self) -> Result<(), ConfigError> {
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         for (name, value, bounds, problem) in [
+            (
+                "with_timeout",
+                self.timeout,
+                second / 10..=30 * second,
+                "choose between 100 ms and 30 s",
+            ),
             (
                 "with_stale_limit",
                 self.stale_limit,

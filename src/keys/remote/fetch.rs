@@ -8,8 +8,8 @@ use reqwest::{Client, Response, redirect};
 use super::{KeyFetchError, endpoint::Endpoint, error::chain, lifetime};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// From the first byte sent to the last byte read.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the first byte sent to the last byte read, unless configured otherwise.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// The most bytes that are read of a body, counted as they are handed over: after any decompression.
 pub(super) const MAX_BODY: usize = 512 * 1024;
 
@@ -17,6 +17,7 @@ pub(super) const MAX_BODY: usize = 512 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct HttpFetch {
     client: Client,
+    timeout: Duration,
 }
 
 /// A body that was read to its end.
@@ -40,19 +41,27 @@ impl HttpFetch {
             .no_zstd()
             .no_deflate()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
             .user_agent(concat!("tower-warden/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| KeyFetchError::Connect {
                 cause: chain(&error),
             })?;
-        Ok(Self { client })
+        Ok(Self::with_client(client))
     }
 
     /// Uses a client of the application. What can be checked on the answer still is; whether the client follows
     /// redirects or uses a proxy is its own affair.
     pub(super) const fn with_client(client: Client) -> Self {
-        Self { client }
+        Self {
+            client,
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// Gives an answer this long to come in, from the first byte sent to the last byte read.
+    pub(super) const fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
     }
 
     /// Reads one document.
@@ -64,10 +73,10 @@ impl HttpFetch {
                 header::ACCEPT,
                 "application/json, application/jwk-set+json;q=0.9",
             )
-            .timeout(TOTAL_TIMEOUT)
+            .timeout(self.timeout)
             .send()
             .await
-            .map_err(failed)?;
+            .map_err(|error| without_tls(endpoint, failed(error)))?;
         if response.url() != endpoint.url() || response.status().is_redirection() {
             return Err(KeyFetchError::Redirected);
         }
@@ -115,5 +124,18 @@ fn failed(error: reqwest::Error) -> KeyFetchError {
         KeyFetchError::Connect { cause }
     } else {
         KeyFetchError::Exchange { cause }
+    }
+}
+
+/// Says what to do if this build has no TLS, which reqwest tells in its own words.
+fn without_tls(endpoint: &Endpoint, error: KeyFetchError) -> KeyFetchError {
+    match &error {
+        KeyFetchError::Connect { cause } if cause.ends_with("scheme is not http") => {
+            KeyFetchError::Address {
+                url: endpoint.as_str().to_owned(),
+                problem: "this build has no TLS: switch on the feature `aws-lc-rs` here, or a TLS feature of reqwest",
+            }
+        }
+        _ => error,
     }
 }

@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     KeyFetchError,
     error::Faults,
-    fetch::Document,
+    fetch::{self, Document},
     lifetime, schedule,
     source::{KeyFetcher, malformed},
     unknown::UnknownKeys,
@@ -35,12 +35,14 @@ use crate::{Clock, Keys};
 
 /// The most keys of a set that are looked at.
 const MAX_KEYS: usize = 100;
-/// What a fetch may take in all: discovery in three places and the keys, or a source that knows no limit.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// The most answers of a provider that one fetch needs: discovery in three places, and the keys.
+const ANSWERS: u32 = 4;
 
 /// The patience of one set of remote keys.
 #[derive(Debug, Clone)]
 pub(super) struct Policy {
+    /// How long a provider may take for one answer.
+    pub(super) timeout: Duration,
     /// How long keys are used after the fetch that brought them.
     pub(super) stale_limit: Duration,
     /// The least time between two fetches that tokens asked for.
@@ -52,6 +54,7 @@ pub(super) struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            timeout: fetch::TIMEOUT,
             stale_limit: Duration::from_secs(24 * 60 * 60),
             floor: Duration::from_secs(30),
             patience: Duration::from_secs(2),
@@ -342,8 +345,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
             return;
         };
         let source = Arc::clone(&self.source);
+        // A source of another crate may know no limit of its own.
+        let limit = self.policy.timeout * ANSWERS;
         let task = runtime.spawn(async move {
-            let result = timeout(TOTAL_TIMEOUT, source.fetch()).await;
+            let result = timeout(limit, source.fetch()).await;
             flight.land(result.unwrap_or(Err(KeyFetchError::Timeout)));
         });
         self.tasks().fetch = Some(task.abort_handle());

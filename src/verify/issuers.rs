@@ -1,0 +1,74 @@
+//! [`Issuers`]: who may issue tokens, each with keys and rules of its own.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    compact::{Compact, Room},
+    json,
+    verifier::Shared,
+};
+use crate::{BearerToken, ConfigError, RejectionKind};
+
+/// An allow-list of issuers. What a token says of its issuer chooses the keys that then have to prove it.
+#[derive(Default)]
+pub(super) struct Issuers {
+    by_name: HashMap<Box<str>, Arc<Shared>>,
+    /// The longest token that any of them reads.
+    max_token_size: usize,
+}
+
+impl Issuers {
+    pub(super) fn add(&mut self, shared: Arc<Shared>) -> Result<(), ConfigError> {
+        let issuer = shared.rules.issuer.as_deref();
+        let issuer = issuer.ok_or(ConfigError::Missing {
+            name: "with_issuer",
+            problem: "among several issuers each needs its name",
+        })?;
+        let name: Box<str> = issuer.into();
+        self.max_token_size = self.max_token_size.max(shared.rules.max_token_size);
+        if self.by_name.insert(name.clone(), shared).is_some() {
+            return Err(ConfigError::Setting {
+                name: "issuers",
+                value: name.into(),
+                problem: "is named twice: its tokens cannot have two sets of rules",
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn checked(self) -> Result<Self, ConfigError> {
+        if self.by_name.is_empty() {
+            return Err(ConfigError::Missing {
+                name: "issuers",
+                problem: "without an issuer no token can be verified",
+            });
+        }
+        Ok(self)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Shared>> {
+        self.by_name.values()
+    }
+
+    /// The keys and rules of the issuer that a token names. Nothing else of the token is believed by that, and the name
+    /// itself is looked at again with all other claims.
+    pub(super) fn choose(&self, token: &BearerToken<'_>) -> Result<&Arc<Shared>, RejectionKind> {
+        let compact = Compact::split(token.expose(), self.max_token_size)?;
+        let mut room = Room::<2048>::new();
+        let payload = room.decode_text(compact.payload)?;
+        let mut issuer = None;
+        json::scan(payload, |name, value| {
+            if name == "iss" {
+                issuer = Some(value);
+            }
+        })
+        .map_err(|json::Invalid| RejectionKind::TokenMalformed)?;
+        let issuer = match issuer {
+            Some(value) => value.string(payload).ok_or(RejectionKind::ClaimInvalid)?,
+            None => return Err(RejectionKind::IssuerMismatch),
+        };
+        self.by_name
+            .get(&*issuer)
+            .ok_or(RejectionKind::IssuerMismatch)
+    }
+}
