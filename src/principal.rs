@@ -31,19 +31,26 @@ use crate::{
 pub struct Principal {
     token: Arc<VerifiedToken>,
     source: &'static str,
-    refusals: Arc<Refusals>,
+    context: Arc<Context>,
+}
+
+/// What the layer that let a request in leaves to those who meet the request later.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// How it answers a refusal.
+    pub(crate) refusals: Refusals,
 }
 
 impl Principal {
     pub(crate) fn new(
         token: Arc<VerifiedToken>,
         source: &'static str,
-        refusals: Arc<Refusals>,
+        context: Arc<Context>,
     ) -> Self {
         Self {
             token,
             source,
-            refusals,
+            context,
         }
     }
 
@@ -155,7 +162,7 @@ impl Principal {
 
     /// How the layer that let this principal in answers a refusal.
     pub(crate) fn refusals(&self) -> &Refusals {
-        &self.refusals
+        &self.context.refusals
     }
 }
 
@@ -172,12 +179,12 @@ impl fmt::Debug for Principal {
 /// Stands in the extensions where [`Access::Optional`](crate::Access::Optional) let a request pass without a token.
 #[derive(Debug, Clone)]
 pub(crate) struct Anonymous {
-    refusals: Arc<Refusals>,
+    context: Arc<Context>,
 }
 
 impl Anonymous {
-    pub(crate) fn new(refusals: Arc<Refusals>) -> Self {
-        Self { refusals }
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context }
     }
 }
 
@@ -194,7 +201,7 @@ pub(crate) fn require_principal(head: &Parts) -> Result<&Principal, (RejectionKi
     match head.extensions.get::<Anonymous>() {
         Some(anonymous) => Err((
             RejectionKind::TokenMissing,
-            anonymous.refusals.as_ref().clone(),
+            anonymous.context.refusals.clone(),
         )),
         None => Err((RejectionKind::Misconfigured, Refusals::default())),
     }

@@ -13,13 +13,13 @@ use tower_warden::Principal;
 
 /// Whose conversation it is: a subject is unique within its issuer only.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Owner {
+pub(crate) struct Owner {
     issuer: Option<String>,
     subject: String,
 }
 
 impl Owner {
-    pub fn of(principal: &Principal) -> Self {
+    pub(crate) fn of(principal: &Principal) -> Self {
         Self {
             issuer: principal.issuer().map(str::to_owned),
             subject: principal.subject().to_owned(),
@@ -28,7 +28,7 @@ impl Owner {
 }
 
 #[derive(Clone, Serialize)]
-pub struct Message {
+pub(crate) struct Message {
     role: &'static str,
     text: String,
 }
@@ -42,7 +42,7 @@ struct Conversation {
 
 /// All conversations, each of one owner.
 #[derive(Default)]
-pub struct Agent {
+pub(crate) struct Agent {
     conversations: Mutex<HashMap<Owner, Conversation>>,
 }
 
@@ -51,7 +51,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 impl Agent {
     /// Hears a message and answers word by word, until the owner says stop.
-    pub fn answer(
+    pub(crate) fn answer(
         self: &Arc<Self>,
         owner: Owner,
         message: String,
@@ -82,7 +82,7 @@ impl Agent {
     }
 
     /// Stops what is being answered to this owner; tells how many answers that were.
-    pub fn stop(&self, owner: &Owner) -> usize {
+    pub(crate) fn stop(&self, owner: &Owner) -> usize {
         let conversations = self.conversations();
         let Some(conversation) = conversations.get(owner) else {
             return 0;
@@ -92,7 +92,7 @@ impl Agent {
     }
 
     /// What this owner and the agent have said, oldest first.
-    pub fn history(&self, owner: &Owner) -> Vec<Message> {
+    pub(crate) fn history(&self, owner: &Owner) -> Vec<Message> {
         let conversations = self.conversations();
         conversations
             .get(owner)

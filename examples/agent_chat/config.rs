@@ -4,18 +4,18 @@ use std::{env, error::Error, fmt::Display, net::SocketAddr, str::FromStr, time::
 
 use tower_warden::{SigningKey, TokenIssuer};
 
-pub struct Config {
-    pub port: u16,
-    pub secret: String,
-    pub issuer: Option<String>,
-    pub audience: Option<String>,
-    pub leeway: Duration,
-    pub allowed_origins: Vec<String>,
+pub(crate) struct Config {
+    pub(crate) port: u16,
+    pub(crate) secret: String,
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) leeway: Duration,
+    pub(crate) allowed_origins: Vec<String>,
     secret_is_random: bool,
 }
 
 impl Config {
-    pub fn from_env() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn from_env() -> Result<Self, Box<dyn Error>> {
         let given: Option<String> = variable("JWT_SECRET")?;
         let secret_is_random = given.is_none();
         let secret = match given {
@@ -40,7 +40,7 @@ impl Config {
     }
 
     /// What the console shows at start: how to talk to the agent, with a token that is good for an hour.
-    pub fn greeting(&self, address: SocketAddr) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn greeting(&self, address: SocketAddr) -> Result<String, Box<dyn Error>> {
         let mut issuer = TokenIssuer::builder(SigningKey::hs256(&self.secret)?);
         if let Some(name) = &self.issuer {
             issuer = issuer.with_issuer(name);

@@ -11,7 +11,7 @@ use tower_warden::{
 use crate::config::Config;
 
 /// Bearer tokens as the issuer mints them, and session cookies of our own, behind one layer.
-pub fn auth(config: &Config) -> Result<JwtAuthLayer, ConfigError> {
+pub(crate) fn auth(config: &Config) -> Result<JwtAuthLayer, ConfigError> {
     let keys = Keys::hs256([&config.secret])?;
     let sessions = Verifier::builder(keys.clone())
         .with_leeway(config.leeway)
@@ -32,7 +32,7 @@ pub fn auth(config: &Config) -> Result<JwtAuthLayer, ConfigError> {
 }
 
 /// Lets the pages of the allowed origins read our answers, refusals included.
-pub fn cors(config: &Config) -> Result<CorsLayer, Box<dyn Error>> {
+pub(crate) fn cors(config: &Config) -> Result<CorsLayer, Box<dyn Error>> {
     let origins: Vec<HeaderValue> = config
         .allowed_origins
         .iter()

@@ -17,6 +17,9 @@ use crate::{BearerToken, Clock, ConfigError, CryptoBackend, Key, Keys, SystemClo
 /// The longest life of a token.
 pub(super) const LONGEST_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The longest signature in bytes, by an RSA key of 8192 bits.
+const LONGEST_SIGNATURE: usize = 1024;
+
 /// Mints tokens, rotates its keys, and publishes those that verify.
 ///
 /// A clone shares the keys: a rotation is seen by all.
@@ -233,7 +236,10 @@ impl TokenIssuer {
     /// Signs these claims with the key of the moment.
     pub(super) fn sign(&self, claims: &str) -> Result<BearerToken<'static>, IssueError> {
         let active = self.0.active.load();
-        let mut token = String::from(&*active.header);
+        // Room for the longest signature too: a text that had to move would leave a copy behind, unwiped.
+        let room = active.header.len() + 2 * claims.len() + 2 * LONGEST_SIGNATURE;
+        let mut token = String::with_capacity(room);
+        token.push_str(&active.header);
         URL_SAFE_NO_PAD.encode_append(claims, &mut token);
         let signature = active
             .signer

@@ -146,7 +146,7 @@ impl Key {
     /// Reads a JSON Web Key ([RFC 7517]): RSA, EC on P-256 or P-384, OKP on Ed25519, or `oct` with an `alg`.
     ///
     /// A key without `alg` verifies those of the verifier's algorithms that fit it, or if the verifier names none:
-    /// RS256, ES256, ES384 or EdDSA by its type and curve. `x5c` and its kin are ignored.
+    /// RS256, ES256, ES384 or `EdDSA` by its type and curve. `x5c` and its kin are ignored.
     ///
     /// # Errors
     /// [`ConfigError::Key`] if it is no JWK, is meant for something else (`use`, `key_ops`), holds private members,

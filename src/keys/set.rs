@@ -65,7 +65,7 @@ impl KeySet {
         Ok(Self { keys: prepared })
     }
 
-    /// The keys, in the order in which they were given; [`HeaderMemo`] and callers refer to them by index.
+    /// The keys, in the order in which they were given; callers refer to them by index.
     pub(crate) fn keys(&self) -> &[PreparedKey] {
         &self.keys
     }
@@ -126,7 +126,7 @@ impl fmt::Debug for PreparedKey {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;

@@ -9,8 +9,8 @@ use http::request::Parts;
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement,
-    request::AllowedOrigins,
+    StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement, principal::Context,
+    request::AllowedOrigins, verify::Authenticate,
 };
 
 /// Configures a [`JwtAuthLayer`](crate::JwtAuthLayer) or a [`CookieAuthLayer`](crate::CookieAuthLayer).
@@ -18,7 +18,7 @@ use crate::{
 pub struct AuthLayerBuilder<F> {
     pub(super) verification: Verification,
     paths: Paths,
-    sources: Vec<(Arc<dyn TokenSource>, Option<Verifier>)>,
+    sources: Vec<(Arc<dyn TokenSource>, Option<Arc<dyn Authenticate>>)>,
     conflict: ConflictPolicy,
     origins: Vec<String>,
     missing_origin: MissingOrigin,
@@ -87,7 +87,8 @@ impl<F: Face> AuthLayerBuilder<F> {
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        self.sources.push((Arc::new(source), Some(verifier)));
+        self.sources
+            .push((Arc::new(source), Some(Arc::new(verifier))));
         self
     }
 
@@ -208,21 +209,23 @@ impl<F: Face> AuthLayerBuilder<F> {
         let verifier = self.verification.build()?;
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
-        let (sources, verifiers) = self
+        let (sources, authenticators) = self
             .sources
             .into_iter()
-            .map(|(source, own)| (source, own.unwrap_or_else(|| verifier.clone())))
+            .map(|(source, own)| (source, own.unwrap_or_else(|| Arc::new(verifier.clone()))))
             .unzip();
         Ok(AuthLayer::new(Gate {
             paths,
             sources,
-            verifiers,
+            authenticators,
             conflict: self.conflict,
             origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
             stripped: self.stripped,
             preflight: self.preflight,
             requirements: self.requirements,
-            refusals: Arc::new(self.refusals),
+            context: Arc::new(Context {
+                refusals: self.refusals,
+            }),
         }))
     }
 

@@ -111,36 +111,30 @@ where
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Pending { wait } => {
-                    let waiting = wait
-                        .as_mut()
-                        .expect("the state moves on once the verdict is here");
-                    let verdict = ready!(waiting.question.poll_verdict(cx));
+                    let waiting = wait.as_mut().expect("the state moves on once it is taken");
                     let Pending {
                         gate,
                         question,
-                        mut head,
-                        body,
-                        mut ready,
-                    } = *wait.take().expect("it was there a line above");
-                    match gate.resume(question, verdict, &mut head) {
-                        Decision::Admit(passage) => {
-                            let future = ready.call(Request::from_parts(head, body));
-                            State::Inner { future, passage }
+                        head,
+                        ..
+                    } = &mut **waiting;
+                    match ready!(gate.poll_answer(question, head, cx)) {
+                        Decision::Pending(next) => {
+                            *question = next;
+                            continue;
                         }
                         Decision::Refuse(refusal) => State::Refused {
                             response: Some(gate.respond(refusal)),
                         },
-                        Decision::Pending(question) => {
-                            let next = Pending {
-                                gate,
-                                question,
+                        Decision::Admit(passage) => {
+                            let Pending {
                                 head,
                                 body,
-                                ready,
-                            };
-                            State::Pending {
-                                wait: Some(Box::new(next)),
-                            }
+                                mut ready,
+                                ..
+                            } = *wait.take().expect("it was there a line above");
+                            let future = ready.call(Request::from_parts(head, body));
+                            State::Inner { future, passage }
                         }
                     }
                 }

@@ -5,8 +5,9 @@
 //! inner service finds the [`Principal`] in the extensions. Everything else is a refusal.
 
 use std::{
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{self, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -14,12 +15,13 @@ use http::{Response, request::Parts};
 
 use super::passage::Passage;
 use crate::{
-    Access, CompiledPaths, ConflictPolicy, Preflight, Principal, Refusals, Rejection,
-    RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict, VerifiedToken, Verifier,
+    Access, CompiledPaths, ConflictPolicy, PathDecision, Preflight, Principal, Rejection,
+    RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
-    principal::Anonymous,
+    principal::{Anonymous, Context},
     request::{AllowedOrigins, is_preflight, select},
     telemetry,
+    verify::{Authenticate, Authenticated, Authentication},
 };
 
 /// What one layer decides by, shared by all its services.
@@ -27,21 +29,15 @@ use crate::{
 pub(crate) struct Gate {
     pub(super) paths: CompiledPaths,
     pub(super) sources: Vec<Arc<dyn TokenSource>>,
-    /// The verifier of each source, in the order of `sources`.
-    pub(super) verifiers: Vec<Verifier>,
+    /// Who answers for the tokens of each source, in the order of `sources`.
+    pub(super) authenticators: Vec<Arc<dyn Authenticate>>,
     pub(super) conflict: ConflictPolicy,
     pub(super) origins: AllowedOrigins,
     pub(super) stripped: StrippedHeaders,
     pub(super) preflight: Preflight,
     pub(super) requirements: Vec<Requirement>,
-    pub(super) refusals: Arc<Refusals>,
+    pub(super) context: Arc<Context>,
 }
-
-/// A verified token, and the source that it came from.
-type Identified<'g> = (&'g dyn TokenSource, Arc<VerifiedToken>);
-
-/// A rejection, and the source of the token that is to blame for it.
-type Blamed = (Rejection, Option<&'static str>);
 
 /// What becomes of a request.
 pub(super) enum Decision {
@@ -60,20 +56,27 @@ pub(super) enum Refusal {
     Answer(Response<Bytes>, Passage),
 }
 
-/// A requirement that has been asked and has not answered.
-pub(super) struct Question {
-    verdict: PendingVerdict,
-    principal: Principal,
-    passage: Passage,
-    /// The first requirement that has not been asked yet.
-    next: usize,
+/// What has been asked and is not answered yet.
+pub(super) enum Question {
+    /// What stands behind the token of a source.
+    Token {
+        source: usize,
+        answer: Pin<Box<dyn Future<Output = Authenticated> + Send>>,
+    },
+    /// Whether the principal meets a requirement; `next` is the first that has not been asked.
+    Requirement {
+        verdict: PendingVerdict,
+        principal: Principal,
+        passage: Passage,
+        next: usize,
+    },
 }
 
-impl Question {
-    pub(super) fn poll_verdict(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
-        self.verdict.as_mut().poll(cx)
-    }
-}
+/// Where the token of a request was, and what stands behind it.
+type Identified = (usize, Authentication);
+
+/// A rejection, and the source of the token that is to blame for it.
+type Blamed = (Rejection, Option<&'static str>);
 
 impl Gate {
     /// Decides about a request by its head; the body is not touched.
@@ -86,50 +89,67 @@ impl Gate {
         let rule = self.paths.decide(&head.method, matched_path(head));
         match rule.access() {
             Access::Public => Decision::Admit(Passage::Plain),
-            access => self.decide_guarded(head, access, rule.scopes()),
+            _ => self.decide_guarded(head, rule),
         }
     }
 
-    fn decide_guarded(&self, head: &mut Parts, access: Access, scopes: &[Arc<str>]) -> Decision {
-        let (source, token) = match self.identify(head) {
-            Ok(Some(identified)) => identified,
-            // A requirement is never skipped, so nobody passes it unseen.
-            Ok(None) if access == Access::Optional && self.requirements.is_empty() => {
-                head.extensions
-                    .insert(Anonymous::new(Arc::clone(&self.refusals)));
-                return Decision::Admit(Passage::Varying);
+    fn decide_guarded(&self, head: &mut Parts, rule: PathDecision<'_>) -> Decision {
+        match self.identify(head) {
+            Ok(Some((source, Authentication::Now(answer)))) => {
+                self.welcome(head, source, answer, rule)
             }
-            Ok(None) => return Self::refuse(RejectionKind::TokenMissing.into(), None),
-            Err((rejection, source)) => return Self::refuse(rejection, source),
-        };
-        source.conceal(head);
-        let principal = Principal::new(token, source.name(), Arc::clone(&self.refusals));
-        if !scopes.iter().all(|scope| principal.has_scope(scope)) {
-            let rejection = Rejection::insufficient_scope(scopes.join(" "));
-            return Self::refuse(rejection, Some(source.name()));
+            Ok(Some((source, Authentication::Later(answer)))) => {
+                Decision::Pending(Question::Token { source, answer })
+            }
+            // A requirement is never skipped, so nobody passes it unseen.
+            Ok(None) if rule.access() == Access::Optional && self.requirements.is_empty() => {
+                let anonymous = Anonymous::new(Arc::clone(&self.context));
+                head.extensions.insert(anonymous);
+                Decision::Admit(Passage::Varying)
+            }
+            Ok(None) => Self::refuse(RejectionKind::TokenMissing.into(), None),
+            Err((rejection, source)) => Self::refuse(rejection, source),
         }
-        self.authorize(head, principal, Passage::from_source(source), 0)
     }
 
-    /// Finds the one token of the request and verifies it in place; on a refusal, tells where the token was.
-    fn identify(&self, head: &Parts) -> Result<Option<Identified<'_>>, Blamed> {
+    /// Finds the one token of the request and asks what stands behind it.
+    fn identify(&self, head: &Parts) -> Result<Option<Identified>, Blamed> {
         let selected = select(&self.sources, self.conflict, head);
         let Some(selected) = selected.map_err(|kind| (kind.into(), None))? else {
             return Ok(None);
         };
-        let (source, verifier) = (
-            &*self.sources[selected.source],
-            &self.verifiers[selected.source],
-        );
-        let blame = |rejection| (rejection, Some(source.name()));
+        let index = selected.source;
+        let source = &self.sources[index];
         if source.is_ambient() {
-            self.origins
-                .check(head)
-                .map_err(|kind| blame(kind.into()))?;
+            let foreign = |kind: RejectionKind| (kind.into(), Some(source.name()));
+            self.origins.check(head).map_err(foreign)?;
         }
-        // The cache of verified tokens will stand here: a hit spares the next line.
-        let token = verifier.verify(&selected.token).map_err(blame)?;
-        Ok(Some((source, token)))
+        Ok(Some((
+            index,
+            self.authenticators[index].authenticate(&selected.token, head),
+        )))
+    }
+
+    /// Makes a principal of a verified token, and sees whether it may pass.
+    fn welcome(
+        &self,
+        head: &mut Parts,
+        source: usize,
+        answer: Authenticated,
+        rule: PathDecision<'_>,
+    ) -> Decision {
+        let source = &*self.sources[source];
+        let token = match answer {
+            Ok(token) => token,
+            Err(rejection) => return Self::refuse(rejection, Some(source.name())),
+        };
+        source.conceal(head);
+        let principal = Principal::new(token, source.name(), Arc::clone(&self.context));
+        if !rule.scopes().iter().all(|scope| principal.has_scope(scope)) {
+            let rejection = Rejection::insufficient_scope(rule.scopes().join(" "));
+            return Self::refuse(rejection, Some(source.name()));
+        }
+        self.authorize(head, principal, Passage::from_source(source), 0)
     }
 
     /// Asks the requirements from `next` on, until one refuses or wants to be waited for.
@@ -146,12 +166,13 @@ impl Gate {
                 Answer::Now(verdict) => return Self::settle(verdict, &principal, passage),
                 Answer::Later(verdict) => {
                     let next = index + 1;
-                    return Decision::Pending(Question {
+                    let question = Question::Requirement {
                         verdict,
                         principal,
                         passage,
                         next,
-                    });
+                    };
+                    return Decision::Pending(question);
                 }
             }
         }
@@ -159,23 +180,29 @@ impl Gate {
         Decision::Admit(passage)
     }
 
-    /// Goes on with a request whose requirement has answered.
-    pub(super) fn resume(
+    /// Goes on with a request once its question is answered.
+    pub(super) fn poll_answer(
         &self,
-        question: Question,
-        verdict: Verdict,
+        question: &mut Question,
         head: &mut Parts,
-    ) -> Decision {
-        let Question {
-            principal,
-            passage,
-            next,
-            ..
-        } = question;
-        match verdict {
-            Verdict::Admit => self.authorize(head, principal, passage, next),
-            verdict => Self::settle(verdict, &principal, passage),
-        }
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Decision> {
+        Poll::Ready(match question {
+            Question::Token { source, answer } => {
+                let answer = ready!(answer.as_mut().poll(cx));
+                let rule = self.paths.decide(&head.method, matched_path(head));
+                self.welcome(head, *source, answer, rule)
+            }
+            Question::Requirement {
+                verdict,
+                principal,
+                passage,
+                next,
+            } => match ready!(verdict.as_mut().poll(cx)) {
+                Verdict::Admit => self.authorize(head, principal.clone(), *passage, *next),
+                verdict => Self::settle(verdict, principal, *passage),
+            },
+        })
     }
 
     /// The decision that follows from a verdict other than `Admit`.
@@ -195,7 +222,7 @@ impl Gate {
     /// The response to a request that goes no further.
     pub(super) fn respond<B: ResponseBody>(&self, refusal: Refusal) -> Response<B> {
         match refusal {
-            Refusal::Rejection(rejection) => self.refusals.respond(&rejection),
+            Refusal::Rejection(rejection) => self.context.refusals.respond(&rejection),
             Refusal::Answer(mut response, passage) => {
                 passage.mark(response.headers_mut());
                 response.map(B::from_bytes)

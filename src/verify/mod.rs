@@ -13,6 +13,7 @@
 //! places in the payload. With several `issuers` the payload is looked at first, for the name of one; a key that a
 //! provider has to be asked for is a `wait`, and the token starts again. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the house sees.
 
+mod authenticate;
 mod builder;
 mod issuers;
 mod verifier;
@@ -33,6 +34,7 @@ mod strings;
 mod token;
 
 pub use actor::Actor;
+pub(crate) use authenticate::{Authenticate, Authenticated, Authentication};
 pub use builder::VerifierBuilder;
 pub use path::ClaimPath;
 pub use rules::TokenType;

@@ -31,7 +31,7 @@ fn app() -> Router {
         )
         .route(
             "/user",
-            get(async |Claims(user): Claims<User>| user.username),
+            get(async |Claims(user): Claims<User>| user.username.clone()),
         )
         .route("/feed", get(name))
         .route("/open/feed", get(name))

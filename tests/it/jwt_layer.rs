@@ -409,7 +409,7 @@ fn refusals_speak_as_configured() {
 fn sources_can_be_replaced() {
     let layer = JwtAuthLayer::hs256(SECRET)
         .unwrap()
-        .with_sources([QueryParameter::new("token").everywhere()])
+        .with_sources([QueryParameter::new("token").unwrap().everywhere()])
         .build()
         .unwrap();
     let good = token("alice");

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! What a key must prove when it is loaded, from outside.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
 use tower_warden::{Algorithm, ConfigError, Key, Keys};
@@ -309,7 +309,7 @@ fn secrets_rotate_by_standing_side_by_side() {
 fn files_are_named_by_their_errors() {
     assert!(matches!(
         Keys::jwk_set_file("no/such/file"),
-        Err(ConfigError::File { path, .. }) if path == PathBuf::from("no/such/file")
+        Err(ConfigError::File { path, .. }) if path == Path::new("no/such/file")
     ));
     assert!(matches!(
         Keys::pem_file("no/such/file", Algorithm::RS256),

@@ -12,8 +12,21 @@ mod extractors;
 #[cfg(feature = "testing")]
 mod hostile;
 mod issue;
+#[cfg(feature = "jwks")]
+mod jwks_discovery;
+#[cfg(feature = "jwks")]
+mod jwks_faults;
+#[cfg(feature = "jwks")]
+mod jwks_issuers;
+#[cfg(feature = "jwks")]
+mod jwks_refresh;
 mod jwt_layer;
 mod keys;
+#[cfg(feature = "jwks")]
+mod log_lines;
+mod paths;
+#[cfg(feature = "jwks")]
+mod provider;
 mod raw_socket;
 mod redaction;
 mod requirements;
@@ -22,13 +35,3 @@ mod scopes;
 mod silence;
 mod sources;
 mod tower_contract;
-//! One binary for all behaviour seen from outside, a module per behaviour.
-#![allow(clippy::unwrap_used)]
-
-mod paths;
-#![allow(missing_docs)]
-
-#[cfg(feature = "testing")]
-mod hostile;
-mod issue;
-mod keys;

@@ -9,7 +9,7 @@ use http::Request;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_http::trace::TraceLayer;
 use tower_warden::{
-    BearerToken, CookieToken, JwtAuthLayer, Keys, Paths, RedactUriLayer, SigningKey, TokenIssuer,
+    BearerToken, CookieToken, JwtAuthLayer, Keys, Paths, RedactUri, SigningKey, TokenIssuer,
 };
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
@@ -136,9 +136,10 @@ async fn no_log_line_holds_a_token() {
         ];
         for request in requests {
             let mut service = ServiceBuilder::new()
-                .layer(RedactUriLayer::default())
-                .layer(TraceLayer::new_for_http().make_span_with(
-                    tower_http::trace::DefaultMakeSpan::new().include_headers(true),
+                .layer(RedactUri::around(
+                    TraceLayer::new_for_http().make_span_with(
+                        tower_http::trace::DefaultMakeSpan::new().include_headers(true),
+                    ),
                 ))
                 .layer(layer())
                 .service(Inner::default());

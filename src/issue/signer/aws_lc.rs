@@ -17,7 +17,8 @@ use crate::{
 };
 
 pub(super) enum Prepared {
-    Secret(hmac::Key),
+    // More than a kilobyte of prepared state, where the others are pointers.
+    Secret(Box<hmac::Key>),
     Rsa(RsaKeyPair, &'static RsaSignatureEncoding),
     Ec(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -28,7 +29,10 @@ impl Prepared {
         match private {
             Private::Secret(secret) => {
                 let key = hmac::Key::new(hmac_with(algorithm)?, secret);
-                Some((Self::Secret(key), Material::Secret(secret.clone())))
+                Some((
+                    Self::Secret(Box::new(key)),
+                    Material::Secret(secret.clone()),
+                ))
             }
             Private::Rsa(key) => {
                 let pair = RsaKeyPair::from_der(key).ok()?;

@@ -11,7 +11,8 @@ use jsonwebtoken::Algorithm;
 use crate::keys::{Curve, Material};
 
 pub(super) enum Prepared {
-    Secret(hmac::Key),
+    // More than a kilobyte of prepared state, where the other is a handful of pointers.
+    Secret(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -22,7 +23,8 @@ impl Prepared {
         };
         match material {
             Material::Secret(secret) => {
-                Some(Self::Secret(hmac::Key::new(hmac_with(algorithm)?, secret)))
+                let key = hmac::Key::new(hmac_with(algorithm)?, secret);
+                Some(Self::Secret(Box::new(key)))
             }
             Material::Rsa { n, e } => RsaPublicKeyComponents { n, e }
                 .to_parsed_public_key(rsa_with(algorithm)?)

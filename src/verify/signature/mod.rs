@@ -148,3 +148,19 @@ impl fmt::Debug for SignatureVerifier {
 
 #[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 mod tests;
+
+#[cfg(all(test, not(any(feature = "aws-lc-rs", feature = "rust-crypto"))))]
+mod without_backend {
+    use super::*;
+    use crate::{SigningKey, TokenIssuer};
+
+    #[test]
+    fn a_build_without_backend_says_so_before_it_serves() {
+        let no_backend = |error| matches!(error, ConfigError::NoCryptoBackend);
+        assert!(CryptoBackend::preferred().is_err_and(no_backend));
+        assert!(SigningKey::generate(Algorithm::EdDSA).is_err_and(no_backend));
+        let secret = SigningKey::hs256([7; 32]);
+        let issuer = secret.and_then(|key| TokenIssuer::builder(key).build());
+        assert!(issuer.is_err_and(no_backend));
+    }
+}

@@ -1,0 +1,30 @@
+//! [`Authenticate`]: whoever can say what stands behind a token that a request carries.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use http::request::Parts;
+
+use super::{VerifiedToken, Verifier};
+use crate::{BearerToken, Rejection};
+
+/// The answer to the question who sent a token.
+pub(crate) type Authenticated = Result<Arc<VerifiedToken>, Rejection>;
+
+/// An answer at once, or one that somebody else has to be asked for.
+pub(crate) enum Authentication {
+    /// Nothing had to be awaited: the way of a verifier with the key at hand.
+    Now(Authenticated),
+    /// The key, or a store, has to be asked first.
+    Later(Pin<Box<dyn Future<Output = Authenticated> + Send>>),
+}
+
+/// Tells what stands behind a token, each kind of token its own way.
+pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
+    fn authenticate(&self, token: &BearerToken<'_>, head: &Parts) -> Authentication;
+}
+
+impl Authenticate for Verifier {
+    fn authenticate(&self, token: &BearerToken<'_>, _: &Parts) -> Authentication {
+        Authentication::Now(self.verify(token))
+    }
+}
