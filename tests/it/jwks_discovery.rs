@@ -40,7 +40,11 @@ async fn the_document_is_found_in_each_of_its_three_places() {
             "/oauth2/default/.well-known/openid-configuration",
             1,
         ),
-        ("/tenant", "/.well-known/oauth-authorization-server/tenant", 2),
+        (
+            "/tenant",
+            "/.well-known/oauth-authorization-server/tenant",
+            2,
+        ),
         ("/tenant", "/.well-known/openid-configuration/tenant", 3),
     ] {
         let provider = Provider::always(Reply::status(404)).await;

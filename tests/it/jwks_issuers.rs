@@ -41,21 +41,46 @@ async fn two_issuers_with_the_same_key_id_never_mix() {
         trusting(&b, B, "api-b", &clock),
     ])
     .unwrap();
-    let forged = |key: &SigningKey, issuer, audience| token(&minted(key.clone(), issuer, audience, &clock));
+    let forged =
+        |key: &SigningKey, issuer, audience| token(&minted(key.clone(), issuer, audience, &clock));
     for (token, wanted) in [
         (token(&a), Ok(())),
         (token(&b), Ok(())),
         // The key of one issuer under the name of the other.
-        (forged(&key_a, B, "api-b"), Err(RejectionKind::SignatureInvalid)),
-        (forged(&key_b, A, "api-a"), Err(RejectionKind::SignatureInvalid)),
+        (
+            forged(&key_a, B, "api-b"),
+            Err(RejectionKind::SignatureInvalid),
+        ),
+        (
+            forged(&key_b, A, "api-a"),
+            Err(RejectionKind::SignatureInvalid),
+        ),
         // The audience of one issuer with a token of the other.
-        (forged(&key_a, A, "api-b"), Err(RejectionKind::AudienceMismatch)),
-        (forged(&key_b, B, "api-a"), Err(RejectionKind::AudienceMismatch)),
+        (
+            forged(&key_a, A, "api-b"),
+            Err(RejectionKind::AudienceMismatch),
+        ),
+        (
+            forged(&key_b, B, "api-a"),
+            Err(RejectionKind::AudienceMismatch),
+        ),
         // Whoever is not in the list, byte by byte.
-        (forged(&key_a, "https://c.example", "api-a"), Err(RejectionKind::IssuerMismatch)),
-        (forged(&key_a, "https://a.example/", "api-a"), Err(RejectionKind::IssuerMismatch)),
-        (forged(&key_a, "https://A.example", "api-a"), Err(RejectionKind::IssuerMismatch)),
-        (BearerToken::new("a.b.c"), Err(RejectionKind::TokenMalformed)),
+        (
+            forged(&key_a, "https://c.example", "api-a"),
+            Err(RejectionKind::IssuerMismatch),
+        ),
+        (
+            forged(&key_a, "https://a.example/", "api-a"),
+            Err(RejectionKind::IssuerMismatch),
+        ),
+        (
+            forged(&key_a, "https://A.example", "api-a"),
+            Err(RejectionKind::IssuerMismatch),
+        ),
+        (
+            BearerToken::new("a.b.c"),
+            Err(RejectionKind::TokenMalformed),
+        ),
         (BearerToken::new(""), Err(RejectionKind::TokenMalformed)),
     ] {
         assert_eq!(verdict(&verifier, &token).await, wanted);
@@ -76,10 +101,19 @@ async fn what_is_said_of_the_issuer_is_one_string() {
         (r#"{"sub":"alice"}"#, RejectionKind::IssuerMismatch),
         (r#"{"iss":null}"#, RejectionKind::ClaimInvalid),
         (r#"{"iss":7}"#, RejectionKind::ClaimInvalid),
-        (r#"{"iss":["https://a.example"]}"#, RejectionKind::ClaimInvalid),
-        (r#"{"iss":"https://a.example","iss":"https://b.example"}"#, RejectionKind::TokenMalformed),
+        (
+            r#"{"iss":["https://a.example"]}"#,
+            RejectionKind::ClaimInvalid,
+        ),
+        (
+            r#"{"iss":"https://a.example","iss":"https://b.example"}"#,
+            RejectionKind::TokenMalformed,
+        ),
         (r#"["https://a.example"]"#, RejectionKind::TokenMalformed),
-        (r#"{"iss":"https://a.example"}"#, RejectionKind::SignatureInvalid),
+        (
+            r#"{"iss":"https://a.example"}"#,
+            RejectionKind::SignatureInvalid,
+        ),
     ] {
         let payload = base64_simd::URL_SAFE_NO_PAD.encode_to_string(payload);
         let token = BearerToken::new(format!("{header}.{payload}.{signature}"));
@@ -145,19 +179,24 @@ async fn each_issuer_has_its_own_rules_and_provider() {
 async fn tenants_are_listed_one_by_one() {
     let clock = StillClock::new();
     let provider = Provider::always(Reply::status(404)).await;
-    let tenants = ["8a6fbb1c-6c1c-4b6e-9c0e-0d9e6a1f2b3c", "f2f8b6f0-91a5-4a3f-8d0e-6c2a7b9d1e4f"];
+    let tenants = [
+        "8a6fbb1c-6c1c-4b6e-9c0e-0d9e6a1f2b3c",
+        "f2f8b6f0-91a5-4a3f-8d0e-6c2a7b9d1e4f",
+    ];
     let shared = key("microsoft");
     let name = |tenant: &str| format!("{}/{tenant}/v2.0", provider.url);
     let of = |tenant: &str| minted(shared.clone(), &name(tenant), "api", &clock);
     let (base, set) = (provider.url.clone(), of(tenants[0]).jwk_set());
-    provider.script(move |path| match path.strip_suffix("/v2.0/.well-known/openid-configuration") {
-        Some("/common") => Reply::json(format!(
-            r#"{{"issuer":"{base}/{{tenantid}}/v2.0","jwks_uri":"{base}/keys"}}"#
-        )),
-        Some(tenant) => Reply::json(format!(
-            r#"{{"issuer":"{base}{tenant}/v2.0","jwks_uri":"{base}/keys"}}"#
-        )),
-        None => Reply::json(set.clone()),
+    provider.script(move |path| {
+        match path.strip_suffix("/v2.0/.well-known/openid-configuration") {
+            Some("/common") => Reply::json(format!(
+                r#"{{"issuer":"{base}/{{tenantid}}/v2.0","jwks_uri":"{base}/keys"}}"#
+            )),
+            Some(tenant) => Reply::json(format!(
+                r#"{{"issuer":"{base}{tenant}/v2.0","jwks_uri":"{base}/keys"}}"#
+            )),
+            None => Reply::json(set.clone()),
+        }
     });
     let mut verifiers = Vec::new();
     for tenant in tenants {
@@ -168,13 +207,23 @@ async fn tenants_are_listed_one_by_one() {
     for (tenant, wanted) in [
         (tenants[0], Ok(())),
         (tenants[1], Ok(())),
-        ("00000000-0000-0000-0000-000000000000", Err(RejectionKind::IssuerMismatch)),
+        (
+            "00000000-0000-0000-0000-000000000000",
+            Err(RejectionKind::IssuerMismatch),
+        ),
         ("{tenantid}", Err(RejectionKind::IssuerMismatch)),
         ("common", Err(RejectionKind::IssuerMismatch)),
     ] {
-        assert_eq!(verdict(&verifier, &token(&of(tenant))).await, wanted, "{tenant}");
+        assert_eq!(
+            verdict(&verifier, &token(&of(tenant))).await,
+            wanted,
+            "{tenant}"
+        );
     }
-    let common = Verifier::discover(name("common")).with_audience("api").build().await;
+    let common = Verifier::discover(name("common"))
+        .with_audience("api")
+        .build()
+        .await;
     assert!(common.unwrap_err().to_string().contains("{tenantid}"));
 }
 

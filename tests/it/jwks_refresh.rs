@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
-use tower_warden::{
-    BearerToken, RejectionKind, RemoteKeys, TokenIssuer, Verification, Verifier,
-};
+use tower_warden::{BearerToken, RejectionKind, RemoteKeys, TokenIssuer, Verification, Verifier};
 
 use crate::provider::{
     Provider, Reply, StillClock, key, on_the_spot, settle, signer, token, verdict,
@@ -48,7 +46,10 @@ async fn until(mut done: impl FnMut() -> bool) {
         }
     };
     let limit = Duration::from_secs(20);
-    assert!(tokio::time::timeout(limit, waiting).await.is_ok(), "it never happened");
+    assert!(
+        tokio::time::timeout(limit, waiting).await.is_ok(),
+        "it never happened"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +79,11 @@ async fn a_flood_of_unknown_keys_costs_one_fetch_and_delays_nobody() {
         let kind = wait.await.unwrap().unwrap_err().kind();
         assert_eq!(kind, RejectionKind::KeyUnknown);
     }
-    assert_eq!(provider.hits(), 2, "one at the start, one for a thousand strays");
+    assert_eq!(
+        provider.hits(),
+        2,
+        "one at the start, one for a thousand strays"
+    );
 
     // For the next 30 s nobody is asked, and nobody waits.
     for number in 2_000..2_100 {
@@ -305,7 +310,11 @@ async fn the_last_handle_takes_the_tasks_along() {
     let clock = StillClock::new();
     let signer = signer(ISSUER, "a", &clock);
     let provider = publishing(&signer).await;
-    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
     let before = tasks();
     let verifier = verifier(RemoteKeys::jwks(&provider.url), &clock).await;
     let clone = verifier.clone();
@@ -377,7 +386,9 @@ async fn a_source_of_another_crate_plugs_in_and_so_does_ours_elsewhere() {
     let clock = StillClock::new();
     let signer = signer(ISSUER, "a", &clock);
     let provider = publishing(&signer).await;
-    let foreign = WebSource::builder().build(provider.url.parse().unwrap()).unwrap();
+    let foreign = WebSource::builder()
+        .build(provider.url.parse().unwrap())
+        .unwrap();
     let verifier = verifier(RemoteKeys::source(foreign), &clock).await;
     assert!(on_the_spot(&verifier, &token(&signer)));
 

@@ -2,11 +2,15 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
-use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::fmt::MakeWriter;
+
+/// As long as there is one subscriber only, tracing asks the thread that happens to come first whether an event is wanted
+/// at all. With a second one it asks them all.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
 /// The lines of this crate, from `capture` until it is dropped. Tasks of a current-thread runtime are included.
 pub(crate) struct LogLines {
@@ -19,6 +23,7 @@ struct Buffer(Arc<Mutex<Vec<u8>>>);
 
 impl LogLines {
     pub(crate) fn capture() -> Self {
+        LazyLock::force(&SECOND);
         let lines = Buffer::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::INFO)

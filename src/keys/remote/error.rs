@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt};
 
+use crate::ConfigError;
+
 /// Why a fetch brought no keys. It is for the operator; clients only learn that keys are unavailable.
 ///
 /// A failed fetch changes nothing: the keys that were there before stay in use.
@@ -66,10 +68,12 @@ pub enum KeyFetchError {
         limit: usize,
     },
     /// The set is empty, or no key in it serves an algorithm allowed here.
-    #[error("none of the {count} keys in the set is usable here")]
+    #[error("none of the {count} keys in the set is usable here{faults}")]
     NoUsableKey {
         /// How many the set holds.
         count: usize,
+        /// What is wrong with the first of them.
+        faults: String,
     },
     /// The discovery document speaks for somebody else. The two names are compared byte by byte, final slash included.
     #[error(
@@ -135,17 +139,22 @@ pub(super) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// A list of labels and reasons, for one line of the log.
-pub(super) struct Faults<'f>(pub(super) &'f [(String, crate::ConfigError)]);
+/// What is wrong with the keys of a set, on one line of bounded length.
+pub(super) struct Faults<'f>(pub(super) &'f [(String, ConfigError)]);
+
+impl Faults<'_> {
+    const SHOWN: usize = 5;
+}
 
 impl fmt::Display for Faults<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (_, fault)) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("; ")?;
-            }
-            fault.fmt(f)?;
+        for (index, (_, fault)) in self.0.iter().take(Self::SHOWN).enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{fault}")?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(Self::SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }

@@ -436,6 +436,14 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 wanted: "JWK Set",
                 problem: error.to_string(),
             })?;
+        let Some(value) = (self.prepare)(&keys, epoch) else {
+            let faults = if faults.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", Faults(&faults))
+            };
+            return Err(KeyFetchError::NoUsableKey { count, faults });
+        };
         if !faults.is_empty() {
             tracing::warn!(
                 target: "tower_warden",
@@ -443,7 +451,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 "some keys of the set are unusable"
             );
         }
-        (self.prepare)(&keys, epoch).ok_or(KeyFetchError::NoUsableKey { count })
+        Ok(value)
     }
 
     /// Starts the next fetch after that pause, even if nobody asks.
