@@ -13,12 +13,27 @@ use crate::{
     request::AllowedOrigins, verify::Authenticate,
 };
 
+/// A place where the token may travel, and who answers for it if not the layer's own verifier.
+struct Place {
+    source: Arc<dyn TokenSource>,
+    authenticator: Option<Arc<dyn Authenticate>>,
+}
+
+impl Place {
+    fn new(source: impl TokenSource) -> Self {
+        Self {
+            source: Arc::new(source),
+            authenticator: None,
+        }
+    }
+}
+
 /// Configures a [`JwtAuthLayer`](crate::JwtAuthLayer) or a [`CookieAuthLayer`](crate::CookieAuthLayer).
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct AuthLayerBuilder<F> {
     pub(super) verification: Verification,
     paths: Paths,
-    sources: Vec<(Arc<dyn TokenSource>, Option<Arc<dyn Authenticate>>)>,
+    sources: Vec<Place>,
     conflict: ConflictPolicy,
     origins: Vec<String>,
     missing_origin: MissingOrigin,
@@ -80,24 +95,24 @@ impl<F: Face> AuthLayerBuilder<F> {
     /// Adds a place where the token may travel, beside the layer's own and those added before.
     pub fn with_source(mut self, source: impl TokenSource) -> Self {
         self.add_defaults();
-        self.sources.push((Arc::new(source), None));
+        self.sources.push(Place::new(source));
         self
     }
 
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        self.sources
-            .push((Arc::new(source), Some(Arc::new(verifier))));
+        let authenticator = Some(Arc::new(verifier) as Arc<_>);
+        self.sources.push(Place {
+            source: Arc::new(source),
+            authenticator,
+        });
         self
     }
 
     /// Sets the only places where the token may travel, in place of the layer's own and those added before.
     pub fn with_sources<T: TokenSource>(mut self, sources: impl IntoIterator<Item = T>) -> Self {
-        self.sources = sources
-            .into_iter()
-            .map(|source| (Arc::new(source) as Arc<_>, None))
-            .collect();
+        self.sources = sources.into_iter().map(Place::new).collect();
         if self.sources.is_empty() {
             return self.failed(ConfigError::Missing {
                 name: "with_sources",
@@ -212,7 +227,10 @@ impl<F: Face> AuthLayerBuilder<F> {
         let (sources, authenticators) = self
             .sources
             .into_iter()
-            .map(|(source, own)| (source, own.unwrap_or_else(|| Arc::new(verifier.clone()))))
+            .map(|place| {
+                let own = || Arc::new(verifier.clone()) as Arc<_>;
+                (place.source, place.authenticator.unwrap_or_else(own))
+            })
             .unzip();
         Ok(AuthLayer::new(Gate {
             paths,
@@ -235,9 +253,13 @@ impl<F: Face> AuthLayerBuilder<F> {
             return;
         }
         match F::default_sources() {
-            Ok(sources) => self
-                .sources
-                .extend(sources.into_iter().map(|source| (source, None))),
+            Ok(sources) => {
+                let places = sources.into_iter().map(|source| Place {
+                    source,
+                    authenticator: None,
+                });
+                self.sources.extend(places);
+            }
             Err(error) => self.failure = Some(error),
         }
     }

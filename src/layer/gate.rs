@@ -82,33 +82,38 @@ impl Gate {
     /// Decides about a request by its head; the body is not touched.
     #[inline]
     pub(super) fn decide(&self, head: &mut Parts) -> Decision {
-        self.stripped.apply(&mut head.headers);
-        if self.preflight == Preflight::PassThrough && is_preflight(head) {
+        let rule = self.paths.decide(&head.method, matched_path(head));
+        let preflight = self.preflight == Preflight::PassThrough && is_preflight(head);
+        if preflight || rule.access() == Access::Public {
+            self.stripped.apply(&mut head.headers);
             return Decision::Admit(Passage::Plain);
         }
-        let rule = self.paths.decide(&head.method, matched_path(head));
-        match rule.access() {
-            Access::Public => Decision::Admit(Passage::Plain),
-            _ => self.decide_guarded(head, rule),
-        }
+        self.decide_guarded(head, rule)
     }
 
     fn decide_guarded(&self, head: &mut Parts, rule: PathDecision<'_>) -> Decision {
-        match self.identify(head) {
-            Ok(Some((source, Authentication::Now(answer)))) => {
-                self.welcome(head, source, answer, rule)
-            }
-            Ok(Some((source, Authentication::Later(answer)))) => {
+        let identified = match self.identify(head) {
+            Ok(identified) => identified,
+            Err((rejection, source)) => return Self::refuse(rejection, source),
+        };
+        // From here on nobody needs what the client put there, and nobody else shall see it: a token that a policy
+        // passed over included.
+        self.stripped.apply(&mut head.headers);
+        for source in &self.sources {
+            source.conceal(head);
+        }
+        match identified {
+            Some((source, Authentication::Now(answer))) => self.welcome(head, source, answer, rule),
+            Some((source, Authentication::Later(answer))) => {
                 Decision::Pending(Question::Token { source, answer })
             }
             // A requirement is never skipped, so nobody passes it unseen.
-            Ok(None) if rule.access() == Access::Optional && self.requirements.is_empty() => {
-                let anonymous = Anonymous::new(Arc::clone(&self.context));
-                head.extensions.insert(anonymous);
+            None if rule.access() == Access::Optional && self.requirements.is_empty() => {
+                head.extensions
+                    .insert(Anonymous::new(Arc::clone(&self.context)));
                 Decision::Admit(Passage::Varying)
             }
-            Ok(None) => Self::refuse(RejectionKind::TokenMissing.into(), None),
-            Err((rejection, source)) => Self::refuse(rejection, source),
+            None => Self::refuse(RejectionKind::TokenMissing.into(), None),
         }
     }
 
@@ -143,7 +148,6 @@ impl Gate {
             Ok(token) => token,
             Err(rejection) => return Self::refuse(rejection, Some(source.name())),
         };
-        source.conceal(head);
         let principal = Principal::new(token, source.name(), Arc::clone(&self.context));
         if !rule.scopes().iter().all(|scope| principal.has_scope(scope)) {
             let rejection = Rejection::insufficient_scope(rule.scopes().join(" "));

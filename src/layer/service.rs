@@ -37,13 +37,11 @@ impl<F: Face> AuthLayer<F> {
     }
 
     /// Verifies with these keys.
-    #[must_use]
     pub fn keys(keys: Keys) -> AuthLayerBuilder<F> {
         AuthLayerBuilder::with_keys(keys)
     }
 
     /// Verifies as this verifier does, which other layers may share.
-    #[must_use]
     pub fn verifier(verifier: Verifier) -> AuthLayerBuilder<F> {
         AuthLayerBuilder::with_verifier(verifier)
     }

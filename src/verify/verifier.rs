@@ -120,7 +120,6 @@ pub(super) struct MissingKey {
 
 impl Verifier {
     /// Begins a verifier that trusts these keys; [`VerifierBuilder::build`] ends it.
-    #[must_use]
     pub fn builder(keys: Keys) -> VerifierBuilder {
         VerifierBuilder::new(keys)
     }
