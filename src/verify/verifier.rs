@@ -260,7 +260,7 @@ impl Verifier {
         // The cache of verified tokens will be asked here, before anything is read, and filled below, once everything
         // is: under the epoch of the keys, so that a change of theirs empties it.
         match shared.attempt(token, Asking::Allowed) {
-            Ok(verified) => Ok(Arc::new(verified)),
+            Ok(verified) => Ok(verified),
             Err(doubt) => Err(doubt.kind().into()),
         }
     }
@@ -288,7 +288,7 @@ impl Verifier {
             Err(kind) => return Verification::Rejected(kind.into()),
         };
         match shared.attempt(token, Asking::Allowed) {
-            Ok(verified) => Verification::Verified(Arc::new(verified)),
+            Ok(verified) => Verification::Verified(verified),
             Err(Doubt::Rejected(kind)) => Verification::Rejected(kind.into()),
             #[cfg(feature = "jwks")]
             Err(Doubt::KeyMissing(missing)) => {
@@ -410,7 +410,7 @@ impl Shared {
         &self,
         token: &BearerToken<'_>,
         asking: Asking,
-    ) -> Result<VerifiedToken, Doubt> {
+    ) -> Result<Arc<VerifiedToken>, Doubt> {
         let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
         match &self.keys {
             KeySource::Given { snapshot, .. } => {
@@ -497,7 +497,7 @@ impl Shared {
         token: &BearerToken<'_>,
         compact: Compact<'_>,
         now: impl FnOnce() -> Duration,
-    ) -> Result<VerifiedToken, RejectionKind> {
+    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
         let rules = &self.rules;
 
         let mut room = Room::<512>::new();
@@ -505,7 +505,7 @@ impl Shared {
             Some(known) => HeaderOnce::Known(known),
             None => HeaderOnce::Fresh(Header::parse(room.decode_text(compact.header)?)?),
         };
-        let mut keys = snapshot.keys_for(header.get(), rules)?;
+        let mut keys = snapshot.keys_for(header.get())?;
 
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;
@@ -518,13 +518,14 @@ impl Shared {
         if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
             return Err(RejectionKind::SignatureInvalid);
         }
+        // They borrow from the header, which the token now takes along.
         drop(keys);
 
         let claims = members.judge(payload, rules, now)?;
         if !rules.token_type.admits(header.get().media_type.as_deref()) {
             return Err(RejectionKind::TypeMismatch);
         }
-        Ok(VerifiedToken {
+        Ok(Arc::new(VerifiedToken {
             token: token.clone().into_owned(),
             header: match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
@@ -533,7 +534,7 @@ impl Shared {
             payload: payload.into(),
             claims,
             typed: OnceLock::new(),
-        })
+        }))
     }
 }
 
@@ -571,15 +572,15 @@ impl Snapshot {
         }
     }
 
-    /// The keys that may have signed a token with this header: one at least.
+    /// The keys that may have signed a token with this header: one at least. Keys are prepared for allowed algorithms
+    /// only, so an algorithm without a key is one that is not allowed.
     fn keys_for<'s>(
         &'s self,
         header: &Header<'_>,
-        rules: &Rules,
     ) -> Result<impl Iterator<Item = &'s PreparedKey>, RejectionKind> {
         let algorithm = header.algorithm;
         let keys = self.keys.keys();
-        if !rules.allow(algorithm) || !keys.iter().any(|key| key.algorithm() == algorithm) {
+        if !keys.iter().any(|key| key.algorithm() == algorithm) {
             return Err(RejectionKind::AlgorithmNotAllowed);
         }
         let mut candidates = self
@@ -623,7 +624,7 @@ impl MissingKey {
             return Err(RejectionKind::KeysUnavailable.into());
         }
         let doubt = match shared.attempt(&token, Asking::Over) {
-            Ok(verified) => return Ok(Arc::new(verified)),
+            Ok(verified) => return Ok(verified),
             Err(doubt) => doubt.kind(),
         };
         if doubt == RejectionKind::KeyUnknown {

@@ -4,6 +4,8 @@
 mod support;
 
 mod auto_traits;
+mod claims;
+mod compact;
 mod configuration;
 mod cookie_layer;
 mod cors;
@@ -30,8 +32,11 @@ mod provider;
 mod raw_socket;
 mod redaction;
 mod requirements;
+mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+mod tokens;
 mod tower_contract;
+mod verify_hazards;
