@@ -8,6 +8,7 @@ use jsonwebtoken::AlgorithmFamily;
 
 use super::{
     CryptoBackend, Verifier,
+    authority::Authority,
     path::ClaimPath,
     rules::{Audience, Presence, Rules, TokenType},
 };
@@ -261,7 +262,7 @@ impl VerifierBuilder {
     /// [`ConfigError::Key`] if the backend cannot use a key; [`ConfigError::NoCryptoBackend`] if there is none.
     pub fn build(mut self) -> Result<Verifier, ConfigError> {
         let backend = self.settle()?;
-        Verifier::new(&self.keys, self.rules, self.clock, backend)
+        Authority::given(&self.keys, self.rules, self.clock, backend).map(Verifier::of)
     }
 }
 
@@ -297,14 +298,14 @@ impl VerifierBuilder<RemoteKeys> {
     pub async fn build(mut self) -> Result<Verifier, ConfigError> {
         let backend = self.settle()?;
         self.check_remote()?;
-        let lazy = self.lazy;
-        let verifier = Verifier::with_remote(self.keys, self.rules, self.clock, backend)?;
-        if lazy {
-            verifier.begin();
+        let authority = Authority::remote(self.keys, self.rules, self.clock, backend)?;
+        if self.lazy {
+            // Looking for keys is what makes somebody ask for them.
+            let _ = authority.ready();
         } else {
-            verifier.refresh().await?;
+            authority.refresh().await?;
         }
-        Ok(verifier)
+        Ok(Verifier::of(authority))
     }
 
     fn check_remote(&self) -> Result<(), ConfigError> {

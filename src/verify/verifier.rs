@@ -1,37 +1,19 @@
-//! [`Verifier`]: the order in which a token is doubted.
+//! [`Verifier`]: who is trusted, and what is said about a token.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-
-use arc_swap::ArcSwap;
-#[cfg(feature = "jwks")]
-use jsonwebtoken::AlgorithmFamily;
+use std::{fmt, sync::Arc, time::Duration};
 
 #[cfg(feature = "jwks")]
 use super::wait::KeyWait;
 use super::{
-    CryptoBackend,
+    authority::{Asking, Authority, Doubt},
     builder::VerifierBuilder,
-    claims::Members,
-    compact::{Compact, Room},
-    header::{Header, HeaderMemo},
     issuers::Issuers,
-    rules::Rules,
     token::VerifiedToken,
     wait::Verification,
 };
 #[cfg(feature = "jwks")]
-use crate::keys::{Missing, Refresher, RemoteKeys, Waiting};
-use crate::{
-    BearerToken, Clock, ConfigError, Rejection, RejectionKind,
-    keys::{KeySet, Keys, PreparedKey},
-};
+use crate::RemoteKeys;
+use crate::{BearerToken, ConfigError, Rejection, RejectionKind, keys::Keys};
 
 /// Verifies tokens: one set of keys, one set of rules.
 ///
@@ -69,53 +51,8 @@ pub struct Verifier {
 
 #[derive(Clone)]
 enum Trust {
-    One(Arc<Shared>),
+    One(Arc<Authority>),
     Many(Arc<Issuers>),
-}
-
-/// One set of keys and its rules.
-pub(super) struct Shared {
-    pub(super) rules: Rules,
-    clock: Arc<dyn Clock>,
-    backend: CryptoBackend,
-    keys: KeySource,
-}
-
-/// Who has the keys.
-enum KeySource {
-    /// We do, until the next [reload](Verifier::reload).
-    Given {
-        snapshot: ArcSwap<Snapshot>,
-        /// The last epoch given out.
-        epochs: AtomicU64,
-    },
-    /// A provider, who may change them.
-    #[cfg(feature = "jwks")]
-    Remote(Refresher<Snapshot>),
-}
-
-/// The keys of one moment, and what may be remembered as long as they hold.
-pub(super) struct Snapshot {
-    keys: KeySet,
-    headers: HeaderMemo,
-    /// Another one for each reload, so that what was verified with other keys can be told apart.
-    epoch: u64,
-}
-
-/// Why a token is not verified, or not yet.
-pub(super) enum Doubt {
-    /// It will not do.
-    Rejected(RejectionKind),
-    /// Its key may be on the way.
-    #[cfg(feature = "jwks")]
-    KeyMissing(MissingKey),
-}
-
-/// A key that somebody is being asked for.
-#[cfg(feature = "jwks")]
-pub(super) struct MissingKey {
-    id: Option<Box<str>>,
-    waiting: Waiting<Snapshot>,
 }
 
 impl Verifier {
@@ -183,10 +120,10 @@ impl Verifier {
         let mut issuers = Issuers::default();
         for verifier in verifiers {
             match verifier.trust {
-                Trust::One(shared) => issuers.add(shared)?,
+                Trust::One(authority) => issuers.add(authority)?,
                 Trust::Many(others) => {
-                    for shared in others.all() {
-                        issuers.add(Arc::clone(shared))?;
+                    for authority in others.all() {
+                        issuers.add(Arc::clone(authority))?;
                     }
                 }
             }
@@ -196,50 +133,9 @@ impl Verifier {
         })
     }
 
-    pub(super) fn new(
-        keys: &Keys,
-        rules: Rules,
-        clock: Arc<dyn Clock>,
-        backend: CryptoBackend,
-    ) -> Result<Self, ConfigError> {
-        let snapshot = Snapshot::prepare(keys, &rules, backend, 0)?;
-        let keys = KeySource::Given {
-            snapshot: ArcSwap::from_pointee(snapshot),
-            epochs: AtomicU64::new(0),
-        };
-        Ok(Self::over(keys, rules, clock, backend))
-    }
-
-    #[cfg(feature = "jwks")]
-    pub(super) fn with_remote(
-        keys: RemoteKeys,
-        rules: Rules,
-        clock: Arc<dyn Clock>,
-        backend: CryptoBackend,
-    ) -> Result<Self, ConfigError> {
-        let allowed = rules.algorithms.clone();
-        let refresher = keys.open(Arc::clone(&clock), move |keys, epoch| {
-            let keys = KeySet::prepare(keys, allowed.as_deref(), backend).ok()?;
-            let usable = !keys.keys().is_empty();
-            usable.then(|| Snapshot::new(keys, epoch))
-        })?;
-        Ok(Self::over(
-            KeySource::Remote(refresher),
-            rules,
-            clock,
-            backend,
-        ))
-    }
-
-    fn over(keys: KeySource, rules: Rules, clock: Arc<dyn Clock>, backend: CryptoBackend) -> Self {
-        let shared = Shared {
-            rules,
-            clock,
-            backend,
-            keys,
-        };
+    pub(super) fn of(authority: Authority) -> Self {
         Self {
-            trust: Trust::One(Arc::new(shared)),
+            trust: Trust::One(Arc::new(authority)),
         }
     }
 
@@ -256,10 +152,10 @@ impl Verifier {
     /// [RFC 8725]: https://www.rfc-editor.org/rfc/rfc8725
     /// [RFC 7519 §7.2]: https://www.rfc-editor.org/rfc/rfc7519#section-7.2
     pub fn verify(&self, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
-        let shared = self.shared_for(token)?;
+        let authority = self.authority_for(token)?;
         // The cache of verified tokens will be asked here, before anything is read, and filled below, once everything
         // is: under the epoch of the keys, so that a change of theirs empties it.
-        match shared.attempt(token, Asking::Allowed) {
+        match authority.attempt(token, Asking::Allowed) {
             Ok(verified) => Ok(verified),
             Err(doubt) => Err(doubt.kind().into()),
         }
@@ -282,18 +178,19 @@ impl Verifier {
     ///     }
     /// }
     /// ```
+    #[must_use]
     pub fn check(&self, token: &BearerToken<'_>) -> Verification {
-        let shared = match self.shared_for(token) {
-            Ok(shared) => shared,
+        let authority = match self.authority_for(token) {
+            Ok(authority) => authority,
             Err(kind) => return Verification::Rejected(kind.into()),
         };
-        match shared.attempt(token, Asking::Allowed) {
+        match authority.attempt(token, Asking::Allowed) {
             Ok(verified) => Verification::Verified(verified),
             Err(Doubt::Rejected(kind)) => Verification::Rejected(kind.into()),
             #[cfg(feature = "jwks")]
             Err(Doubt::KeyMissing(missing)) => {
-                let (shared, token) = (Arc::clone(shared), token.clone().into_owned());
-                Verification::KeyMissing(KeyWait::new(missing.settle(shared, token)))
+                let (authority, token) = (Arc::clone(authority), token.clone().into_owned());
+                Verification::KeyMissing(KeyWait::new(missing.settle(authority, token)))
             }
         }
     }
@@ -301,11 +198,7 @@ impl Verifier {
     /// Whether tokens can be verified: for the health check of a service. Only keys of a provider can be missing.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.all().all(|shared| match &shared.keys {
-            KeySource::Given { .. } => true,
-            #[cfg(feature = "jwks")]
-            KeySource::Remote(keys) => keys.ready(),
-        })
+        self.all().all(|authority| authority.ready())
     }
 
     /// How long ago the keys were fetched, the oldest ones if there are several issuers. `None` as long as there are
@@ -313,15 +206,12 @@ impl Verifier {
     #[must_use]
     pub fn keys_age(&self) -> Option<Duration> {
         self.all()
-            .filter_map(|shared| match &shared.keys {
-                KeySource::Given { .. } => None,
-                #[cfg(feature = "jwks")]
-                KeySource::Remote(keys) => keys.age(),
-            })
+            .filter_map(|authority| authority.keys_age())
             .max()
     }
 
-    /// Fetches the keys of all providers now, whenever they would be due. Keys that were given stay.
+    /// Fetches the keys of all providers now, one after the other, whenever they would be due. Keys that were given
+    /// stay.
     ///
     /// # Errors
     ///
@@ -330,24 +220,10 @@ impl Verifier {
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     pub async fn refresh(&self) -> Result<(), ConfigError> {
         let mut answer = Ok(());
-        for shared in self.all() {
-            if let KeySource::Remote(keys) = &shared.keys
-                && let Err(error) = keys.refresh().await
-            {
-                answer = answer.and(Err(ConfigError::keys(keys.origin(), error)));
-            }
+        for authority in self.all() {
+            answer = answer.and(authority.refresh().await);
         }
         answer
-    }
-
-    /// Begins to fetch, and lets nobody wait for it.
-    #[cfg(feature = "jwks")]
-    pub(super) fn begin(&self) {
-        for shared in self.all() {
-            if let KeySource::Remote(keys) = &shared.keys {
-                keys.current(shared.clock.now());
-            }
-        }
     }
 
     /// Replaces the keys, for this verifier and all its clones, from the next token on. The rules stay.
@@ -357,305 +233,35 @@ impl Verifier {
     /// As for [`VerifierBuilder::build`]; the former keys then stay in use. [`ConfigError::Setting`] if the keys are a
     /// provider's, or if there are several issuers.
     pub fn reload(&self, keys: Keys) -> Result<(), ConfigError> {
-        let refused = |problem| ConfigError::Setting {
-            name: "reload",
-            value: String::from("(keys)"),
-            problem,
-        };
-        let Trust::One(shared) = &self.trust else {
-            return Err(refused("reload the verifier of the issuer"));
-        };
-        match &shared.keys {
-            KeySource::Given { snapshot, epochs } => {
-                let epoch = epochs.fetch_add(1, Ordering::Relaxed) + 1;
-                let fresh = Snapshot::prepare(&keys, &shared.rules, shared.backend, epoch)?;
-                snapshot.store(Arc::new(fresh));
-                Ok(())
-            }
-            #[cfg(feature = "jwks")]
-            KeySource::Remote(_) => Err(refused("the keys are a provider's: refresh them")),
+        match &self.trust {
+            Trust::One(authority) => authority.reload(&keys),
+            Trust::Many(_) => Err(ConfigError::Setting {
+                name: "reload",
+                value: String::from("(several issuers)"),
+                problem: "reload the verifier of the issuer",
+            }),
         }
     }
 
     #[inline]
-    fn shared_for(&self, token: &BearerToken<'_>) -> Result<&Arc<Shared>, RejectionKind> {
+    fn authority_for(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, RejectionKind> {
         match &self.trust {
-            Trust::One(shared) => Ok(shared),
+            Trust::One(authority) => Ok(authority),
             Trust::Many(issuers) => issuers.choose(token),
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Arc<Shared>> {
+    fn all(&self) -> impl Iterator<Item = &Arc<Authority>> {
         let (one, many) = match &self.trust {
-            Trust::One(shared) => (Some(shared), None),
+            Trust::One(authority) => (Some(authority), None),
             Trust::Many(issuers) => (None, Some(issuers.all())),
         };
         one.into_iter().chain(many.into_iter().flatten())
     }
 }
 
-/// Whether a provider may be asked for a key that is not at hand.
-#[derive(Clone, Copy)]
-pub(super) enum Asking {
-    Allowed,
-    /// It has just been asked.
-    #[cfg(feature = "jwks")]
-    Over,
-}
-
-impl Shared {
-    /// Verifies with the keys of this moment.
-    #[cfg_attr(not(feature = "jwks"), allow(unused_variables))]
-    pub(super) fn attempt(
-        &self,
-        token: &BearerToken<'_>,
-        asking: Asking,
-    ) -> Result<Arc<VerifiedToken>, Doubt> {
-        let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
-        match &self.keys {
-            KeySource::Given { snapshot, .. } => {
-                Ok(self.verify(&snapshot.load(), token, compact, || self.clock.now())?)
-            }
-            #[cfg(feature = "jwks")]
-            KeySource::Remote(refresher) => {
-                let now = self.clock.now();
-                let current = refresher.current(now);
-                let keys = current.get();
-                let kind = match keys {
-                    None => RejectionKind::KeysUnavailable,
-                    Some(keys) => match self.verify(&keys.value, token, compact, || now) {
-                        Ok(verified) => return Ok(verified),
-                        Err(kind) => kind,
-                    },
-                };
-                let keyless = matches!(
-                    kind,
-                    RejectionKind::KeysUnavailable
-                        | RejectionKind::KeyUnknown
-                        | RejectionKind::AlgorithmNotAllowed
-                );
-                if !keyless {
-                    return Err(kind.into());
-                }
-                let seen = keys.map(|keys| (&*keys.value, keys.epoch()));
-                Err(self.ask(refresher, compact, seen, now, asking))
-            }
-        }
-    }
-
-    /// Decides whether a provider is asked for the key of a token that found none.
-    #[cfg(feature = "jwks")]
-    #[cold]
-    fn ask(
-        &self,
-        refresher: &Refresher<Snapshot>,
-        compact: Compact<'_>,
-        seen: Option<(&Snapshot, u64)>,
-        now: Duration,
-        asking: Asking,
-    ) -> Doubt {
-        let mut room = Room::<512>::new();
-        let header = match room.decode_text(compact.header).and_then(Header::parse) {
-            Ok(header) => header,
-            Err(kind) => return kind.into(),
-        };
-        // Whether a provider has other keys or not: theirs are public ones, and the list of algorithms is ours.
-        let algorithm = header.algorithm;
-        let listed = self.rules.algorithms.as_ref();
-        if algorithm.family() == AlgorithmFamily::Hmac
-            || listed.is_some_and(|allowed| !allowed.contains(&algorithm))
-        {
-            return RejectionKind::AlgorithmNotAllowed.into();
-        }
-        let id = header.key_id.as_deref();
-        let same_id = |key: &PreparedKey| id.is_some() && key.id() == id;
-        if let Some((snapshot, _)) = seen
-            && snapshot.keys.keys().iter().any(same_id)
-        {
-            // The key is here, but it is another algorithm's, or there are two of the name.
-            return RejectionKind::KeyUnknown.into();
-        }
-        if let Asking::Over = asking {
-            return match seen {
-                Some(_) => RejectionKind::KeyUnknown.into(),
-                None => RejectionKind::KeysUnavailable.into(),
-            };
-        }
-        match refresher.missing(id, seen.map(|(_, epoch)| epoch), now) {
-            Missing::Unknown => RejectionKind::KeyUnknown.into(),
-            Missing::Unavailable => RejectionKind::KeysUnavailable.into(),
-            Missing::Wait(waiting) => Doubt::KeyMissing(MissingKey {
-                id: id.map(Into::into),
-                waiting,
-            }),
-        }
-    }
-
-    fn verify(
-        &self,
-        snapshot: &Snapshot,
-        token: &BearerToken<'_>,
-        compact: Compact<'_>,
-        now: impl FnOnce() -> Duration,
-    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
-        let rules = &self.rules;
-
-        let mut room = Room::<512>::new();
-        let header = match snapshot.headers.find(compact.header) {
-            Some(known) => HeaderOnce::Known(known),
-            None => HeaderOnce::Fresh(Header::parse(room.decode_text(compact.header)?)?),
-        };
-        let mut keys = snapshot.keys_for(header.get())?;
-
-        let mut room = Room::<2048>::new();
-        let payload = room.decode_text(compact.payload)?;
-        let members = Members::find(payload, rules)?;
-        let now = now();
-        members.refuse_expired(payload, rules, now)?;
-
-        let mut room = Room::<1024>::new();
-        let signature = room.decode(compact.signature)?;
-        if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
-            return Err(RejectionKind::SignatureInvalid);
-        }
-        // They borrow from the header, which the token now takes along.
-        drop(keys);
-
-        let claims = members.judge(payload, rules, now)?;
-        if !rules.token_type.admits(header.get().media_type.as_deref()) {
-            return Err(RejectionKind::TypeMismatch);
-        }
-        Ok(Arc::new(VerifiedToken {
-            token: token.clone().into_owned(),
-            header: match header {
-                HeaderOnce::Known(known) => Arc::clone(known),
-                HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh),
-            },
-            payload: payload.into(),
-            claims,
-            typed: OnceLock::new(),
-        }))
-    }
-}
-
-/// A header that was met before, or one that was read just now.
-enum HeaderOnce<'s, 'h> {
-    Known(&'s Arc<Header<'static>>),
-    Fresh(Header<'h>),
-}
-
-impl<'h> HeaderOnce<'_, 'h> {
-    fn get(&self) -> &Header<'h> {
-        match self {
-            Self::Known(known) => known,
-            Self::Fresh(fresh) => fresh,
-        }
-    }
-}
-
-impl Snapshot {
-    fn prepare(
-        keys: &Keys,
-        rules: &Rules,
-        backend: CryptoBackend,
-        epoch: u64,
-    ) -> Result<Self, ConfigError> {
-        let keys = KeySet::prepare(keys, rules.algorithms.as_deref(), backend)?;
-        Ok(Self::new(keys, epoch))
-    }
-
-    fn new(keys: KeySet, epoch: u64) -> Self {
-        Self {
-            keys,
-            headers: HeaderMemo::default(),
-            epoch,
-        }
-    }
-
-    /// The keys that may have signed a token with this header: one at least. Keys are prepared for allowed algorithms
-    /// only, so an algorithm without a key is one that is not allowed.
-    fn keys_for<'s>(
-        &'s self,
-        header: &Header<'_>,
-    ) -> Result<impl Iterator<Item = &'s PreparedKey>, RejectionKind> {
-        let algorithm = header.algorithm;
-        let keys = self.keys.keys();
-        if !keys.iter().any(|key| key.algorithm() == algorithm) {
-            return Err(RejectionKind::AlgorithmNotAllowed);
-        }
-        let mut candidates = self
-            .keys
-            .candidates(algorithm, header.key_id.as_deref())
-            .filter_map(|index| keys.get(index))
-            .peekable();
-        match candidates.peek() {
-            Some(_) => Ok(candidates),
-            None => Err(RejectionKind::KeyUnknown),
-        }
-    }
-}
-
-impl Doubt {
-    /// What it comes to if nobody waits.
-    fn kind(&self) -> RejectionKind {
-        match self {
-            Self::Rejected(kind) => *kind,
-            #[cfg(feature = "jwks")]
-            Self::KeyMissing(_) => RejectionKind::KeysUnavailable,
-        }
-    }
-}
-
-impl From<RejectionKind> for Doubt {
-    fn from(kind: RejectionKind) -> Self {
-        Self::Rejected(kind)
-    }
-}
-
-#[cfg(feature = "jwks")]
-impl MissingKey {
-    /// Waits for the provider, and verifies once more with what it answered.
-    async fn settle(
-        mut self,
-        shared: Arc<Shared>,
-        token: BearerToken<'static>,
-    ) -> Result<Arc<VerifiedToken>, Rejection> {
-        if !self.waiting.fetched().await {
-            return Err(RejectionKind::KeysUnavailable.into());
-        }
-        let doubt = match shared.attempt(&token, Asking::Over) {
-            Ok(verified) => return Ok(verified),
-            Err(doubt) => doubt.kind(),
-        };
-        if doubt == RejectionKind::KeyUnknown {
-            self.waiting.not_found(self.id.as_deref());
-        }
-        Err(doubt.into())
-    }
-}
-
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.all()).finish()
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shared = f.debug_struct("Verifier");
-        shared.field("rules", &self.rules);
-        match &self.keys {
-            KeySource::Given { snapshot, .. } => {
-                let snapshot = snapshot.load();
-                shared
-                    .field("keys", &snapshot.keys)
-                    .field("epoch", &snapshot.epoch);
-            }
-            #[cfg(feature = "jwks")]
-            KeySource::Remote(keys) => {
-                shared.field("keys", keys);
-            }
-        }
-        shared.finish_non_exhaustive()
     }
 }

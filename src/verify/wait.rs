@@ -34,6 +34,10 @@ impl KeyWait {
     pub(super) fn new(answer: impl Future<Output = Answer> + Send + 'static) -> Self {
         Self(Box::pin(answer))
     }
+
+    pub(super) fn into_inner(self) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        self.0
+    }
 }
 
 impl Future for KeyWait {

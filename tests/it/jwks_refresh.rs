@@ -1,12 +1,28 @@
 //! Keys that rotate: who waits, who does not, and how often the provider is asked.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use jsonwebtoken::errors::ErrorKind;
+use jwks_client_rs::{
+    JsonWebKeySet, JwksClient, JwksClientError,
+    source::{JwksSource, WebSource},
+};
 use tokio::sync::Semaphore;
-use tower_warden::{BearerToken, RejectionKind, RemoteKeys, TokenIssuer, Verification, Verifier};
+use tower::{Layer, ServiceExt};
+use tower_warden::{
+    Algorithm, BearerToken, JwtAuthLayer, RejectionKind, RemoteKeys, SigningKey, TokenIssuer,
+    Verification, Verifier,
+};
 
-use crate::provider::{
-    Provider, Reply, StillClock, key, on_the_spot, settle, signer, token, verdict,
+use crate::{
+    provider::{Provider, Reply, StillClock, key, on_the_spot, settle, signer, token, verdict},
+    support::{Inner, get},
 };
 
 const ISSUER: &str = "https://id.example";
@@ -360,8 +376,6 @@ fn a_verifier_outlives_the_runtime_it_was_built_in() {
 
 #[tokio::test]
 async fn a_source_that_panics_is_a_failed_fetch() {
-    use jwks_client_rs::{JsonWebKeySet, JwksClientError, source::JwksSource};
-
     struct Panicking;
 
     #[async_trait::async_trait]
@@ -381,8 +395,6 @@ async fn a_source_that_panics_is_a_failed_fetch() {
 
 #[tokio::test]
 async fn a_source_of_another_crate_plugs_in_and_so_does_ours_elsewhere() {
-    use jwks_client_rs::{JwksClient, source::WebSource};
-
     let clock = StillClock::new();
     let signer = signer(ISSUER, "a", &clock);
     let provider = publishing(&signer).await;
@@ -396,4 +408,164 @@ async fn a_source_of_another_crate_plugs_in_and_so_does_ours_elsewhere() {
     let client = JwksClient::builder().build(ours);
     assert_eq!(client.get("a").await.unwrap().key_id(), "a");
     assert!(client.get("b").await.is_err());
+}
+
+/// A source without any network: time alone decides when it is asked.
+#[derive(Clone)]
+struct Counting {
+    asked: Arc<AtomicUsize>,
+    answers: Arc<AtomicBool>,
+    signer: TokenIssuer,
+}
+
+#[async_trait::async_trait]
+impl JwksSource for Counting {
+    async fn fetch_keys(&self) -> Result<JsonWebKeySet, JwksClientError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.answers.load(Ordering::SeqCst) {
+            Ok(serde_json::from_str(&self.signer.jwk_set()).unwrap())
+        } else {
+            Err(jsonwebtoken::errors::Error::from(ErrorKind::InvalidToken).into())
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_alone_brings_fresh_keys_ahead_of_need_and_failures_ever_later() {
+    let clock = StillClock::new();
+    let source = Counting {
+        asked: Arc::default(),
+        answers: Arc::new(AtomicBool::new(true)),
+        signer: signer(ISSUER, "a", &clock),
+    };
+    let asked = || source.asked.load(Ordering::SeqCst);
+    let verifier = verifier(RemoteKeys::source(source.clone()), &clock).await;
+    assert_eq!(asked(), 1);
+    // 72 to 80 % of ten minutes.
+    tokio::time::sleep(Duration::from_secs(431)).await;
+    assert_eq!(asked(), 1);
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(asked(), 2);
+
+    source.answers.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(481)).await;
+    let failing = asked();
+    assert!(failing > 2);
+    // Pauses of 1 s, 2 s, 4 s … 5 min, each shortened by half at most.
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    let more = asked() - failing;
+    assert!(
+        (12 + 4..=24 + 16).contains(&more),
+        "{more} fetches in an hour"
+    );
+    assert!(on_the_spot(&verifier, &token(&source.signer)));
+
+    source.answers.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(301)).await;
+    let well = asked();
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    let more = asked() - well;
+    assert!(
+        (7..=9).contains(&more),
+        "{more} fetches in an hour without trouble"
+    );
+    let last = asked();
+
+    drop(verifier);
+    tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;
+    assert_eq!(asked(), last, "nobody asks for a verifier that is gone");
+}
+
+#[tokio::test]
+async fn a_provider_may_change_its_algorithm() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let provider = publishing(&signer).await;
+    let verifier = verifier(RemoteKeys::jwks(&provider.url), &clock).await;
+    let es256 = SigningKey::generate(Algorithm::ES256).unwrap().with_id("b");
+    signer.rotate(es256).unwrap();
+    assert_eq!(verdict(&verifier, &token(&signer)).await, Ok(()));
+
+    // But a token cannot make anybody look for a key that would not be allowed.
+    let secret = TokenIssuer::builder(SigningKey::hs256([7; 32]).unwrap().with_id("c"));
+    let token = token(&secret.with_clock(clock).build().unwrap());
+    assert_eq!(
+        verdict(&verifier, &token).await,
+        Err(RejectionKind::AlgorithmNotAllowed)
+    );
+    assert_eq!(provider.hits(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_threads_agree_on_one_fetch() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let provider = publishing(&signer).await;
+    for round in 0..20 {
+        let before = provider.hits();
+        let verifier = Verifier::jwks(&provider.url)
+            .with_issuer(ISSUER)
+            .with_audience("api")
+            .with_clock(clock.clone())
+            .with_lazy_keys()
+            .build()
+            .await
+            .unwrap();
+        let valid = token(&signer);
+        let requests: Vec<_> = (0..100)
+            .map(|number| {
+                let (verifier, valid) = (verifier.clone(), valid.clone());
+                tokio::spawn(async move {
+                    let stray = verdict(&verifier, &forged(&valid, number)).await;
+                    (verdict(&verifier, &valid).await, stray)
+                })
+            })
+            .collect();
+        for request in requests {
+            assert_eq!(request.await.unwrap(), (Ok(()), UNKNOWN), "round {round}");
+        }
+        let fetches = provider.hits() - before;
+        assert!(
+            (1..=2).contains(&fetches),
+            "round {round}: {fetches} fetches"
+        );
+    }
+}
+
+/// What a client of the layer gets.
+#[tokio::test]
+async fn the_layer_waits_for_the_key_and_says_whose_fault_it_is() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let provider = publishing(&signer).await;
+    let verifier = verifier(RemoteKeys::jwks(&provider.url), &clock).await;
+    let inner = Inner::default();
+    let service = JwtAuthLayer::verifier(verifier)
+        .build()
+        .unwrap()
+        .layer(inner.clone());
+    let send = async |token: &BearerToken<'_>| {
+        let response = service.clone().oneshot(get("/chat", token)).await.unwrap();
+        let header = |name| response.headers().get(name).cloned();
+        (
+            response.status().as_u16(),
+            header("retry-after").is_some(),
+            header("www-authenticate").is_some(),
+        )
+    };
+    assert_eq!(send(&token(&signer)).await, (200, false, false));
+    signer.rotate(key("b")).unwrap();
+    assert_eq!(
+        send(&token(&signer)).await,
+        (200, false, false),
+        "it was worth waiting"
+    );
+    assert_eq!(provider.hits(), 2);
+    let stray = stray(0, &clock);
+    assert_eq!(send(&stray).await, (401, false, true));
+    provider.reply(Reply::status(500));
+    clock.advance(30);
+    assert_eq!(send(&stray).await, (503, true, false));
+    assert_eq!(send(&token(&signer)).await, (200, false, false));
+    assert_eq!(inner.calls(), 3);
 }

@@ -36,7 +36,7 @@ pub(crate) enum Reply {
     /// Closes the connection.
     HangUp,
     /// Goes on only when the test lets it.
-    Held(Arc<Semaphore>, Box<Reply>),
+    Held(Arc<Semaphore>, Box<Self>),
 }
 
 impl Reply {

@@ -8,6 +8,8 @@ use reqwest::{Client, Response, redirect};
 use super::{KeyFetchError, endpoint::Endpoint, error::chain, lifetime};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Discovery and keys may share a connection; the next fetch, minutes later, shall not find a dead one.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the first byte sent to the last byte read, unless configured otherwise.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// The most bytes that are read of a body, counted as they are handed over: after any decompression.
@@ -41,6 +43,7 @@ impl HttpFetch {
             .no_zstd()
             .no_deflate()
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .user_agent(concat!("tower-warden/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| KeyFetchError::Connect {

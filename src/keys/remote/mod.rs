@@ -7,10 +7,12 @@
 //! | 3 | `endpoint`, `fetch`, `lifetime` | one careful GET: https, no redirects, bounded in time and size |
 //! | 4 | `source` | [`HttpJwksSource`], and any `JwksSource` of `jwks_client_rs` |
 //! | 5 | `refresh`, `schedule` | one fetch at a time, ahead of need; a failed one changes nothing |
-//! | 6 | `unknown` | key IDs that the provider does not have, remembered for a while |
-//! | 7 | `error` | [`KeyFetchError`], for the operator |
+//! | 6 | `snapshot` | what a set must be to replace the keys that are there |
+//! | 7 | `demand`, `unknown` | tokens that name keys nobody has: who waits, who is refused, what is remembered |
+//! | 8 | `error` | [`KeyFetchError`], for the operator |
 
 mod config;
+mod demand;
 mod discovery;
 mod endpoint;
 mod error;
@@ -18,6 +20,7 @@ mod fetch;
 mod lifetime;
 mod refresh;
 mod schedule;
+mod snapshot;
 mod source;
 mod unknown;
 
@@ -25,4 +28,5 @@ pub use config::RemoteKeys;
 pub use error::KeyFetchError;
 pub use source::HttpJwksSource;
 
-pub(crate) use refresh::{Missing, Refresher, Waiting};
+pub(crate) use demand::{Missing, Waiting};
+pub(crate) use refresh::Refresher;

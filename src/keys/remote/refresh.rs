@@ -13,9 +13,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::{ArcSwapOption, Guard};
-use serde::Deserialize;
-use serde_json::Value;
+use arc_swap::ArcSwapOption;
 use tokio::{
     runtime::Handle,
     sync::watch,
@@ -25,16 +23,14 @@ use tokio::{
 
 use super::{
     KeyFetchError,
-    error::Faults,
     fetch::{self, Document},
     lifetime, schedule,
-    source::{KeyFetcher, malformed},
+    snapshot::{Current, Prepare, Snapshot},
+    source::KeyFetcher,
     unknown::UnknownKeys,
 };
-use crate::{Clock, Keys};
+use crate::Clock;
 
-/// The most keys of a set that are looked at.
-const MAX_KEYS: usize = 100;
 /// The most answers of a provider that one fetch needs: discovery in three places, and the keys.
 const ANSWERS: u32 = 4;
 
@@ -62,45 +58,32 @@ impl Default for Policy {
     }
 }
 
-/// Makes of a set what readers want to have at hand; `None` if no key in it is of use. The number is the epoch.
-pub(super) type Prepare<T> = Box<dyn Fn(&Keys, u64) -> Option<T> + Send + Sync>;
-
 /// A handle to the keys of one provider.
-pub(crate) struct Refresher<T: Send + Sync + 'static>(Arc<Shared<T>>);
+pub(crate) struct Refresher<T: Send + Sync + 'static>(pub(super) Arc<Shared<T>>);
 
-struct Shared<T> {
+pub(super) struct Shared<T> {
     source: Arc<dyn KeyFetcher>,
-    policy: Policy,
-    clock: Arc<dyn Clock>,
+    pub(super) policy: Policy,
+    pub(super) clock: Arc<dyn Clock>,
     prepare: Prepare<T>,
     /// Where it was built, for those who ask from elsewhere.
     runtime: Option<Handle>,
     snapshot: ArcSwapOption<Snapshot<T>>,
     /// When the next fetch is due, in milliseconds of the clock; never while one is running.
-    due: AtomicU64,
-    state: Mutex<State>,
+    pub(super) due: AtomicU64,
+    pub(super) state: Mutex<State>,
     tasks: Mutex<Tasks>,
-    outcome: watch::Sender<Outcome>,
-}
-
-/// The keys of the last good fetch.
-pub(crate) struct Snapshot<T> {
-    pub(crate) value: Arc<T>,
-    fetched_at: Duration,
-    /// Another one whenever the set changes.
-    epoch: u64,
-    /// Every key as canonical JSON, sorted: what tells a changed set from one that was written down differently.
-    fingerprint: Vec<String>,
+    pub(super) outcome: watch::Sender<Outcome>,
 }
 
 #[derive(Default)]
-struct State {
-    running: bool,
+pub(super) struct State {
+    pub(super) running: bool,
     /// When a token last made us fetch, whatever became of it.
-    forced_at: Option<Duration>,
+    pub(super) forced_at: Option<Duration>,
     /// Fetches that failed since the last good one.
-    failures: u32,
-    unknown: UnknownKeys,
+    pub(super) failures: u32,
+    pub(super) unknown: UnknownKeys,
 }
 
 #[derive(Default)]
@@ -111,34 +94,9 @@ struct Tasks {
 
 /// What became of the last fetch, and how many there were.
 #[derive(Clone)]
-struct Outcome {
-    number: u64,
-    result: Result<(), KeyFetchError>,
-}
-
-/// The keys of this moment, if there are any that may still be used.
-pub(crate) struct Current<T> {
-    snapshot: Guard<Option<Arc<Snapshot<T>>>>,
-    usable: bool,
-}
-
-/// What to do about a token whose key is not at hand.
-pub(crate) enum Missing<T: Send + Sync + 'static> {
-    /// The provider was asked, and has no such key: the token is to blame.
-    Unknown,
-    /// Nobody can say at the moment: the provider is to blame.
-    Unavailable,
-    /// The answer is on its way.
-    Wait(Waiting<T>),
-}
-
-/// The bounded wait of one request for a fetch.
-pub(crate) struct Waiting<T: Send + Sync + 'static> {
-    refresher: Refresher<T>,
-    /// `None` if the keys have changed already.
-    outcome: Option<watch::Receiver<Outcome>>,
-    /// Whether the fetch began after the token had come, so that its answer holds for the token.
-    asked: bool,
+pub(super) struct Outcome {
+    pub(super) number: u64,
+    pub(super) result: Result<(), KeyFetchError>,
 }
 
 impl<T: Send + Sync + 'static> Refresher<T> {
@@ -170,7 +128,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
     #[inline]
     pub(crate) fn current(&self, now: Duration) -> Current<T> {
         if millis(now) >= self.0.due.load(Ordering::Relaxed) {
-            self.begin_due();
+            self.begin_if_due(now);
         }
         let snapshot = self.0.snapshot.load();
         let limit = self.0.policy.stale_limit;
@@ -180,68 +138,24 @@ impl<T: Send + Sync + 'static> Refresher<T> {
         Current { snapshot, usable }
     }
 
-    /// Starts the fetch that is due, unless one is running.
+    /// Starts the fetch that is due, unless somebody else was faster.
     #[cold]
-    pub(super) fn begin_due(&self) {
+    fn begin_if_due(&self, now: Duration) {
+        let shared = &self.0;
+        let started = {
+            let mut state = shared.state();
+            millis(now) >= shared.due.load(Ordering::Relaxed) && state.take_off(&shared.due)
+        };
+        if started {
+            shared.launch();
+        }
+    }
+
+    /// Starts a fetch, unless one is running.
+    fn begin(&self) {
         let started = self.0.state().take_off(&self.0.due);
         if started {
             self.0.launch();
-        }
-    }
-
-    /// Decides about a token for which the keys `seen` have no key, or which finds no keys at all.
-    ///
-    /// Of the tokens that name a key nobody has heard of, one per [floor](Policy::floor) makes us fetch; those that come
-    /// while a fetch is running wait for it. Once a good fetch has shown that the key does not exist, it is remembered.
-    #[cold]
-    pub(crate) fn missing(
-        &self,
-        key_id: Option<&str>,
-        seen: Option<u64>,
-        now: Duration,
-    ) -> Missing<T> {
-        let shared = &self.0;
-        let current = self.current(now);
-        let keys = current.get();
-        if keys.is_some() && keys.map(Snapshot::epoch) != seen {
-            return Missing::Wait(self.waiting(None, false));
-        }
-        let usable = keys.is_some();
-        if usable && key_id.is_none() {
-            return Missing::Unknown;
-        }
-        let mut state = shared.state();
-        if usable && key_id.is_some_and(|id| state.unknown.contains(id, now)) {
-            return Missing::Unknown;
-        }
-        let outcome = shared.outcome.subscribe();
-        if state.running {
-            return Missing::Wait(self.waiting(Some(outcome), false));
-        }
-        let floor = shared.policy.floor;
-        if state
-            .forced_at
-            .is_some_and(|forced| schedule::within(forced, floor, now))
-        {
-            // Only a provider that answers may convict a token.
-            return if usable && state.failures == 0 {
-                Missing::Unknown
-            } else {
-                Missing::Unavailable
-            };
-        }
-        state.forced_at = Some(now);
-        state.take_off(&shared.due);
-        drop(state);
-        shared.launch();
-        Missing::Wait(self.waiting(Some(outcome), true))
-    }
-
-    fn waiting(&self, outcome: Option<watch::Receiver<Outcome>>, asked: bool) -> Waiting<T> {
-        Waiting {
-            refresher: self.clone(),
-            outcome,
-            asked,
         }
     }
 
@@ -259,7 +173,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             if last.number >= wanted {
                 return last.result;
             }
-            self.begin_due();
+            self.begin();
             // The sender lives as long as `self`.
             let _ = outcome.changed().await;
         }
@@ -283,48 +197,9 @@ impl<T: Send + Sync + 'static> Refresher<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Waiting<T> {
-    /// Waits for the fetch, but not longer than patience allows; whether it was a good one.
-    pub(crate) async fn fetched(&mut self) -> bool {
-        let Some(outcome) = &mut self.outcome else {
-            return true;
-        };
-        let patience = self.refresher.0.policy.patience;
-        match timeout(patience, outcome.changed()).await {
-            Ok(_) => outcome.borrow().result.is_ok(),
-            Err(_) => false,
-        }
-    }
-
-    /// Remembers that the fetch did not bring this key, if it was made for it.
-    pub(crate) fn not_found(self, key_id: Option<&str>) {
-        if let Some(key_id) = key_id
-            && self.asked
-        {
-            let shared = &self.refresher.0;
-            shared.state().unknown.insert(key_id, shared.clock.now());
-        }
-    }
-}
-
-impl<T> Current<T> {
-    /// The keys, unless there are none or they are older than the stale limit.
-    #[inline]
-    pub(crate) fn get(&self) -> Option<&Snapshot<T>> {
-        self.snapshot.as_deref().filter(|_| self.usable)
-    }
-}
-
-impl<T> Snapshot<T> {
-    /// Another number whenever the set changes; what was decided with other keys is void.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
-    }
-}
-
 impl State {
     /// Whether the fetch is the caller's to [launch](Shared::launch), now that the lock is about to be given back.
-    fn take_off(&mut self, due: &AtomicU64) -> bool {
+    pub(super) fn take_off(&mut self, due: &AtomicU64) -> bool {
         let free = !self.running;
         self.running = true;
         due.store(u64::MAX, Ordering::Relaxed);
@@ -334,7 +209,7 @@ impl State {
 
 impl<T: Send + Sync + 'static> Shared<T> {
     /// Spawns the fetch. No lock is held here: on a runtime that shuts down the task is dropped on the spot, and lands.
-    fn launch(self: &Arc<Self>) {
+    pub(super) fn launch(self: &Arc<Self>) {
         let mut flight = Flight {
             shared: Arc::downgrade(self),
             began: self.clock.now(),
@@ -358,100 +233,52 @@ impl<T: Send + Sync + 'static> Shared<T> {
     fn land(self: &Arc<Self>, began: Duration, result: Result<Document, KeyFetchError>) {
         let result = result.and_then(|document| self.accept(&document, began));
         let now = self.clock.now();
-        let pause = {
+        let (failures, pause) = {
             let mut state = self.state();
+            let before = state.failures;
             let pause = match &result {
                 Ok(accepted) => {
                     if accepted.changed {
                         state.unknown.clear();
                     }
-                    self.report_success(accepted, state.failures);
                     state.failures = 0;
                     schedule::ahead(accepted.lifetime, schedule::draw())
                 }
-                Err(error) => {
-                    state.failures = state.failures.saturating_add(1);
-                    self.report_failure(error, state.failures, now);
+                Err(_) => {
+                    state.failures = before.saturating_add(1);
                     schedule::pause(state.failures, schedule::draw())
                 }
             };
             state.running = false;
             self.due.store(millis(now + pause), Ordering::Relaxed);
-            pause
+            // Under the same lock, so that whoever begins the next fetch does not take this outcome for its own.
+            self.outcome.send_modify(|outcome| {
+                outcome.number += 1;
+                outcome.result = result.as_ref().map(drop).map_err(Clone::clone);
+            });
+            (before, pause)
         };
         self.arm(pause);
-        self.outcome.send_modify(|outcome| {
-            outcome.number += 1;
-            outcome.result = result.map(drop);
-        });
+        match &result {
+            Ok(accepted) => self.report_success(accepted, failures),
+            Err(error) => self.report_failure(error, failures, now),
+        }
     }
 
-    /// Replaces the keys, unless the set is not better than what is there.
+    /// Replaces the keys, unless what came is no better than what is there.
     fn accept(&self, document: &Document, began: Duration) -> Result<Accepted, KeyFetchError> {
-        #[derive(Deserialize)]
-        struct Set {
-            keys: Vec<Value>,
-        }
-        let set: Set =
-            serde_json::from_slice(&document.body).map_err(|error| malformed("JWK Set", &error))?;
-        let count = set.keys.len();
-        if count > MAX_KEYS {
-            return Err(KeyFetchError::TooManyKeys {
-                count,
-                limit: MAX_KEYS,
-            });
-        }
-        let mut fingerprint: Vec<String> = set.keys.iter().map(Value::to_string).collect();
-        fingerprint.sort_unstable();
-
         let former = self.snapshot.load();
-        let same = former
-            .as_ref()
-            .filter(|former| former.fingerprint == fingerprint);
-        let changed = same.is_none();
-        let (value, epoch) = match same {
-            Some(former) => (Arc::clone(&former.value), former.epoch),
-            None => {
-                let epoch = former.as_ref().map_or(0, |former| former.epoch + 1);
-                (Arc::new(self.read(document, count, epoch)?), epoch)
-            }
-        };
-        self.snapshot.store(Some(Arc::new(Snapshot {
-            value,
-            fetched_at: began,
-            epoch,
-            fingerprint,
-        })));
-        Ok(Accepted {
-            changed,
-            count,
-            epoch,
+        let former = former.as_deref();
+        let origin = self.source.origin();
+        let fresh = Snapshot::next(former, &document.body, began, origin, &self.prepare)?;
+        let accepted = Accepted {
+            changed: former.map(Snapshot::epoch) != Some(fresh.epoch()),
+            count: fresh.published(),
+            epoch: fresh.epoch(),
             lifetime: document.lifetime.map_or(lifetime::DEFAULT, lifetime::clamp),
-        })
-    }
-
-    fn read(&self, document: &Document, count: usize, epoch: u64) -> Result<T, KeyFetchError> {
-        let (keys, faults) =
-            Keys::jwk_set_lenient(&document.body).map_err(|error| KeyFetchError::Malformed {
-                wanted: "JWK Set",
-                problem: error.to_string(),
-            })?;
-        let Some(value) = (self.prepare)(&keys, epoch) else {
-            let faults = if faults.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", Faults(&faults))
-            };
-            return Err(KeyFetchError::NoUsableKey { count, faults });
         };
-        if !faults.is_empty() {
-            tracing::warn!(
-                target: "tower_warden",
-                origin = self.source.origin(), faults = %Faults(&faults),
-                "some keys of the set are unusable"
-            );
-        }
-        Ok(value)
+        self.snapshot.store(Some(Arc::new(fresh)));
+        Ok(accepted)
     }
 
     /// Starts the next fetch after that pause, even if nobody asks.
@@ -463,7 +290,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let task = runtime.spawn(async move {
             sleep(pause).await;
             if let Some(shared) = shared.upgrade() {
-                Refresher(shared).begin_due();
+                Refresher(shared).begin();
             }
         });
         if let Some(former) = self.tasks().timer.replace(task.abort_handle()) {
@@ -496,7 +323,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 target: "tower_warden", origin, reason, %error, failures,
                 "keys cannot be fetched, and there are none to go on with"
             );
-        } else if failures == 1 {
+        } else if failures == 0 {
             tracing::warn!(
                 target: "tower_warden", origin, reason, %error,
                 "keys cannot be fetched, the former ones stay in use"
@@ -512,7 +339,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
     }
 
     // Nothing that holds these locks can panic half-way, so what is behind them is whole.
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -577,11 +404,14 @@ impl<T: Send + Sync + 'static> fmt::Debug for Refresher<T> {
         f.debug_struct("Refresher")
             .field("source", &self.0.source)
             .field("policy", &self.0.policy)
-            .field("epoch", &snapshot.as_ref().map(|snapshot| snapshot.epoch))
+            .field("epoch", &snapshot.as_ref().map(|snapshot| snapshot.epoch()))
             .finish_non_exhaustive()
     }
 }
 
 fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
+    let millis = time.as_secs().saturating_mul(1_000);
+    millis
+        .saturating_add(u64::from(time.subsec_millis()))
+        .min(u64::MAX - 1)
 }
