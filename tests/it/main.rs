@@ -1,7 +1,8 @@
-//! What the layers promise, one module per behaviour.
+//! What the library promises, one module per behaviour.
 #![allow(clippy::unwrap_used)]
 
 mod support;
+mod tokens;
 
 mod auto_traits;
 mod claims;
@@ -37,6 +38,5 @@ mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
-mod tokens;
 mod tower_contract;
 mod verify_hazards;
