@@ -22,7 +22,7 @@ use crate::{BearerToken, ConfigError, Rejection, RejectionKind, keys::Keys};
 /// # Examples
 ///
 /// ```
-/// use tower_warden::{BearerToken, Keys, RejectionKind, Verifier};
+/// use tower_warden::{BearerToken, Keys, RejectionKind, SigningKey, TokenIssuer, Verifier};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let verifier = Verifier::builder(Keys::hs256(["a secret of at least 32 bytes, from a safe place"])?)
@@ -30,12 +30,11 @@ use crate::{BearerToken, ConfigError, Rejection, RejectionKind, keys::Keys};
 ///     .with_audience("orders")
 ///     .build()?;
 ///
-/// # let claims = r#"{"iss":"https://id.example","aud":"orders","sub":"alice","exp":99999999999,"scope":"read"}"#;
-/// # let key = jsonwebtoken::EncodingKey::from_secret(b"a secret of at least 32 bytes, from a safe place");
-/// # let claims: serde_json::Value = serde_json::from_str(claims)?;
-/// # let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-/// # let text = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?;
-/// let token = verifier.verify(&BearerToken::new(text))?;
+/// let issuer = TokenIssuer::builder(SigningKey::hs256("a secret of at least 32 bytes, from a safe place")?)
+///     .with_issuer("https://id.example")
+///     .with_audience("orders")
+///     .build()?;
+/// let token = verifier.verify(&issuer.mint("alice").with_scopes(["read"]).sign()?)?;
 /// assert_eq!(token.subject(), Some("alice"));
 /// assert!(token.has_scope("read"));
 ///
