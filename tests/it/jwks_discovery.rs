@@ -1,9 +1,13 @@
 //! From the name of an issuer to its keys.
 
 use serde_json::{Value, json};
-use tower_warden::{Algorithm, ConfigError, Verifier};
+use tower::{Layer, ServiceExt};
+use tower_warden::{Algorithm, ConfigError, JwtAuthLayer, RejectionKind, Verifier};
 
-use crate::provider::{Provider, Reply, StillClock, on_the_spot, signer, token};
+use crate::{
+    provider::{Provider, Reply, StillClock, on_the_spot, signer, token},
+    support::{Inner, get, refusal},
+};
 
 /// The document of an issuer whose keys stand at `/keys` of the provider.
 fn document(issuer: &str, provider: &str) -> Value {
@@ -189,4 +193,37 @@ async fn what_the_provider_could_never_satisfy_fails_at_build() {
         let text = built.unwrap_err().to_string();
         assert!(text.contains(wanted), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_layer_finds_its_keys_by_the_name_of_the_issuer() {
+    let clock = StillClock::new();
+    let provider = Provider::always(Reply::status(503)).await;
+    let signer = signer(&provider.url, "a", &clock);
+    let strict = JwtAuthLayer::discover(&provider.url).build().await;
+    assert!(matches!(strict, Err(ConfigError::Keys { .. })));
+
+    let lazy = JwtAuthLayer::discover(&provider.url)
+        .with_audience("api")
+        .with_clock(clock.clone())
+        .with_lazy_keys()
+        .build()
+        .await
+        .unwrap();
+    let service = lazy.layer(Inner::default());
+    let send = async || {
+        let request = get("/chat", &token(&signer));
+        refusal(&service.clone().oneshot(request).await.unwrap())
+    };
+    assert_eq!(send().await, Some(RejectionKind::KeysUnavailable));
+
+    let (document, set) = (document(&provider.url, &provider.url), signer.jwk_set());
+    provider.script(move |path| match path {
+        "/keys" => Reply::json(set.clone()),
+        _ => Reply::json(document.to_string()),
+    });
+    clock.advance(31);
+    assert_eq!(send().await, None);
+    let strict = JwtAuthLayer::discover(&provider.url).build().await;
+    assert!(strict.is_ok());
 }
