@@ -144,6 +144,8 @@ pub use connection::{
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;
+#[cfg(feature = "jwks")]
+pub use keys::{HttpJwksSource, KeyFetchError, RemoteKeys};
 pub use keys::{Key, Keys};
 pub use layer::{
     Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth, CookieAuthLayer, Face, JwtAuth,
@@ -160,7 +162,8 @@ pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
 pub use verify::{
-    Actor, ClaimPath, CryptoBackend, TokenType, VerifiedToken, Verifier, VerifierBuilder,
+    Actor, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken, Verifier,
+    VerifierBuilder,
 };
 
 /// The README, whose blocks are compiled as tests.

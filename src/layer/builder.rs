@@ -7,6 +7,8 @@ use std::{env, fmt, iter, marker::PhantomData, sync::Arc, time::Duration};
 use http::request::Parts;
 
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
+#[cfg(feature = "jwks")]
+use crate::RemoteKeys;
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
     ResourceBinding, Revocations, StrippedHeaders, TicketOffice, TokenSource, Verdict, Verifier,
@@ -41,8 +43,8 @@ impl Place {
 
 /// Configures a [`JwtAuthLayer`](crate::JwtAuthLayer) or a [`CookieAuthLayer`](crate::CookieAuthLayer).
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct AuthLayerBuilder<F> {
-    pub(super) verification: Verification,
+pub struct AuthLayerBuilder<F, K = Keys> {
+    pub(super) verification: Verification<K>,
     paths: Paths,
     sources: Vec<Place>,
     conflict: ConflictPolicy,
@@ -67,7 +69,31 @@ impl<F: Face> AuthLayerBuilder<F> {
         Self::new(Verification::shared(verifier))
     }
 
-    fn new(verification: Verification) -> Self {
+    pub(super) fn from_env() -> Result<Self, ConfigError> {
+        let secret = variable("JWT_SECRET")?.ok_or(ConfigError::Missing {
+            name: "JWT_SECRET",
+            problem: "tokens are verified with it",
+        })?;
+        let mut builder = Self::with_keys(Keys::hs256([secret])?);
+        if let Some(issuer) = variable("JWT_ISSUER")? {
+            builder = builder.with_issuer(issuer);
+        }
+        if let Some(audience) = variable("JWT_AUDIENCE")? {
+            builder = builder.with_audience(audience);
+        }
+        Ok(builder)
+    }
+}
+
+#[cfg(feature = "jwks")]
+impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
+    pub(super) fn with_remote_keys(keys: RemoteKeys) -> Self {
+        Self::new(Verification::remote(keys))
+    }
+}
+
+impl<F: Face, K> AuthLayerBuilder<F, K> {
+    fn new(verification: Verification<K>) -> Self {
         Self {
             verification,
             paths: Paths::default(),
@@ -84,21 +110,6 @@ impl<F: Face> AuthLayerBuilder<F> {
             failure: None,
             face: PhantomData,
         }
-    }
-
-    pub(super) fn from_env() -> Result<Self, ConfigError> {
-        let secret = variable("JWT_SECRET")?.ok_or(ConfigError::Missing {
-            name: "JWT_SECRET",
-            problem: "tokens are verified with it",
-        })?;
-        let mut builder = Self::with_keys(Keys::hs256([secret])?);
-        if let Some(issuer) = variable("JWT_ISSUER")? {
-            builder = builder.with_issuer(issuer);
-        }
-        if let Some(audience) = variable("JWT_AUDIENCE")? {
-            builder = builder.with_audience(audience);
-        }
-        Ok(builder)
     }
 
     /// Sets which paths are guarded; by default all of them.
@@ -265,21 +276,17 @@ impl<F: Face> AuthLayerBuilder<F> {
         }
     }
 
-    /// Checks all settings and makes the layer.
-    ///
-    /// What the layer guards is logged once, here.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] with the first setting that cannot be served safely.
-    pub fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+    /// Everything that has to be in order before a verifier is built.
+    fn check(&mut self) -> Result<(), ConfigError> {
         self.add_defaults();
-        if let Some(failure) = self.failure {
+        if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
         self.refusals.check()?;
-        self.stripped.validate()?;
-        let verifier = self.verification.build()?;
+        self.stripped.validate()
+    }
+
+    fn assemble(self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
         let layer = Arc::new(LayerContext {
@@ -353,7 +360,42 @@ impl<F: Face> AuthLayerBuilder<F> {
     }
 }
 
-impl<F> fmt::Debug for AuthLayerBuilder<F> {
+impl<F: Face> AuthLayerBuilder<F> {
+    /// Checks all settings and makes the layer.
+    ///
+    /// What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first setting that cannot be served safely.
+    pub fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.check()?;
+        let verifier = self.verification.build()?;
+        self.verification = Verification::shared(verifier.clone());
+        self.assemble(&verifier)
+    }
+}
+
+#[cfg(feature = "jwks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
+    /// Checks all settings, fetches the keys, and makes the layer.
+    ///
+    /// It has to be awaited in a tokio runtime. What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Keys`] if the provider does not answer with keys that can be used, otherwise the first setting
+    /// that cannot be served safely.
+    pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.check()?;
+        let verifier = self.verification.build().await?;
+        self.verification = Verification::shared(verifier.clone());
+        self.assemble(&verifier)
+    }
+}
+
+impl<F, K> fmt::Debug for AuthLayerBuilder<F, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthLayerBuilder").finish_non_exhaustive()
     }

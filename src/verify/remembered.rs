@@ -1,6 +1,6 @@
 //! [`Remembered`]: what a verified token said, kept while the token itself is not.
 
-use std::{borrow::Cow, iter, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
@@ -54,14 +54,14 @@ impl Verifier {
         let payload = remembered.claims.as_str();
         let media_type = remembered.typ.as_deref();
         let mut claims = Err(RejectionKind::AlgorithmNotAllowed);
-        for shared in self.all() {
-            let rules = &shared.rules;
+        for authority in self.all() {
+            let rules = &authority.rules;
             let allowed = rules.algorithms.as_ref();
             if !allowed.is_none_or(|allowed| allowed.contains(&remembered.alg)) {
                 continue;
             }
             claims = Members::find(payload, rules)
-                .and_then(|members| members.judge(payload, rules, shared.clock.now()));
+                .and_then(|members| members.judge(payload, rules, authority.clock.now()));
             if claims.is_ok() && !rules.token_type.admits(media_type) {
                 claims = Err(RejectionKind::TypeMismatch);
             }
@@ -83,11 +83,6 @@ impl Verifier {
             claims,
             typed: Default::default(),
         })
-    }
-
-    /// The keys and rules of each issuer.
-    fn all(&self) -> impl Iterator<Item = &super::verifier::Shared> {
-        iter::once(&*self.shared)
     }
 }
 

@@ -15,11 +15,23 @@ mod extractors;
 #[cfg(feature = "testing")]
 mod hostile;
 mod issue;
+#[cfg(feature = "jwks")]
+mod jwks_discovery;
+#[cfg(feature = "jwks")]
+mod jwks_faults;
+#[cfg(feature = "jwks")]
+mod jwks_issuers;
+#[cfg(feature = "jwks")]
+mod jwks_refresh;
 mod jwt_layer;
 mod keys;
 #[cfg(feature = "testing")]
 mod lease;
+#[cfg(feature = "jwks")]
+mod log_lines;
 mod paths;
+#[cfg(feature = "jwks")]
+mod provider;
 mod raw_socket;
 mod redaction;
 mod requirements;
