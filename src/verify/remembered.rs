@@ -112,6 +112,7 @@ mod tests {
             .mint("alice")
             .with_claim("roles", ["reader"])
             .with_claim("admin_roles", ["root"])
+            .with_claim("admin_scopes", ["everything"])
             .with_claim("sid", "s1")
             .with_scopes(["a", "b"])
             .sign()
@@ -134,6 +135,7 @@ mod tests {
             .with_audience("orders")
             .with_issuer("us")
             .with_roles_claim("admin_roles")
+            .with_scope_claim("admin_scopes")
             .build()
             .unwrap();
         let token = verifier.recall(&remembered, &ticket).unwrap();
