@@ -132,8 +132,9 @@ pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use connection::{
     ConnectionId, Ended, Lease, LeaseEnd, MalformedConnectionId, MemoryRevocationFeed,
-    MemoryRevocationStore, Revocation, RevocationError, RevocationFeed, RevocationStore,
-    RevocationTarget, Revocations, RevocationsBuilder,
+    MemoryRevocationStore, RenewalFuture, RenewalMessages, RenewalService, Revocation,
+    RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
+    RevocationsBuilder,
 };
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};

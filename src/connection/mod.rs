@@ -18,6 +18,8 @@ pub use ended::Ended;
 pub use id::{ConnectionId, MalformedConnectionId};
 pub use lease::Lease;
 use registry::Connections;
+pub(crate) use renewal::RenewalRule;
+pub use renewal::{RenewalFuture, RenewalMessages, RenewalService};
 pub use revocation::{
     MemoryRevocationFeed, MemoryRevocationStore, Revocation, RevocationError, RevocationFeed,
     RevocationStore, RevocationTarget, Revocations, RevocationsBuilder,

@@ -34,6 +34,13 @@ struct State {
     next_watcher: u64,
 }
 
+/// What came of a renewal.
+pub(super) enum Replaced {
+    Done,
+    /// Another one came first.
+    Overtaken,
+}
+
 impl Open {
     pub(super) fn new(principal: &Principal) -> Self {
         let (context, token) = principal.parts();
@@ -125,29 +132,31 @@ impl Open {
         end
     }
 
-    /// Puts another token in the place of the present one if `judge` agrees, and moves the deadline to its own.
-    pub(super) fn replace<E>(
+    /// Puts the token of `next` in the place of the present one, if that is still `present`, and moves the deadline.
+    pub(super) fn replace(
         &self,
-        next: Arc<VerifiedToken>,
-        judge: impl FnOnce(&VerifiedToken, &VerifiedToken) -> Result<(), E>,
-    ) -> Result<Result<(), E>, LeaseEnd> {
+        present: &Principal,
+        next: &Principal,
+    ) -> Result<Replaced, LeaseEnd> {
+        let (_, present) = present.parts();
+        let (_, next) = next.parts();
         let mut state = self.state();
         if let Some(end) = self.ended() {
             return Err(end);
         }
-        if let Err(refusal) = judge(&state.token, &next) {
-            return Ok(Err(refusal));
+        if !Arc::ptr_eq(&state.token, present) {
+            return Ok(Replaced::Overtaken);
         }
-        let deadline = deadline_of(&self.context, &next, self.cap);
+        let deadline = deadline_of(&self.context, next, self.cap);
         self.deadline.store(deadline, Ordering::Release);
-        state.token = next;
+        state.token = Arc::clone(next);
         // Whoever sleeps until the former deadline has to look at the new one.
         let watchers = mem::take(&mut state.watchers);
         drop(state);
         for (_, waker) in watchers {
             waker.wake();
         }
-        Ok(Ok(()))
+        Ok(Replaced::Done)
     }
 
     /// Wakes this task when the connection ends or its deadline moves. Returns the watcher's number, for the next time.

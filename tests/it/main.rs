@@ -19,6 +19,8 @@ mod lease;
 mod paths;
 mod raw_socket;
 mod redaction;
+#[cfg(feature = "testing")]
+mod renewal;
 mod requirements;
 #[cfg(feature = "testing")]
 mod revocation;
