@@ -131,10 +131,11 @@ pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use connection::{
-    ConnectionId, Ended, Lease, LeaseEnd, MalformedConnectionId, MemoryRevocationFeed,
+    ConnectionId, Ended, Lease, LeaseEnd, LeasedBody, MalformedConnectionId, MemoryRevocationFeed,
     MemoryRevocationStore, RenewalFuture, RenewalMessages, RenewalService, Revocation,
     RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
-    RevocationsBuilder,
+    RevocationsBuilder, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
+    StreamLeaseLayer, StreamPolicy,
 };
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};

@@ -12,6 +12,7 @@ mod open;
 mod registry;
 mod renewal;
 mod revocation;
+mod stream;
 
 pub use end::LeaseEnd;
 pub use ended::Ended;
@@ -23,4 +24,8 @@ pub use renewal::{RenewalFuture, RenewalMessages, RenewalService};
 pub use revocation::{
     MemoryRevocationFeed, MemoryRevocationStore, Revocation, RevocationError, RevocationFeed,
     RevocationStore, RevocationTarget, Revocations, RevocationsBuilder,
+};
+pub use stream::{
+    LeasedBody, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
+    StreamLeaseLayer, StreamPolicy,
 };

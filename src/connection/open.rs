@@ -42,15 +42,26 @@ pub(super) enum Replaced {
 }
 
 impl Open {
+    /// A connection that lasts as long as its token, and the layer's cap, let it.
     pub(super) fn new(principal: &Principal) -> Self {
         let (context, token) = principal.parts();
         let cap = match context.layer.connection_cap {
             Some(cap) => micros(context.authenticator.now().saturating_add(cap)),
             None => u64::MAX,
         };
+        Self::with_deadline(principal, deadline_of(context, token, cap), cap)
+    }
+
+    /// A connection that lasts until then, in microseconds since the epoch, whatever its token says.
+    pub(super) fn until(principal: &Principal, deadline: u64) -> Self {
+        Self::with_deadline(principal, deadline, deadline)
+    }
+
+    fn with_deadline(principal: &Principal, deadline: u64, cap: u64) -> Self {
+        let (context, token) = principal.parts();
         Self {
             id: ConnectionId::random(),
-            deadline: AtomicU64::new(deadline_of(context, token, cap)),
+            deadline: AtomicU64::new(deadline),
             context: Arc::clone(context),
             cap,
             end: AtomicU8::new(0),
@@ -83,11 +94,21 @@ impl Open {
         if let Some(end) = self.ended() {
             return Err(end);
         }
-        let now = micros(self.context.authenticator.now());
-        match self.deadline.load(Ordering::Acquire).checked_sub(now) {
+        let now = self.now();
+        match self.deadline().checked_sub(now) {
             Some(left) if left > 0 => Ok(Duration::from_micros(left)),
             _ => self.expire(now),
         }
+    }
+
+    /// The present time, in microseconds since the epoch.
+    pub(super) fn now(&self) -> u64 {
+        micros(self.context.authenticator.now())
+    }
+
+    /// When the connection ends, or has ended by time, in microseconds since the epoch.
+    pub(super) fn deadline(&self) -> u64 {
+        self.deadline.load(Ordering::Acquire)
     }
 
     fn ended(&self) -> Option<LeaseEnd> {
@@ -97,7 +118,7 @@ impl Open {
     /// Ends the connection whose deadline has come, unless a renewal has moved it in the meantime.
     fn expire(&self, now: u64) -> Result<Duration, LeaseEnd> {
         let state = self.state();
-        let deadline = self.deadline.load(Ordering::Acquire);
+        let deadline = self.deadline();
         match deadline.checked_sub(now) {
             Some(left) if left > 0 => Ok(Duration::from_micros(left)),
             _ => {
@@ -221,6 +242,6 @@ fn deadline_of(context: &Context, token: &VerifiedToken, cap: u64) -> u64 {
 }
 
 /// Microseconds; whatever lies beyond half a million years is held there.
-fn micros(span: Duration) -> u64 {
+pub(super) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

@@ -28,4 +28,6 @@ mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+#[cfg(feature = "testing")]
+mod stream;
 mod tower_contract;
