@@ -135,11 +135,12 @@ pub use authorize::{
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use connection::{
-    ConnectionId, Ended, Lease, LeaseEnd, MalformedConnectionId, MemoryRevocationFeed,
-    MemoryRevocationStore, MemoryTickets, Revocation, RevocationError, RevocationFeed,
-    RevocationStore, RevocationTarget, Revocations, RevocationsBuilder, StoreError, StoreFuture,
-    Ticket, TicketHash, TicketOffice, TicketOfficeBuilder, TicketRecord, TicketService,
-    TicketServiceFuture, TicketStore,
+    ConnectionId, Ended, Lease, LeaseEnd, LeasedBody, MalformedConnectionId, MemoryRevocationFeed,
+    MemoryRevocationStore, MemoryTickets, RenewalFuture, RenewalMessages, RenewalService,
+    Revocation, RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
+    RevocationsBuilder, StoreError, StoreFuture, StreamBody, StreamBound, StreamEnded, StreamLease,
+    StreamLeaseFuture, StreamLeaseLayer, StreamPolicy, Ticket, TicketHash, TicketOffice,
+    TicketOfficeBuilder, TicketRecord, TicketService, TicketServiceFuture, TicketStore,
 };
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Actor, Algorithm, BearerToken, NumericDate, Refusals, Rejection, RejectionKind, Revocations,
-    VerifiedToken, verify::Authenticate,
+    VerifiedToken, connection::RenewalRule, verify::Authenticate,
 };
 
 /// Who is asking: the subject of a verified token, with all that the token says about it.
@@ -51,6 +51,8 @@ pub(crate) struct LayerContext {
     pub(crate) refusals: Refusals,
     /// The longest life of a connection, however often it is renewed.
     pub(crate) connection_cap: Option<Duration>,
+    /// What a newer token of a connection has to fulfil besides.
+    pub(crate) renewal_rules: Vec<RenewalRule>,
     /// What holds no longer, and the connections that it ends.
     pub(crate) revocations: Revocations,
 }

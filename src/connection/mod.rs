@@ -14,6 +14,7 @@ mod open;
 mod registry;
 mod renewal;
 mod revocation;
+mod stream;
 mod ticket;
 
 pub use end::LeaseEnd;
@@ -21,9 +22,15 @@ pub use ended::Ended;
 pub use id::{ConnectionId, MalformedConnectionId};
 pub use lease::Lease;
 use registry::Connections;
+pub(crate) use renewal::RenewalRule;
+pub use renewal::{RenewalFuture, RenewalMessages, RenewalService};
 pub use revocation::{
     MemoryRevocationFeed, MemoryRevocationStore, Revocation, RevocationError, RevocationFeed,
     RevocationStore, RevocationTarget, Revocations, RevocationsBuilder,
+};
+pub use stream::{
+    LeasedBody, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
+    StreamLeaseLayer, StreamPolicy,
 };
 pub use ticket::{
     MemoryTickets, StoreError, StoreFuture, Ticket, TicketHash, TicketOffice, TicketOfficeBuilder,

@@ -13,7 +13,7 @@ use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
     ResourceBinding, Revocations, StrippedHeaders, TicketOffice, TokenSource, Verdict, Verifier,
     authorize::Requirement,
-    connection::Redeemer,
+    connection::{Redeemer, RenewalRule},
     principal::{Context, LayerContext},
     request::AllowedOrigins,
     verify::Authenticate,
@@ -55,6 +55,7 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     requirements: Vec<Requirement>,
     refusals: Refusals,
     connection_cap: Option<Duration>,
+    renewal_rules: Vec<RenewalRule>,
     revocations: Revocations,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
@@ -106,6 +107,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             requirements: Vec::new(),
             refusals: Refusals::default(),
             connection_cap: None,
+            renewal_rules: Vec::new(),
             revocations: Revocations::default(),
             failure: None,
             face: PhantomData,
@@ -205,6 +207,35 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self
     }
 
+    /// Adds a condition over the present principal of a connection and the one that a newer token names, asked when a
+    /// connection is [renewed](crate::Lease::renew).
+    ///
+    /// Issuer, subject and scopes are compared anyway. Whatever else the request was let in for by
+    /// [`require`](Self::require) has to be asked here, as a renewal has no request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::JwtAuthLayer;
+    ///
+    /// # fn main() -> Result<(), tower_warden::ConfigError> {
+    /// let auth = JwtAuthLayer::hs256("a secret of at least thirty-two bytes")?
+    ///     .with_roles_claim("roles")
+    ///     .require(|principal, _| principal.has_role("editor"))
+    ///     .require_renewal(|_, next| next.has_role("editor"))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_renewal<R, V>(mut self, rule: R) -> Self
+    where
+        R: Fn(&Principal, &Principal) -> V + Send + Sync + 'static,
+        V: Into<Verdict>,
+    {
+        self.renewal_rules.push(RenewalRule::new(rule));
+        self
+    }
+
     /// Sets what holds no longer although its time is not over: asked for every token, and able to end every open
     /// [`Lease`](crate::Lease). Layers may share it; none by default.
     pub fn with_revocations(mut self, revocations: Revocations) -> Self {
@@ -292,6 +323,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         let layer = Arc::new(LayerContext {
             refusals: self.refusals,
             connection_cap: self.connection_cap,
+            renewal_rules: self.renewal_rules,
             revocations: self.revocations,
         });
         let verifiers: Arc<[Verifier]> = iter::once(verifier.clone())

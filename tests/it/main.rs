@@ -34,6 +34,8 @@ mod paths;
 mod provider;
 mod raw_socket;
 mod redaction;
+#[cfg(feature = "testing")]
+mod renewal;
 mod requirements;
 mod resource;
 #[cfg(feature = "testing")]
@@ -43,6 +45,8 @@ mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+#[cfg(feature = "testing")]
+mod stream;
 mod ticket;
 mod tower_contract;
 mod verify_hazards;

@@ -10,7 +10,7 @@ use super::{
     Revocation, RevocationTarget,
     table::{Mark, Table},
 };
-use crate::VerifiedToken;
+use crate::{NumericDate, VerifiedToken};
 
 /// Names stand in the tables as fingerprints, hashed under a key that this process drew by lot. Two names with one
 /// fingerprint would refuse one token too many, with a probability of one in 10^13 for a million entries.
@@ -30,7 +30,7 @@ impl Marks {
     #[inline]
     pub(super) fn cover(&self, token: &VerifiedToken) -> bool {
         // A token that does not say when it was issued may have been issued at any time.
-        let issued_at = token.issued_at().map_or(0, |date| date.as_secs());
+        let issued_at = token.issued_at().map_or(0, NumericDate::as_secs);
         issued_at < self.everything.load(Ordering::Acquire)
             || self.has(&self.token_ids, token.token_id(), issued_at)
             || self.has(&self.sessions, token.session_id(), issued_at)

@@ -51,6 +51,19 @@ impl Authenticate for Redeemer {
         }
     }
 
+    /// A connection that was opened with a ticket goes on with a token, by the first verifier that lets it in: a ticket is
+    /// for handshakes only.
+    fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
+        let mut refused = None;
+        for verifier in &*self.verifiers {
+            match verifier.verify_renewal(token) {
+                Authentication::Now(Err(rejection)) => _ = refused.get_or_insert(rejection),
+                answer => return answer,
+            }
+        }
+        Authentication::Now(Err(refused.unwrap_or(RejectionKind::Misconfigured.into())))
+    }
+
     fn now(&self) -> Duration {
         self.office.0.clock.now()
     }
