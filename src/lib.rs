@@ -70,7 +70,7 @@
 //! | setting | default | why |
 //! | --- | --- | --- |
 //! | paths | all are guarded | a route that was forgotten is shut, not open |
-//! | sources | header; query on upgrades only | URLs end in logs and histories; a WebSocket of a browser has no other way |
+//! | sources | header; query and subprotocol on upgrades only | URLs end in logs and histories; a WebSocket of a browser has no other way |
 //! | two tokens | refused | whichever is chosen, somebody else may have sent the other ([RFC 6750 §2]) |
 //! | `exp`, `sub` | required | a token that never ends cannot be lost safely; nobody owns nothing |
 //! | `aud` | refused if it is there and nobody named one | it was meant for somebody else ([RFC 7519 §4.1.3]) |
@@ -141,7 +141,7 @@ pub use refuse::{Challenge, Refusals, Rejection, RejectionKind, Responder, Respo
 pub use request::{
     Access, AuthorizationHeader, BearerToken, CompiledPaths, ConflictPolicy, CookieToken,
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
-    QueryParameter, Rule, StrippedHeaders, TokenSource,
+    QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
 };
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,

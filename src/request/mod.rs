@@ -16,7 +16,7 @@ pub(crate) use preflight::is_preflight;
 pub(crate) use source::select;
 pub use source::{
     AuthorizationHeader, ConflictPolicy, CookieToken, MalformedCredentials, QueryParameter,
-    TokenSource,
+    SubprotocolToken, TokenSource,
 };
 pub use stripped::StrippedHeaders;
 pub use token::BearerToken;
