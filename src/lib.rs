@@ -90,6 +90,7 @@
 //! | `aws-lc-rs` | yes | signatures by aws-lc-rs, each key prepared once |
 //! | `rust-crypto` | no | signatures in pure Rust; with both on, aws-lc-rs is used unless [`CryptoBackend`] says else |
 //! | `axum` | no | extractors for [`Principal`], `Claims` and [`Credentials`], axum's body, matching on `OriginalUri` |
+//! | `ws` | no | refusals of handshakes by close frame, guarded WebSockets |
 //! | `testing` | no | a clock, tokens and a layer for the tests of applications |
 //! | `full` | no | all of it |
 //!
@@ -138,6 +139,9 @@ pub use layer::{
 };
 pub use principal::{Credentials, Principal};
 pub use refuse::{Challenge, Refusals, Rejection, RejectionKind, Responder, ResponseBody};
+#[cfg(feature = "ws")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+pub use refuse::{CloseMap, Closing, WebSocketRefusal};
 pub use request::{
     Access, AuthorizationHeader, BearerToken, CompiledPaths, ConflictPolicy, CookieToken,
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,

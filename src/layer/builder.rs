@@ -26,6 +26,8 @@ pub struct AuthLayerBuilder<F> {
     preflight: Preflight,
     requirements: Vec<Requirement>,
     refusals: Refusals,
+    #[cfg(feature = "ws")]
+    websocket_refusal: Option<crate::WebSocketRefusal>,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
 }
@@ -51,6 +53,8 @@ impl<F: Face> AuthLayerBuilder<F> {
             preflight: Preflight::default(),
             requirements: Vec::new(),
             refusals: Refusals::default(),
+            #[cfg(feature = "ws")]
+            websocket_refusal: None,
             failure: None,
             face: PhantomData,
         }
@@ -152,6 +156,17 @@ impl<F: Face> AuthLayerBuilder<F> {
         self
     }
 
+    /// Sets how refused WebSocket handshakes are answered; by default as
+    /// [`WebSocketRefusal::agents`](crate::WebSocketRefusal::agents) does.
+    ///
+    /// It outdoes what [`with_refusals`](Self::with_refusals) says about it.
+    #[cfg(feature = "ws")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+    pub fn with_websocket_refusal(mut self, refusal: crate::WebSocketRefusal) -> Self {
+        self.websocket_refusal = Some(refusal);
+        self
+    }
+
     /// Adds a condition over principal and request head, asked after verification and before the inner service.
     ///
     /// It may return a [`Verdict`], a `bool`, or a `Result<(), Rejection>`. Conditions are asked in their order, until
@@ -203,6 +218,10 @@ impl<F: Face> AuthLayerBuilder<F> {
         self.add_defaults();
         if let Some(failure) = self.failure {
             return Err(failure);
+        }
+        #[cfg(feature = "ws")]
+        if let Some(refusal) = self.websocket_refusal {
+            self.refusals = self.refusals.with_websocket_refusal(refusal);
         }
         self.refusals.check()?;
         self.stripped.validate()?;

@@ -20,3 +20,5 @@ pub use source::{
 };
 pub use stripped::StrippedHeaders;
 pub use token::BearerToken;
+#[cfg(feature = "ws")]
+pub(crate) use {source::first_protocol, upgrade::is_websocket_handshake};
