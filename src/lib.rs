@@ -111,6 +111,8 @@ mod keys;
 
 mod authorize;
 
+mod connection;
+
 mod refuse;
 
 mod issue;
@@ -129,6 +131,10 @@ pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict
 #[cfg(feature = "axum")]
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
+pub use connection::{ConnectionId, Ended, Lease, LeaseEnd, MalformedConnectionId};
+#[cfg(feature = "ws")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+pub use connection::{GuardedSocket, InBandRenewal, MessageSocket, WebSocketPolicy};
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;

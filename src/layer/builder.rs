@@ -2,15 +2,18 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{env, fmt, marker::PhantomData, sync::Arc};
+use std::{env, fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement, principal::Context,
-    request::AllowedOrigins, verify::Authenticate,
+    StrippedHeaders, TokenSource, Verdict, Verifier,
+    authorize::Requirement,
+    principal::{Context, LayerContext},
+    request::AllowedOrigins,
+    verify::Authenticate,
 };
 
 /// Configures a [`JwtAuthLayer`](crate::JwtAuthLayer) or a [`CookieAuthLayer`](crate::CookieAuthLayer).
@@ -28,6 +31,7 @@ pub struct AuthLayerBuilder<F> {
     refusals: Refusals,
     #[cfg(feature = "ws")]
     websocket_refusal: Option<crate::WebSocketRefusal>,
+    connection_cap: Option<Duration>,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
 }
@@ -55,6 +59,7 @@ impl<F: Face> AuthLayerBuilder<F> {
             refusals: Refusals::default(),
             #[cfg(feature = "ws")]
             websocket_refusal: None,
+            connection_cap: None,
             failure: None,
             face: PhantomData,
         }
@@ -167,6 +172,15 @@ impl<F: Face> AuthLayerBuilder<F> {
         self
     }
 
+    /// Sets the longest life of a connection, however often it is [renewed](crate::Lease::renew); none by default.
+    ///
+    /// It counts from the moment the [`Lease`](crate::Lease) is opened. Without it a connection lasts as long as newer
+    /// tokens come.
+    pub fn with_connection_cap(mut self, cap: Duration) -> Self {
+        self.connection_cap = Some(cap);
+        self
+    }
+
     /// Adds a condition over principal and request head, asked after verification and before the inner service.
     ///
     /// It may return a [`Verdict`], a `bool`, or a `Result<(), Rejection>`. Conditions are asked in their order, until
@@ -228,23 +242,33 @@ impl<F: Face> AuthLayerBuilder<F> {
         let verifier = self.verification.build()?;
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
-        let (sources, authenticators) = self
+        let layer = Arc::new(LayerContext {
+            refusals: self.refusals,
+            connection_cap: self.connection_cap,
+            connections: Arc::default(),
+        });
+        let (sources, contexts) = self
             .sources
             .into_iter()
-            .map(|(source, own)| (source, own.unwrap_or_else(|| Arc::new(verifier.clone()))))
+            .map(|(source, own)| {
+                let context = Context {
+                    source: source.name(),
+                    authenticator: own.unwrap_or_else(|| Arc::new(verifier.clone())),
+                    layer: Arc::clone(&layer),
+                };
+                (source, Arc::new(context))
+            })
             .unzip();
         Ok(AuthLayer::new(Gate {
             paths,
             sources,
-            authenticators,
+            contexts,
             conflict: self.conflict,
             origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
             stripped: self.stripped,
             preflight: self.preflight,
             requirements: self.requirements,
-            context: Arc::new(Context {
-                refusals: self.refusals,
-            }),
+            layer,
         }))
     }
 

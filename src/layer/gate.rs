@@ -18,10 +18,10 @@ use crate::{
     Access, CompiledPaths, ConflictPolicy, PathDecision, Preflight, Principal, Rejection,
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
-    principal::{Anonymous, Context},
+    principal::{Anonymous, Context, LayerContext},
     request::{AllowedOrigins, is_preflight, select},
     telemetry,
-    verify::{Authenticate, Authenticated, Authentication},
+    verify::{Authenticated, Authentication},
 };
 
 /// What one layer decides by, shared by all its services.
@@ -29,14 +29,14 @@ use crate::{
 pub(crate) struct Gate {
     pub(super) paths: CompiledPaths,
     pub(super) sources: Vec<Arc<dyn TokenSource>>,
-    /// Who answers for the tokens of each source, in the order of `sources`.
-    pub(super) authenticators: Vec<Arc<dyn Authenticate>>,
+    /// Who answers for the tokens of each source, and what principals keep of it, in the order of `sources`.
+    pub(super) contexts: Vec<Arc<Context>>,
     pub(super) conflict: ConflictPolicy,
     pub(super) origins: AllowedOrigins,
     pub(super) stripped: StrippedHeaders,
     pub(super) preflight: Preflight,
     pub(super) requirements: Vec<Requirement>,
-    pub(super) context: Arc<Context>,
+    pub(super) layer: Arc<LayerContext>,
 }
 
 /// What becomes of a request.
@@ -103,7 +103,7 @@ impl Gate {
             }
             // A requirement is never skipped, so nobody passes it unseen.
             Ok(None) if rule.access() == Access::Optional && self.requirements.is_empty() => {
-                let anonymous = Anonymous::new(Arc::clone(&self.context));
+                let anonymous = Anonymous::new(Arc::clone(&self.layer));
                 head.extensions.insert(anonymous);
                 Decision::Admit(Passage::Varying)
             }
@@ -124,9 +124,10 @@ impl Gate {
             let foreign = |kind: RejectionKind| (kind.into(), Some(source.name()));
             self.origins.check(head).map_err(foreign)?;
         }
+        let authenticator = &self.contexts[index].authenticator;
         Ok(Some((
             index,
-            self.authenticators[index].authenticate(&selected.token, head),
+            authenticator.authenticate(&selected.token, head),
         )))
     }
 
@@ -138,13 +139,14 @@ impl Gate {
         answer: Authenticated,
         rule: PathDecision<'_>,
     ) -> Decision {
+        let context = &self.contexts[source];
         let source = &*self.sources[source];
         let token = match answer {
             Ok(token) => token,
             Err(rejection) => return Self::refuse(rejection, Some(source.name())),
         };
         source.conceal(head);
-        let principal = Principal::new(token, source.name(), Arc::clone(&self.context));
+        let principal = Principal::new(token, Arc::clone(context));
         if !rule.scopes().iter().all(|scope| principal.has_scope(scope)) {
             let rejection = Rejection::insufficient_scope(rule.scopes().join(" "));
             return Self::refuse(rejection, Some(source.name()));
@@ -231,7 +233,7 @@ impl Gate {
                 if head.headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
                     self.sources.iter().for_each(|source| source.conceal(head));
                 }
-                self.context.refusals.respond_to(head, &rejection)
+                self.layer.refusals.respond_to(head, &rejection)
             }
             Refusal::Answer(mut response, passage) => {
                 passage.mark(response.headers_mut());

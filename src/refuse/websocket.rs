@@ -116,6 +116,7 @@ fn is_final(kind: RejectionKind) -> bool {
     match kind {
         // A page of another origin learns as little as can be.
         RejectionKind::OriginForeign => false,
+        RejectionKind::Revoked => true,
         kind => matches!(kind.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND),
     }
 }
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
     use RejectionKind::{
         CredentialsAmbiguous, CredentialsMalformed, Forbidden, KeysUnavailable, Misconfigured,
-        OriginForeign, ScopeInsufficient, SignatureInvalid, TokenExpired, TokenMissing,
+        OriginForeign, Revoked, ScopeInsufficient, SignatureInvalid, TokenExpired, TokenMissing,
     };
 
     #[test]
@@ -168,6 +169,7 @@ mod tests {
                 (1008, "Forbidden"),
             ),
             (Forbidden, Some((1008, "forbidden")), (1008, "Forbidden")),
+            (Revoked, Some((1008, "revoked")), (1008, "Unauthorized")),
             (OriginForeign, None, (1008, "Forbidden")),
             (KeysUnavailable, None, (1013, "Service Unavailable")),
             (Misconfigured, None, (1011, "Internal Server Error")),

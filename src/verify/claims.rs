@@ -191,6 +191,15 @@ impl Claims {
         Ok(())
     }
 
+    /// The first instant at which [`check_times`](Self::check_times) would refuse them as expired or too old.
+    pub(super) fn accepted_until(&self, rules: &Rules) -> Option<Duration> {
+        let after = |date: NumericDate, span| seconds(date).saturating_add(span);
+        let expiry = self.expires_at.map(|date| after(date, rules.leeway));
+        let too_old = self.issued_at.zip(rules.max_age);
+        let too_old = too_old.map(|(date, age)| after(date, age.saturating_add(rules.leeway)));
+        [expiry, too_old].into_iter().flatten().min()
+    }
+
     fn check_issuer(&self, payload: &str, rules: &Rules) -> Result<(), RejectionKind> {
         let found = self.issuer.as_ref().map(|issuer| issuer.of(payload));
         match &rules.issuer {

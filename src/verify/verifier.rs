@@ -6,6 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -116,6 +117,16 @@ impl Verifier {
         // is: under `snapshot.epoch`, so that a reload empties it.
         let verified = self.shared.verify(&snapshot, token)?;
         Ok(Arc::new(verified))
+    }
+
+    /// The time by which this verifier judges.
+    pub(super) fn now(&self) -> Duration {
+        self.shared.clock.now()
+    }
+
+    /// The time from which on this verifier would refuse a token of its own for its age.
+    pub(super) fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
+        token.claims.accepted_until(&self.shared.rules)
     }
 
     /// Replaces the keys, for this verifier and all its clones, from the next token on. The rules stay.

@@ -14,6 +14,8 @@ mod hostile;
 mod issue;
 mod jwt_layer;
 mod keys;
+#[cfg(feature = "testing")]
+mod lease;
 mod paths;
 mod raw_socket;
 mod redaction;

@@ -47,7 +47,10 @@ impl Alarm {
         if !self.bell.rung.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
-        let polled = self.ended.as_mut().poll(&mut Context::from_waker(&self.waker));
+        let polled = self
+            .ended
+            .as_mut()
+            .poll(&mut Context::from_waker(&self.waker));
         if polled.is_ready() {
             self.bell.rung.store(true, Ordering::Release);
         }

@@ -14,15 +14,15 @@ use super::MessageSocket;
 const BURST: usize = 64;
 
 /// The close frame that is said, and the client's that is waited for, until the time is over.
-pub(super) struct Goodbye<M> {
+pub(super) struct Goodbye<W: MessageSocket> {
     /// The close frame, until the socket has taken it.
-    unsaid: Option<M>,
+    unsaid: Option<W::Message>,
     is_flushed: bool,
     timer: Pin<Box<Sleep>>,
 }
 
-impl<M> Goodbye<M> {
-    pub(super) fn new(frame: M, timeout: Duration) -> Self {
+impl<W: MessageSocket> Goodbye<W> {
+    pub(super) fn new(frame: W::Message, timeout: Duration) -> Self {
         Self {
             unsaid: Some(frame),
             is_flushed: false,
@@ -34,11 +34,7 @@ impl<M> Goodbye<M> {
     ///
     /// What the client still sends is read and thrown away: it may read nothing before it has written everything, and
     /// a connection that is dropped with unread bytes is reset, which can cost the client our frame.
-    pub(super) fn poll<W: MessageSocket<Message = M>>(
-        &mut self,
-        socket: &mut W,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
+    pub(super) fn poll(&mut self, socket: &mut W, cx: &mut Context<'_>) -> Poll<()> {
         if self.timer.as_mut().poll(cx).is_ready() || self.poll_say(socket, cx).is_err() {
             return Poll::Ready(());
         }
@@ -55,18 +51,15 @@ impl<M> Goodbye<M> {
     }
 
     /// Hands the frame to the socket and sees it off, as far as the client takes it.
-    fn poll_say<W: MessageSocket<Message = M>>(
-        &mut self,
-        socket: &mut W,
-        cx: &mut Context<'_>,
-    ) -> Result<(), W::Error> {
+    fn poll_say(&mut self, socket: &mut W, cx: &mut Context<'_>) -> Result<(), W::Error> {
         let mut socket = Pin::new(socket);
         if self.unsaid.is_some()
             && let Poll::Ready(ready) = socket.as_mut().poll_ready(cx)
         {
             ready?;
             if let Some(frame) = self.unsaid.take() {
-                socket.as_mut().start_send(frame)?;
+                // The client may have said its own already; then what is left is to see our answer to it off.
+                let _ = socket.as_mut().start_send(frame);
             }
         }
         if self.unsaid.is_none()

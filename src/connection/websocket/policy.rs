@@ -146,15 +146,28 @@ mod tests {
         let unauthorized = "Unauthorized";
         for (end, default, mixin, cloudflare) in [
             (Expired, (3000, "token expired"), (1008, unauthorized), 4001),
-            (CapReached, (3000, "connection cap"), (1008, unauthorized), 4001),
+            (
+                CapReached,
+                (3000, "connection cap"),
+                (1008, unauthorized),
+                4001,
+            ),
             (Revoked, (1008, "revoked"), (1008, unauthorized), 4001),
-            (NotOwner, (1008, "not_owner"), (1008, "This chat is not yours."), 4001),
+            (
+                NotOwner,
+                (1008, "not_owner"),
+                (1008, "This chat is not yours."),
+                4001,
+            ),
             (Closed, (1000, "closed"), (1000, "closed"), 1000),
         ] {
             let frame = |(code, reason)| Closing::fixed(code, reason);
             assert_eq!(WebSocketPolicy::default().closing(end), frame(default));
             assert_eq!(WebSocketPolicy::mixin().closing(end), frame(mixin));
-            assert_eq!(WebSocketPolicy::cloudflare().closing(end).code(), cloudflare);
+            assert_eq!(
+                WebSocketPolicy::cloudflare().closing(end).code(),
+                cloudflare
+            );
         }
     }
 

@@ -1,0 +1,24 @@
+//! After yes: the [`Lease`] that watches over an accepted request until it ends.
+//!
+//! 1. [`lease`]: what an application holds; [`open`], what its clones share; [`ended`], to wait for the end.
+//! 2. [`registry`]: all connections that are open; [`id`], their names; [`end`], why they end.
+//! 3. [`renewal`]: a newer token for a connection that is open.
+//! 4. `websocket` (feature `ws`): a socket that ends with its lease.
+
+mod end;
+mod ended;
+mod id;
+mod lease;
+mod open;
+mod registry;
+mod renewal;
+#[cfg(feature = "ws")]
+mod websocket;
+
+pub use end::LeaseEnd;
+pub use ended::Ended;
+pub use id::{ConnectionId, MalformedConnectionId};
+pub use lease::Lease;
+pub(crate) use registry::Connections;
+#[cfg(feature = "ws")]
+pub use websocket::{GuardedSocket, InBandRenewal, MessageSocket, WebSocketPolicy};
