@@ -25,3 +25,7 @@ mod scopes;
 mod silence;
 mod sources;
 mod tower_contract;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_guard;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_support;
