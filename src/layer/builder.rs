@@ -54,6 +54,8 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     preflight: Preflight,
     requirements: Vec<Requirement>,
     refusals: Refusals,
+    #[cfg(feature = "ws")]
+    websocket_refusal: Option<crate::WebSocketRefusal>,
     connection_cap: Option<Duration>,
     renewal_rules: Vec<RenewalRule>,
     revocations: Revocations,
@@ -106,6 +108,8 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             preflight: Preflight::default(),
             requirements: Vec::new(),
             refusals: Refusals::default(),
+            #[cfg(feature = "ws")]
+            websocket_refusal: None,
             connection_cap: None,
             renewal_rules: Vec::new(),
             revocations: Revocations::default(),
@@ -243,6 +247,17 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self
     }
 
+    /// Sets how refused WebSocket handshakes are answered; by default as
+    /// [`WebSocketRefusal::agents`](crate::WebSocketRefusal::agents) does.
+    ///
+    /// It outdoes what [`with_refusals`](Self::with_refusals) says about it.
+    #[cfg(feature = "ws")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+    pub fn with_websocket_refusal(mut self, refusal: crate::WebSocketRefusal) -> Self {
+        self.websocket_refusal = Some(refusal);
+        self
+    }
+
     /// Sets the longest life of a connection, however often it is [renewed](crate::Lease::renew); none by default.
     ///
     /// It counts from the moment the [`Lease`](crate::Lease) is opened. Without it a connection lasts as long as newer
@@ -318,10 +333,16 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     }
 
     fn assemble(self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
+        let refusals = self.refusals;
+        #[cfg(feature = "ws")]
+        let refusals = match self.websocket_refusal {
+            Some(refusal) => refusals.with_websocket_refusal(refusal),
+            None => refusals,
+        };
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
         let layer = Arc::new(LayerContext {
-            refusals: self.refusals,
+            refusals,
             connection_cap: self.connection_cap,
             renewal_rules: self.renewal_rules,
             revocations: self.revocations,

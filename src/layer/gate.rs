@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
 
 use super::passage::Passage;
 use crate::{
@@ -237,9 +237,19 @@ impl Gate {
     }
 
     /// The response to a request that goes no further.
-    pub(super) fn respond<B: ResponseBody>(&self, refusal: Refusal) -> Response<B> {
+    pub(super) fn respond<B: ResponseBody>(
+        &self,
+        head: &mut Parts,
+        refusal: Refusal,
+    ) -> Response<B> {
         match refusal {
-            Refusal::Rejection(rejection) => self.layer.refusals.respond(&rejection),
+            Refusal::Rejection(rejection) => {
+                // A refusal that accepts the handshake first echoes a subprotocol, and must not echo a token.
+                if head.headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+                    self.sources.iter().for_each(|source| source.conceal(head));
+                }
+                self.layer.refusals.respond_to(head, &rejection)
+            }
             Refusal::Answer(mut response, passage) => {
                 passage.mark(response.headers_mut());
                 response.map(B::from_bytes)

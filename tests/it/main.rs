@@ -50,3 +50,7 @@ mod stream;
 mod ticket;
 mod tower_contract;
 mod verify_hazards;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_guard;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_support;
