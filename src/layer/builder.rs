@@ -15,7 +15,7 @@ use crate::{
     authorize::Requirement,
     connection::{Redeemer, RenewalRule},
     principal::{Context, LayerContext},
-    request::AllowedOrigins,
+    request::{AllowedOrigins, PathTemplate},
     verify::Authenticate,
 };
 
@@ -48,6 +48,7 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     paths: Paths,
     sources: Vec<Place>,
     conflict: ConflictPolicy,
+    conflicts_on: Vec<(String, ConflictPolicy)>,
     origins: Vec<String>,
     missing_origin: MissingOrigin,
     stripped: StrippedHeaders,
@@ -102,6 +103,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             paths: Paths::default(),
             sources: Vec::new(),
             conflict: ConflictPolicy::default(),
+            conflicts_on: Vec::new(),
             origins: Vec::new(),
             missing_origin: MissingOrigin::default(),
             stripped: StrippedHeaders::default(),
@@ -172,6 +174,13 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// [RFC 6750 §2]: https://www.rfc-editor.org/rfc/rfc6750#section-2
     pub fn with_conflict(mut self, policy: ConflictPolicy) -> Self {
         self.conflict = policy;
+        self
+    }
+
+    /// Sets the same for one path and all below it, such as `/agents/{agent}/{room}/get-messages`, where Cloudflare's
+    /// clients send their token twice. The first path that fits decides.
+    pub fn with_conflict_on(mut self, pattern: impl Into<String>, policy: ConflictPolicy) -> Self {
+        self.conflicts_on.push((pattern.into(), policy));
         self
     }
 
@@ -381,6 +390,11 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             sources,
             contexts,
             conflict: self.conflict,
+            conflicts_on: self
+                .conflicts_on
+                .iter()
+                .map(|(pattern, policy)| Ok((PathTemplate::parse(pattern)?, *policy)))
+                .collect::<Result<_, ConfigError>>()?,
             origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
             stripped: self.stripped,
             preflight: self.preflight,
