@@ -27,5 +27,7 @@ mod sources;
 mod tower_contract;
 #[cfg(all(feature = "ws", feature = "testing"))]
 mod websocket_guard;
+#[cfg(all(feature = "axum", feature = "ws", feature = "testing"))]
+mod websocket_layer;
 #[cfg(all(feature = "ws", feature = "testing"))]
 mod websocket_support;
