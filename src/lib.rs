@@ -131,10 +131,16 @@ pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict
 #[cfg(feature = "axum")]
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
-pub use connection::{ConnectionId, Ended, Lease, LeaseEnd, MalformedConnectionId};
+pub use connection::{
+    ConnectionId, Ended, Lease, LeaseEnd, LeasedBody, MalformedConnectionId, MemoryRevocationFeed,
+    MemoryRevocationStore, RenewalFuture, RenewalMessages, RenewalService, Revocation,
+    RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
+    RevocationsBuilder, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
+    StreamLeaseLayer, StreamPolicy,
+};
 #[cfg(feature = "ws")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
-pub use connection::{GuardedSocket, InBandRenewal, MessageSocket, WebSocketPolicy};
+pub use connection::{GuardedSocket, MessageSocket, WebSocketPolicy};
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;

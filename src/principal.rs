@@ -6,8 +6,8 @@ use http::{HeaderName, request::Parts};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Actor, Algorithm, BearerToken, NumericDate, Refusals, Rejection, RejectionKind, VerifiedToken,
-    connection::Connections, verify::Authenticate,
+    Actor, Algorithm, BearerToken, NumericDate, Refusals, Rejection, RejectionKind, Revocations,
+    VerifiedToken, connection::RenewalRule, verify::Authenticate,
 };
 
 /// Who is asking: the subject of a verified token, with all that the token says about it.
@@ -51,8 +51,10 @@ pub(crate) struct LayerContext {
     pub(crate) refusals: Refusals,
     /// The longest life of a connection, however often it is renewed.
     pub(crate) connection_cap: Option<Duration>,
-    /// The connections that are open.
-    pub(crate) connections: Arc<Connections>,
+    /// What a newer token of a connection has to fulfil besides.
+    pub(crate) renewal_rules: Vec<RenewalRule>,
+    /// What holds no longer, and the connections that it ends.
+    pub(crate) revocations: Revocations,
 }
 
 impl Principal {
@@ -109,6 +111,14 @@ impl Principal {
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token.token_id()
+    }
+
+    /// The session that the token belongs to (`sid`, [OpenID Connect Front-Channel Logout §3]).
+    ///
+    /// [OpenID Connect Front-Channel Logout §3]: https://openid.net/specs/openid-connect-frontchannel-1_0.html#OPLogout
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.token.session_id()
     }
 
     /// The algorithm of the token's signature.

@@ -48,6 +48,23 @@ impl Lease {
         head.extensions.get::<Principal>().map(Principal::lease)
     }
 
+    /// Enters a connection into the register, where revocations find it.
+    fn begin(open: Open) -> Self {
+        let open = Arc::new(open);
+        let revocations = &open.context().layer.revocations;
+        revocations.connections().remember(&open);
+        // Whoever revokes from now on finds the connection; whoever did so a moment ago has not.
+        if revocations.is_revoked(&open.token()) {
+            open.end(LeaseEnd::Revoked);
+        }
+        Self { open }
+    }
+
+    /// Another connection of the same principal, until then, in microseconds since the epoch.
+    pub(super) fn prolonged(&self, deadline: u64) -> Self {
+        Self::begin(Open::until(&self.principal(), deadline))
+    }
+
     pub(super) fn open(&self) -> &Arc<Open> {
         &self.open
     }
@@ -113,9 +130,7 @@ impl Principal {
     /// connection: for the same one clone the lease.
     #[must_use]
     pub fn lease(&self) -> Lease {
-        let open = Arc::new(Open::new(self));
-        open.context().layer.connections.remember(&open);
-        Lease { open }
+        Lease::begin(Open::new(self))
     }
 }
 

@@ -12,6 +12,8 @@ mod lease;
 mod open;
 mod registry;
 mod renewal;
+mod revocation;
+mod stream;
 #[cfg(feature = "ws")]
 mod websocket;
 
@@ -19,6 +21,16 @@ pub use end::LeaseEnd;
 pub use ended::Ended;
 pub use id::{ConnectionId, MalformedConnectionId};
 pub use lease::Lease;
-pub(crate) use registry::Connections;
+use registry::Connections;
+pub(crate) use renewal::RenewalRule;
+pub use renewal::{RenewalFuture, RenewalMessages, RenewalService};
+pub use revocation::{
+    MemoryRevocationFeed, MemoryRevocationStore, Revocation, RevocationError, RevocationFeed,
+    RevocationStore, RevocationTarget, Revocations, RevocationsBuilder,
+};
+pub use stream::{
+    LeasedBody, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
+    StreamLeaseLayer, StreamPolicy,
+};
 #[cfg(feature = "ws")]
-pub use websocket::{GuardedSocket, InBandRenewal, MessageSocket, WebSocketPolicy};
+pub use websocket::{GuardedSocket, MessageSocket, WebSocketPolicy};

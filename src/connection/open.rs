@@ -34,16 +34,34 @@ struct State {
     next_watcher: u64,
 }
 
+/// What came of a renewal.
+pub(super) enum Replaced {
+    Done,
+    /// Another one came first.
+    Overtaken,
+}
+
 impl Open {
+    /// A connection that lasts as long as its token, and the layer's cap, let it.
     pub(super) fn new(principal: &Principal) -> Self {
         let (context, token) = principal.parts();
         let cap = match context.layer.connection_cap {
             Some(cap) => micros(context.authenticator.now().saturating_add(cap)),
             None => u64::MAX,
         };
+        Self::with_deadline(principal, deadline_of(context, token, cap), cap)
+    }
+
+    /// A connection that lasts until then, in microseconds since the epoch, whatever its token says.
+    pub(super) fn until(principal: &Principal, deadline: u64) -> Self {
+        Self::with_deadline(principal, deadline, deadline)
+    }
+
+    fn with_deadline(principal: &Principal, deadline: u64, cap: u64) -> Self {
+        let (context, token) = principal.parts();
         Self {
             id: ConnectionId::random(),
-            deadline: AtomicU64::new(deadline_of(context, token, cap)),
+            deadline: AtomicU64::new(deadline),
             context: Arc::clone(context),
             cap,
             end: AtomicU8::new(0),
@@ -76,11 +94,21 @@ impl Open {
         if let Some(end) = self.ended() {
             return Err(end);
         }
-        let now = micros(self.context.authenticator.now());
-        match self.deadline.load(Ordering::Acquire).checked_sub(now) {
+        let now = self.now();
+        match self.deadline().checked_sub(now) {
             Some(left) if left > 0 => Ok(Duration::from_micros(left)),
             _ => self.expire(now),
         }
+    }
+
+    /// The present time, in microseconds since the epoch.
+    pub(super) fn now(&self) -> u64 {
+        micros(self.context.authenticator.now())
+    }
+
+    /// When the connection ends, or has ended by time, in microseconds since the epoch.
+    pub(super) fn deadline(&self) -> u64 {
+        self.deadline.load(Ordering::Acquire)
     }
 
     fn ended(&self) -> Option<LeaseEnd> {
@@ -90,7 +118,7 @@ impl Open {
     /// Ends the connection whose deadline has come, unless a renewal has moved it in the meantime.
     fn expire(&self, now: u64) -> Result<Duration, LeaseEnd> {
         let state = self.state();
-        let deadline = self.deadline.load(Ordering::Acquire);
+        let deadline = self.deadline();
         match deadline.checked_sub(now) {
             Some(left) if left > 0 => Ok(Duration::from_micros(left)),
             _ => {
@@ -118,36 +146,38 @@ impl Open {
         let watchers = mem::take(&mut state.watchers);
         drop(state);
         telemetry::connection_ended(end.code(), self.context.source);
-        self.context.layer.connections.forget(self.id);
+        self.context.layer.revocations.connections().forget(self.id);
         for (_, waker) in watchers {
             waker.wake();
         }
         end
     }
 
-    /// Puts another token in the place of the present one if `judge` agrees, and moves the deadline to its own.
-    pub(super) fn replace<E>(
+    /// Puts the token of `next` in the place of the present one, if that is still `present`, and moves the deadline.
+    pub(super) fn replace(
         &self,
-        next: Arc<VerifiedToken>,
-        judge: impl FnOnce(&VerifiedToken, &VerifiedToken) -> Result<(), E>,
-    ) -> Result<Result<(), E>, LeaseEnd> {
+        present: &Principal,
+        next: &Principal,
+    ) -> Result<Replaced, LeaseEnd> {
+        let (_, present) = present.parts();
+        let (_, next) = next.parts();
         let mut state = self.state();
         if let Some(end) = self.ended() {
             return Err(end);
         }
-        if let Err(refusal) = judge(&state.token, &next) {
-            return Ok(Err(refusal));
+        if !Arc::ptr_eq(&state.token, present) {
+            return Ok(Replaced::Overtaken);
         }
-        let deadline = deadline_of(&self.context, &next, self.cap);
+        let deadline = deadline_of(&self.context, next, self.cap);
         self.deadline.store(deadline, Ordering::Release);
-        state.token = next;
+        state.token = Arc::clone(next);
         // Whoever sleeps until the former deadline has to look at the new one.
         let watchers = mem::take(&mut state.watchers);
         drop(state);
         for (_, waker) in watchers {
             waker.wake();
         }
-        Ok(Ok(()))
+        Ok(Replaced::Done)
     }
 
     /// Wakes this task when the connection ends or its deadline moves. Returns the watcher's number, for the next time.
@@ -191,7 +221,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         if self.ended().is_none() {
             telemetry::connection_ended("finished", self.context.source);
-            self.context.layer.connections.forget(self.id);
+            self.context.layer.revocations.connections().forget(self.id);
         }
     }
 }
@@ -212,6 +242,6 @@ fn deadline_of(context: &Context, token: &VerifiedToken, cap: u64) -> u64 {
 }
 
 /// Microseconds; whatever lies beyond half a million years is held there.
-fn micros(span: Duration) -> u64 {
+pub(super) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

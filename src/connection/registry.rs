@@ -16,7 +16,7 @@ const SHARDS: usize = 16;
 /// The connections of one layer, or of all layers that share their [`Revocations`](crate::Revocations).
 ///
 /// It holds none of them open: whoever drops a lease is forgotten.
-pub(crate) struct Connections {
+pub(super) struct Connections {
     shards: [Mutex<HashMap<ConnectionId, Weak<Open>>>; SHARDS],
 }
 

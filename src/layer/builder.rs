@@ -9,8 +9,9 @@ use http::request::Parts;
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    StrippedHeaders, TokenSource, Verdict, Verifier,
+    Revocations, StrippedHeaders, TokenSource, Verdict, Verifier,
     authorize::Requirement,
+    connection::RenewalRule,
     principal::{Context, LayerContext},
     request::AllowedOrigins,
     verify::Authenticate,
@@ -32,6 +33,8 @@ pub struct AuthLayerBuilder<F> {
     #[cfg(feature = "ws")]
     websocket_refusal: Option<crate::WebSocketRefusal>,
     connection_cap: Option<Duration>,
+    renewal_rules: Vec<RenewalRule>,
+    revocations: Revocations,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
 }
@@ -60,6 +63,8 @@ impl<F: Face> AuthLayerBuilder<F> {
             #[cfg(feature = "ws")]
             websocket_refusal: None,
             connection_cap: None,
+            renewal_rules: Vec::new(),
+            revocations: Revocations::default(),
             failure: None,
             face: PhantomData,
         }
@@ -172,6 +177,42 @@ impl<F: Face> AuthLayerBuilder<F> {
         self
     }
 
+    /// Adds a condition over the present principal of a connection and the one that a newer token names, asked when a
+    /// connection is [renewed](crate::Lease::renew).
+    ///
+    /// Issuer, subject and scopes are compared anyway. Whatever else the request was let in for by
+    /// [`require`](Self::require) has to be asked here, as a renewal has no request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::JwtAuthLayer;
+    ///
+    /// # fn main() -> Result<(), tower_warden::ConfigError> {
+    /// let auth = JwtAuthLayer::hs256("a secret of at least thirty-two bytes")?
+    ///     .with_roles_claim("roles")
+    ///     .require(|principal, _| principal.has_role("editor"))
+    ///     .require_renewal(|_, next| next.has_role("editor"))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_renewal<R, V>(mut self, rule: R) -> Self
+    where
+        R: Fn(&Principal, &Principal) -> V + Send + Sync + 'static,
+        V: Into<Verdict>,
+    {
+        self.renewal_rules.push(RenewalRule::new(rule));
+        self
+    }
+
+    /// Sets what holds no longer although its time is not over: asked for every token, and able to end every open
+    /// [`Lease`](crate::Lease). Layers may share it; none by default.
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
     /// Sets the longest life of a connection, however often it is [renewed](crate::Lease::renew); none by default.
     ///
     /// It counts from the moment the [`Lease`](crate::Lease) is opened. Without it a connection lasts as long as newer
@@ -245,7 +286,8 @@ impl<F: Face> AuthLayerBuilder<F> {
         let layer = Arc::new(LayerContext {
             refusals: self.refusals,
             connection_cap: self.connection_cap,
-            connections: Arc::default(),
+            renewal_rules: self.renewal_rules,
+            revocations: self.revocations,
         });
         let (sources, contexts) = self
             .sources

@@ -145,6 +145,10 @@ impl Gate {
             Ok(token) => token,
             Err(rejection) => return Self::refuse(rejection, Some(source.name())),
         };
+        // However the token came to be believed: what was revoked since is refused here.
+        if self.layer.revocations.is_revoked(&token) {
+            return Self::refuse(RejectionKind::Revoked.into(), Some(source.name()));
+        }
         source.conceal(head);
         let principal = Principal::new(token, Arc::clone(context));
         if !rule.scopes().iter().all(|scope| principal.has_scope(scope)) {

@@ -46,7 +46,7 @@ pub enum RejectionKind {
     Forbidden,
     /// Credentials that a browser attaches by itself came with a page of another origin.
     OriginForeign,
-    /// A request that is to be read as a whole, such as a renewal, has not the form that is asked for.
+    /// The body of a request to this crate's own services cannot be read.
     RequestMalformed,
     /// The connection to renew has ended, or there never was one of that name.
     ConnectionEnded,
@@ -145,7 +145,7 @@ impl RejectionKind {
             Self::ScopeInsufficient => "the token lacks a scope that this resource needs",
             Self::Forbidden => "this is not allowed with this token",
             Self::OriginForeign => "a page of another origin may not use these credentials",
-            Self::RequestMalformed => "the request cannot be read",
+            Self::RequestMalformed => "the body of the request cannot be read",
             Self::ConnectionEnded => "there is no such open connection",
             Self::RenewalOtherSubject => "the connection belongs to another subject",
             Self::RenewalNotNewer => "the connection already has a token that is as new",

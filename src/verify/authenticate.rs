@@ -22,6 +22,9 @@ pub(crate) enum Authentication {
 pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
     fn authenticate(&self, token: &BearerToken<'_>, head: &Parts) -> Authentication;
 
+    /// Verifies a newer token for a connection that a token of this source has opened: there is no request it came with.
+    fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication;
+
     /// The time by which it judges.
     fn now(&self) -> Duration;
 
@@ -31,6 +34,10 @@ pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
 
 impl Authenticate for Verifier {
     fn authenticate(&self, token: &BearerToken<'_>, _: &Parts) -> Authentication {
+        Authentication::Now(self.verify(token))
+    }
+
+    fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
         Authentication::Now(self.verify(token))
     }
 

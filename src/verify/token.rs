@@ -94,6 +94,15 @@ impl VerifiedToken {
             .map(|text| text.of(&self.payload))
     }
 
+    /// `sid`: the session at the issuer that the token belongs to.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.claims
+            .session_id
+            .as_ref()
+            .map(|text| text.of(&self.payload))
+    }
+
     /// What the token allows: the words of `scope` ([RFC 8693 §4.2]), else `scp`, or the configured claim.
     ///
     /// [RFC 8693 §4.2]: https://www.rfc-editor.org/rfc/rfc8693#section-4.2

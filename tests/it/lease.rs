@@ -14,27 +14,27 @@ use tower_warden::{
 
 use crate::support::SECRET;
 
-const START: u64 = 1_000;
+pub(crate) const START: u64 = 1_000;
 
-fn clock() -> ManualClock {
+pub(crate) fn clock() -> ManualClock {
     ManualClock::at(START)
 }
 
-fn issuer(clock: &ManualClock) -> TokenIssuer {
+pub(crate) fn issuer(clock: &ManualClock) -> TokenIssuer {
     TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap())
         .with_clock(clock.clone())
         .build()
         .unwrap()
 }
 
-fn layer(clock: &ManualClock) -> AuthLayerBuilder<Bearer> {
+pub(crate) fn layer(clock: &ManualClock) -> AuthLayerBuilder<Bearer> {
     JwtAuthLayer::hs256(SECRET)
         .unwrap()
         .with_clock(clock.clone())
 }
 
 /// A token that expires then.
-fn expiring(clock: &ManualClock, exp: u64) -> BearerToken<'static> {
+pub(crate) fn expiring(clock: &ManualClock, exp: u64) -> BearerToken<'static> {
     let lifetime = Duration::from_secs(exp - START);
     issuer(clock)
         .mint("alice")
@@ -44,7 +44,7 @@ fn expiring(clock: &ManualClock, exp: u64) -> BearerToken<'static> {
 }
 
 /// Lets a request in with this token, and returns its principal.
-async fn admit(layer: &JwtAuthLayer, token: &BearerToken<'_>) -> Principal {
+pub(crate) async fn admit(layer: &JwtAuthLayer, token: &BearerToken<'_>) -> Principal {
     let inner = service_fn(async |request: Request<String>| {
         let principal = request.extensions().get::<Principal>().cloned();
         let mut response = Response::new(String::new());

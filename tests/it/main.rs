@@ -19,11 +19,17 @@ mod lease;
 mod paths;
 mod raw_socket;
 mod redaction;
+#[cfg(feature = "testing")]
+mod renewal;
 mod requirements;
+#[cfg(feature = "testing")]
+mod revocation;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+#[cfg(feature = "testing")]
+mod stream;
 mod tower_contract;
 #[cfg(all(feature = "ws", feature = "testing"))]
 mod websocket_guard;

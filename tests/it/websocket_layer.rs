@@ -34,8 +34,8 @@ use tokio_tungstenite::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
-    AuthLayerBuilder, Bearer, CloseMap, Closing, CookieToken, InBandRenewal, JwtAuthLayer, Lease,
-    LeaseEnd, Paths, Principal, Rejection, RejectionKind, RequireScopeLayer, Rule,
+    AuthLayerBuilder, Bearer, CloseMap, Closing, CookieToken, JwtAuthLayer, Lease, LeaseEnd, Paths,
+    Principal, Rejection, RejectionKind, RenewalMessages, RequireScopeLayer, Rule,
     SubprotocolToken, WebSocketRefusal, testing::ManualClock,
 };
 
@@ -443,7 +443,7 @@ async fn axums_socket_is_guarded_alike() {
     let (ended, end) = tokio::sync::mpsc::unbounded_channel();
     let connect = async move |upgrade: WebSocketUpgrade, lease: Lease| {
         upgrade.protocols(["chat"]).on_upgrade(async move |socket| {
-            let mut socket = lease.guard(socket).with_renewal(InBandRenewal::default());
+            let mut socket = lease.guard(socket).with_renewal(RenewalMessages::default());
             assert_eq!(socket.protocol().unwrap(), "chat");
             let mut handled = Vec::new();
             while let Some(Ok(message)) = socket.recv().await {
