@@ -221,6 +221,7 @@ impl Claims {
         let admitted = match &rules.audience {
             Audience::Anybody => true,
             Audience::Unnamed => !present,
+            Audience::OneOf(_) if !present && rules.audience_presence == Presence::Waived => true,
             Audience::OneOf(names) => self
                 .audiences
                 .of(payload)
