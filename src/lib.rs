@@ -145,7 +145,7 @@ pub use connection::{
 };
 #[cfg(feature = "ws")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
-pub use connection::{GuardedSocket, InBandRenewal, MessageSocket, WebSocketPolicy};
+pub use connection::{GuardedSocket, MessageSocket, WebSocketPolicy};
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;

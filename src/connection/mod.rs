@@ -41,4 +41,4 @@ pub use ticket::{
 };
 pub(crate) use ticket::{Redeemer, TICKET};
 #[cfg(feature = "ws")]
-pub use websocket::{GuardedSocket, InBandRenewal, MessageSocket, WebSocketPolicy};
+pub use websocket::{GuardedSocket, MessageSocket, WebSocketPolicy};

@@ -148,7 +148,8 @@ mod tests {
     use super::*;
     use RejectionKind::{
         CredentialsAmbiguous, CredentialsMalformed, Forbidden, KeysUnavailable, Misconfigured,
-        OriginForeign, Revoked, ScopeInsufficient, SignatureInvalid, TokenExpired, TokenMissing,
+        OriginForeign, ResourceMismatch, Revoked, ScopeInsufficient, SignatureInvalid,
+        StoreUnavailable, TicketInvalid, TokenExpired, TokenMissing,
     };
 
     #[test]
@@ -166,6 +167,13 @@ mod tests {
             (
                 ScopeInsufficient,
                 Some((1008, "insufficient_scope")),
+                (1008, "Forbidden"),
+            ),
+            (TicketInvalid, None, (1008, "Unauthorized")),
+            (StoreUnavailable, None, (1013, "Service Unavailable")),
+            (
+                ResourceMismatch,
+                Some((1008, "wrong_resource")),
                 (1008, "Forbidden"),
             ),
             (Forbidden, Some((1008, "forbidden")), (1008, "Forbidden")),

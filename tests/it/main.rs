@@ -52,5 +52,7 @@ mod tower_contract;
 mod verify_hazards;
 #[cfg(all(feature = "ws", feature = "testing"))]
 mod websocket_guard;
+#[cfg(all(feature = "axum", feature = "ws", feature = "testing"))]
+mod websocket_layer;
 #[cfg(all(feature = "ws", feature = "testing"))]
 mod websocket_support;

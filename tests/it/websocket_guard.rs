@@ -19,7 +19,7 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, protocol::Role},
 };
 use tower_warden::{
-    Clock, Closing, InBandRenewal, LeaseEnd, WebSocketPolicy, testing::ManualClock,
+    Clock, Closing, LeaseEnd, RenewalMessages, WebSocketPolicy, testing::ManualClock,
 };
 
 use crate::websocket_support::{TokioClock, closed, lasting, lease, next, pair};
@@ -402,7 +402,7 @@ async fn a_newer_token_in_a_message_keeps_the_connection() {
     let lease = lease(clock.clone(), 10).await;
     let id = lease.id().to_string();
     let (server, mut client) = pair(1 << 16).await;
-    let mut server = lease.guard(server).with_renewal(InBandRenewal::default());
+    let mut server = lease.guard(server).with_renewal(RenewalMessages::default());
     let handler = tokio::spawn(async move {
         let mut heard = Vec::new();
         while let Some(Ok(message)) = server.recv().await {
@@ -413,7 +413,7 @@ async fn a_newer_token_in_a_message_keeps_the_connection() {
         (heard, server.end())
     });
     let greeting = json(&next(&mut client).await.unwrap());
-    let expected = serde_json::json!({"type": "auth_ok", "ttl": 10, "connection": id});
+    let expected = serde_json::json!({"type": "auth_ok", "ttl": 10, "connection_id": id});
     assert_eq!(greeting, expected);
 
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -423,7 +423,7 @@ async fn a_newer_token_in_a_message_keeps_the_connection() {
         lasting(past, 1_000)
     };
     let auth = |token: &str| Message::text(format!(r#"{{"type":"auth","token":"{token}"}}"#));
-    let accepted = serde_json::json!({"type": "auth_ok", "ttl": 20, "connection": id});
+    let accepted = serde_json::json!({"type": "auth_ok", "ttl": 20, "connection_id": id});
     let refused = |code: &str| serde_json::json!({"type": "auth_error", "code": code});
     for (message, answer) in [
         (auth(newer.expose()), accepted),
@@ -456,7 +456,7 @@ async fn a_renewal_after_the_end_renews_nothing() {
     let clock = ManualClock::at(1_000);
     let lease = lease(clock.clone(), 10).await;
     let (server, mut client) = pair(1 << 16).await;
-    let mut server = lease.guard(server).with_renewal(InBandRenewal::default());
+    let mut server = lease.guard(server).with_renewal(RenewalMessages::default());
     clock.advance(Duration::from_secs(10));
     let token = lasting(clock, 60);
     let message = format!(r#"{{"type":"auth","token":"{}"}}"#, token.expose());
@@ -473,7 +473,7 @@ async fn answers_to_renewals_know_back_pressure() {
     let lease = lease(TokioClock::new(), 10).await;
     let (server, client) = tokio::io::duplex(256);
     let server = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
-    let mut server = lease.guard(server).with_renewal(InBandRenewal::default());
+    let mut server = lease.guard(server).with_renewal(RenewalMessages::default());
     let (reader, mut writer) = tokio::io::split(client);
     let flood = tokio::spawn(async move {
         // A masked text frame, by hand, so that nothing is ever read.

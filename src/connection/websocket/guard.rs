@@ -12,12 +12,12 @@ use futures_sink::Sink;
 use tokio::time::{Sleep, sleep};
 
 use super::{
-    InBandRenewal, MessageSocket, WebSocketPolicy,
+    MessageSocket, WebSocketPolicy,
     alarm::{Alarm, Half},
     goodbye::Goodbye,
     inband::{Outbox, Renewals},
 };
-use crate::{Lease, LeaseEnd};
+use crate::{Lease, LeaseEnd, RenewalMessages};
 
 impl Lease {
     /// Puts a WebSocket under this lease.
@@ -55,11 +55,11 @@ impl Lease {
 /// # #[cfg(feature = "axum")]
 /// # mod example {
 /// use axum::{extract::{WebSocketUpgrade, ws::Message}, response::Response};
-/// use tower_warden::{InBandRenewal, Lease};
+/// use tower_warden::{Lease, RenewalMessages};
 ///
 /// async fn connect(upgrade: WebSocketUpgrade, lease: Lease) -> Response {
 ///     upgrade.protocols(["chat"]).on_upgrade(async move |socket| {
-///         let mut socket = lease.guard(socket).with_renewal(InBandRenewal::default());
+///         let mut socket = lease.guard(socket).with_renewal(RenewalMessages::default());
 ///         while let Some(Ok(message)) = socket.recv().await {
 ///             if let Message::Text(text) = message
 ///                 && socket.send(Message::text(format!("you said {text}"))).await.is_err()
@@ -108,7 +108,7 @@ impl<W: MessageSocket> GuardedSocket<W> {
     ///
     /// The first message is sent when the socket is first read from.
     #[must_use]
-    pub fn with_renewal(mut self, messages: InBandRenewal) -> Self {
+    pub fn with_renewal(mut self, messages: RenewalMessages) -> Self {
         self.renewals = Some(Box::new(Renewals::new(messages, &self.lease)));
         self
     }

@@ -14,5 +14,4 @@ mod policy;
 
 pub use adapter::MessageSocket;
 pub use guard::GuardedSocket;
-pub use inband::InBandRenewal;
 pub use policy::WebSocketPolicy;
