@@ -27,6 +27,7 @@ mod jwt_layer;
 mod keys;
 #[cfg(feature = "jwks")]
 mod log_lines;
+mod minted_elsewhere;
 mod paths;
 #[cfg(feature = "jwks")]
 mod provider;
