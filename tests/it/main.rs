@@ -29,6 +29,7 @@ mod keys;
 mod lease;
 #[cfg(feature = "jwks")]
 mod log_lines;
+mod minted_elsewhere;
 mod paths;
 #[cfg(feature = "jwks")]
 mod provider;
