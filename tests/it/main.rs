@@ -25,6 +25,8 @@ mod jwks_issuers;
 mod jwks_refresh;
 mod jwt_layer;
 mod keys;
+#[cfg(feature = "testing")]
+mod lease;
 #[cfg(feature = "jwks")]
 mod log_lines;
 mod paths;
@@ -33,10 +35,14 @@ mod provider;
 mod raw_socket;
 mod redaction;
 mod requirements;
+mod resource;
+#[cfg(feature = "testing")]
+mod revocation;
 mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+mod ticket;
 mod tower_contract;
 mod verify_hazards;
