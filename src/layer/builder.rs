@@ -2,7 +2,7 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{env, fmt, marker::PhantomData, sync::Arc};
+use std::{env, fmt, iter, marker::PhantomData, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
@@ -11,21 +11,32 @@ use super::{AuthLayer, Face, gate::Gate, verification::Verification};
 use crate::RemoteKeys;
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement, principal::Context,
-    request::AllowedOrigins, verify::Authenticate,
+    ResourceBinding, Revocations, StrippedHeaders, TicketOffice, TokenSource, Verdict, Verifier,
+    authorize::Requirement,
+    connection::{Redeemer, RenewalRule},
+    principal::{Context, LayerContext},
+    request::{AllowedOrigins, PathTemplate},
+    verify::Authenticate,
 };
 
-/// A place where the token may travel, and who answers for it if not the layer's own verifier.
+/// A place where the token may travel, and who answers for it.
 struct Place {
     source: Arc<dyn TokenSource>,
-    authenticator: Option<Arc<dyn Authenticate>>,
+    answered: Answered,
+}
+
+/// Who answers for the tokens of a place.
+enum Answered {
+    ByLayer,
+    By(Verifier),
+    ByOffice(TicketOffice),
 }
 
 impl Place {
     fn new(source: impl TokenSource) -> Self {
         Self {
             source: Arc::new(source),
-            authenticator: None,
+            answered: Answered::ByLayer,
         }
     }
 }
@@ -37,12 +48,18 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     paths: Paths,
     sources: Vec<Place>,
     conflict: ConflictPolicy,
+    conflicts_on: Vec<(String, ConflictPolicy)>,
     origins: Vec<String>,
     missing_origin: MissingOrigin,
     stripped: StrippedHeaders,
     preflight: Preflight,
     requirements: Vec<Requirement>,
     refusals: Refusals,
+    #[cfg(feature = "ws")]
+    websocket_refusal: Option<crate::WebSocketRefusal>,
+    connection_cap: Option<Duration>,
+    renewal_rules: Vec<RenewalRule>,
+    revocations: Revocations,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
 }
@@ -86,12 +103,18 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             paths: Paths::default(),
             sources: Vec::new(),
             conflict: ConflictPolicy::default(),
+            conflicts_on: Vec::new(),
             origins: Vec::new(),
             missing_origin: MissingOrigin::default(),
             stripped: StrippedHeaders::default(),
             preflight: Preflight::default(),
             requirements: Vec::new(),
             refusals: Refusals::default(),
+            #[cfg(feature = "ws")]
+            websocket_refusal: None,
+            connection_cap: None,
+            renewal_rules: Vec::new(),
+            revocations: Revocations::default(),
             failure: None,
             face: PhantomData,
         }
@@ -113,10 +136,22 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        let authenticator = Some(Arc::new(verifier) as Arc<_>);
         self.sources.push(Place {
             source: Arc::new(source),
-            authenticator,
+            answered: Answered::By(verifier),
+        });
+        self
+    }
+
+    /// Takes the tickets of this office too, in the query of WebSocket handshakes: see [`TicketOffice`].
+    ///
+    /// A ticket is as good here as the token that it was drawn with would be: one of this layer's verifiers has to accept
+    /// the token's issuer, audience, type and age.
+    pub fn with_tickets(mut self, office: TicketOffice) -> Self {
+        self.add_defaults();
+        self.sources.push(Place {
+            source: Arc::new(office.source()),
+            answered: Answered::ByOffice(office),
         });
         self
     }
@@ -139,6 +174,13 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// [RFC 6750 §2]: https://www.rfc-editor.org/rfc/rfc6750#section-2
     pub fn with_conflict(mut self, policy: ConflictPolicy) -> Self {
         self.conflict = policy;
+        self
+    }
+
+    /// Sets the same for one path and all below it, such as `/agents/{agent}/{room}/get-messages`, where Cloudflare's
+    /// clients send their token twice. The first path that fits decides.
+    pub fn with_conflict_on(mut self, pattern: impl Into<String>, policy: ConflictPolicy) -> Self {
+        self.conflicts_on.push((pattern.into(), policy));
         self
     }
 
@@ -175,6 +217,62 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// Sets how refusals are answered; by default as `application/problem+json`.
     pub fn with_refusals(mut self, refusals: Refusals) -> Self {
         self.refusals = refusals;
+        self
+    }
+
+    /// Adds a condition over the present principal of a connection and the one that a newer token names, asked when a
+    /// connection is [renewed](crate::Lease::renew).
+    ///
+    /// Issuer, subject and scopes are compared anyway. Whatever else the request was let in for by
+    /// [`require`](Self::require) has to be asked here, as a renewal has no request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::JwtAuthLayer;
+    ///
+    /// # fn main() -> Result<(), tower_warden::ConfigError> {
+    /// let auth = JwtAuthLayer::hs256("a secret of at least thirty-two bytes")?
+    ///     .with_roles_claim("roles")
+    ///     .require(|principal, _| principal.has_role("editor"))
+    ///     .require_renewal(|_, next| next.has_role("editor"))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_renewal<R, V>(mut self, rule: R) -> Self
+    where
+        R: Fn(&Principal, &Principal) -> V + Send + Sync + 'static,
+        V: Into<Verdict>,
+    {
+        self.renewal_rules.push(RenewalRule::new(rule));
+        self
+    }
+
+    /// Sets what holds no longer although its time is not over: asked for every token, and able to end every open
+    /// [`Lease`](crate::Lease). Layers may share it; none by default.
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
+    /// Sets how refused WebSocket handshakes are answered; by default as
+    /// [`WebSocketRefusal::agents`](crate::WebSocketRefusal::agents) does.
+    ///
+    /// It outdoes what [`with_refusals`](Self::with_refusals) says about it.
+    #[cfg(feature = "ws")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+    pub fn with_websocket_refusal(mut self, refusal: crate::WebSocketRefusal) -> Self {
+        self.websocket_refusal = Some(refusal);
+        self
+    }
+
+    /// Sets the longest life of a connection, however often it is [renewed](crate::Lease::renew); none by default.
+    ///
+    /// It counts from the moment the [`Lease`](crate::Lease) is opened. Without it a connection lasts as long as newer
+    /// tokens come.
+    pub fn with_connection_cap(mut self, cap: Duration) -> Self {
+        self.connection_cap = Some(cap);
         self
     }
 
@@ -218,6 +316,21 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self
     }
 
+    /// Demands that a token is for the resource that the request names: see [`ResourceBinding`].
+    ///
+    /// It is a condition among those of [`require`](Self::require), and as they are never skipped.
+    pub fn with_resource_binding(mut self, binding: ResourceBinding) -> Self {
+        match binding.checked() {
+            Ok(binding) => {
+                let hook =
+                    move |principal: &Principal, head: &Parts| binding.check(principal, head);
+                self.requirements.push(Requirement::new(hook));
+                self
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
     /// Everything that has to be in order before a verifier is built.
     fn check(&mut self) -> Result<(), ConfigError> {
         self.add_defaults();
@@ -229,28 +342,64 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     }
 
     fn assemble(self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
+        let refusals = self.refusals;
+        #[cfg(feature = "ws")]
+        let refusals = match self.websocket_refusal {
+            Some(refusal) => refusals.with_websocket_refusal(refusal),
+            None => refusals,
+        };
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
-        let (sources, authenticators) = self
+        let layer = Arc::new(LayerContext {
+            refusals,
+            connection_cap: self.connection_cap,
+            renewal_rules: self.renewal_rules,
+            revocations: self.revocations,
+        });
+        let verifiers: Arc<[Verifier]> = iter::once(verifier.clone())
+            .chain(
+                self.sources
+                    .iter()
+                    .filter_map(|place| match &place.answered {
+                        Answered::By(verifier) => Some(verifier.clone()),
+                        Answered::ByLayer | Answered::ByOffice(_) => None,
+                    }),
+            )
+            .collect();
+        let (sources, contexts) = self
             .sources
             .into_iter()
             .map(|place| {
-                let own = || Arc::new(verifier.clone()) as Arc<_>;
-                (place.source, place.authenticator.unwrap_or_else(own))
+                let authenticator: Arc<dyn Authenticate> = match place.answered {
+                    Answered::ByLayer => Arc::new(verifier.clone()),
+                    Answered::By(verifier) => Arc::new(verifier),
+                    Answered::ByOffice(office) => {
+                        Arc::new(Redeemer::new(office, Arc::clone(&verifiers)))
+                    }
+                };
+                let context = Context {
+                    source: place.source.name(),
+                    authenticator,
+                    layer: Arc::clone(&layer),
+                };
+                (place.source, Arc::new(context))
             })
             .unzip();
         Ok(AuthLayer::new(Gate {
             paths,
             sources,
-            authenticators,
+            contexts,
             conflict: self.conflict,
+            conflicts_on: self
+                .conflicts_on
+                .iter()
+                .map(|(pattern, policy)| Ok((PathTemplate::parse(pattern)?, *policy)))
+                .collect::<Result<_, ConfigError>>()?,
             origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
             stripped: self.stripped,
             preflight: self.preflight,
             requirements: self.requirements,
-            context: Arc::new(Context {
-                refusals: self.refusals,
-            }),
+            layer,
         }))
     }
 
@@ -263,7 +412,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             Ok(sources) => {
                 let places = sources.into_iter().map(|source| Place {
                     source,
-                    authenticator: None,
+                    answered: Answered::ByLayer,
                 });
                 self.sources.extend(places);
             }

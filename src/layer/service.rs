@@ -191,7 +191,7 @@ where
             Decision::Admit(passage) => {
                 ResponseFuture::inner(self.inner.call(Request::from_parts(head, body)), passage)
             }
-            Decision::Refuse(refusal) => ResponseFuture::refused(&self.gate, refusal),
+            Decision::Refuse(refusal) => ResponseFuture::refused(&self.gate, &mut head, refusal),
             // Somebody else has to be asked first: the rare way.
             Decision::Pending(question) => {
                 let gate = Arc::clone(&self.gate);

@@ -142,6 +142,14 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self.verify("with_clock", |verifier| verifier.with_clock(clock))
     }
 
+    /// Accepts tokens that name no audience: see [`VerifierBuilder::dangerous_without_audience`].
+    pub fn dangerous_without_audience(self) -> Self {
+        self.verify(
+            "dangerous_without_audience",
+            VerifierBuilder::dangerous_without_audience,
+        )
+    }
+
     /// Accepts tokens that never expire: see [`VerifierBuilder::dangerous_without_expiry`].
     pub fn dangerous_without_expiry(self) -> Self {
         self.verify(

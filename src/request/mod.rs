@@ -5,18 +5,23 @@ mod path;
 mod preflight;
 pub(crate) mod source;
 mod stripped;
+mod target;
 mod token;
 mod upgrade;
 
 pub(crate) use origin::AllowedOrigins;
 pub use origin::MissingOrigin;
 pub use path::{Access, CompiledPaths, Explanation, PathDecision, Paths, Rule};
+pub(crate) use path::{Found, PathTemplate};
 pub use preflight::Preflight;
 pub(crate) use preflight::is_preflight;
 pub(crate) use source::select;
 pub use source::{
     AuthorizationHeader, ConflictPolicy, CookieToken, MalformedCredentials, QueryParameter,
-    TokenSource,
+    SubprotocolToken, TokenSource,
 };
 pub use stripped::StrippedHeaders;
+pub(crate) use target::requested_path;
 pub use token::BearerToken;
+#[cfg(feature = "ws")]
+pub(crate) use {source::first_protocol, upgrade::is_websocket_handshake};

@@ -31,7 +31,7 @@ use crate::{RemoteKeys, keys::Refresher};
 /// One set of keys and its rules.
 pub(super) struct Authority {
     pub(super) rules: Rules,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     backend: CryptoBackend,
     keys: KeySource,
 }

@@ -147,6 +147,16 @@ impl<K> VerifierBuilder<K> {
         self
     }
 
+    /// Accepts tokens without `aud` although this service has a name. One that names somebody else is still refused.
+    ///
+    /// # Security
+    ///
+    /// A token that its issuer meant for nobody in particular then opens every service of that kind.
+    pub fn dangerous_without_audience(mut self) -> Self {
+        self.rules.audience_presence = Presence::Waived;
+        self
+    }
+
     /// Accepts tokens without `exp`. One that has it still expires.
     ///
     /// # Security

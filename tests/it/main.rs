@@ -25,6 +25,8 @@ mod jwks_issuers;
 mod jwks_refresh;
 mod jwt_layer;
 mod keys;
+#[cfg(feature = "testing")]
+mod lease;
 #[cfg(feature = "jwks")]
 mod log_lines;
 mod minted_elsewhere;
@@ -33,11 +35,25 @@ mod paths;
 mod provider;
 mod raw_socket;
 mod redaction;
+#[cfg(feature = "testing")]
+mod renewal;
 mod requirements;
+mod resource;
+#[cfg(feature = "testing")]
+mod revocation;
 mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+#[cfg(feature = "testing")]
+mod stream;
+mod ticket;
 mod tower_contract;
 mod verify_hazards;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_guard;
+#[cfg(all(feature = "axum", feature = "ws", feature = "testing"))]
+mod websocket_layer;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_support;
