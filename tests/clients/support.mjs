@@ -3,7 +3,15 @@
 import { spawn } from 'node:child_process';
 import { isDeepStrictEqual } from 'node:util';
 
+// Nothing here takes that long; whoever waits for ever has failed.
+const PATIENCE = 300_000;
+
+const programs = [];
 const running = new Set();
+setTimeout(() => {
+  check('an end', false, `none after ${PATIENCE / 1000} s`);
+  finish();
+}, PATIENCE).unref();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
@@ -27,6 +35,9 @@ export function same(name, found, wanted) {
 
 /** Says the result, and ends the process with it. No check at all is a failure too. */
 export function finish() {
+  if (failures > 0) {
+    for (const { child, output } of programs) console.error(`-- ${child.spawnargs.join(' ')}\n${output.slice(-4000)}`);
+  }
   console.log(`${checks} checks, ${failures} failed`);
   process.exit(failures === 0 && checks > 0 ? 0 : 1);
 }
@@ -52,6 +63,7 @@ export class Program {
       env: { ...process.env, NO_COLOR: '1', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    programs.push(this);
     running.add(this.child);
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
