@@ -50,6 +50,7 @@
 //! | `verify` | [`BearerToken`] → [`VerifiedToken`]: form, key, signature, claims |
 //! | `keys` | where keys come from, and what each must prove at load |
 //! | `authorize` | may they? scopes and the application's own conditions |
+//! | `connection` | [`TicketOffice`]: a value for one handshake, in place of a token in its URL |
 //! | `refuse` | [`RejectionKind`] → status, challenge, body |
 //! | `issue` | [`TokenIssuer`]: mint, rotate, publish |
 //!
@@ -77,6 +78,7 @@
 //! | issuer, audience | required once named | an expectation that absence fulfils is none |
 //! | leeway | 30 s | clocks differ by seconds; 5 min at most |
 //! | token size | 8 KiB | more than header limits leave room for, little enough to read for nothing |
+//! | ticket | 30 s, once | it is drawn right before the handshake, and ends in logs spent |
 //! | secrets | as long as the hash, at least | [RFC 7518 §3.2] |
 //! | origin of cookie requests | the service's own | a browser attaches cookies for every page ([RFC 6455 §10.2]) |
 //! | upgrade by cookie without `Origin` | refused | every browser sends one |
@@ -126,20 +128,25 @@ mod telemetry;
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 
-pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict};
+pub use authorize::{
+    RequireScope, RequireScopeFuture, RequireScopeLayer, ResourceBinding, Verdict,
+};
 #[cfg(feature = "axum")]
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use connection::{
     ConnectionId, Ended, Lease, LeaseEnd, LeasedBody, MalformedConnectionId, MemoryRevocationFeed,
-    MemoryRevocationStore, RenewalFuture, RenewalMessages, RenewalService, Revocation,
-    RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
-    RevocationsBuilder, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
-    StreamLeaseLayer, StreamPolicy,
+    MemoryRevocationStore, MemoryTickets, RenewalFuture, RenewalMessages, RenewalService,
+    Revocation, RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
+    RevocationsBuilder, StoreError, StoreFuture, StreamBody, StreamBound, StreamEnded, StreamLease,
+    StreamLeaseFuture, StreamLeaseLayer, StreamPolicy, Ticket, TicketHash, TicketOffice,
+    TicketOfficeBuilder, TicketRecord, TicketService, TicketServiceFuture, TicketStore,
 };
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;
+#[cfg(feature = "jwks")]
+pub use keys::{HttpJwksSource, KeyFetchError, RemoteKeys};
 pub use keys::{Key, Keys};
 pub use layer::{
     Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth, CookieAuthLayer, Face, JwtAuth,
@@ -156,7 +163,8 @@ pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
 pub use verify::{
-    Actor, ClaimPath, CryptoBackend, TokenType, VerifiedToken, Verifier, VerifierBuilder,
+    Actor, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken, Verifier,
+    VerifierBuilder,
 };
 
 /// The README, whose blocks are compiled as tests.

@@ -254,7 +254,7 @@ impl Credentials {
         })
     }
 
-    /// The verified access token.
+    /// The verified access token, or the ticket that came in its place and is spent.
     #[must_use]
     pub fn access_token(&self) -> &BearerToken<'static> {
         &self.access_token

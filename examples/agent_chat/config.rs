@@ -50,6 +50,10 @@ impl Config {
         }
         let token = issuer.build()?.mint("demo-user").sign()?;
         let token = token.expose();
+        // The cookie carries a session of our own: it names no audience, and the gate takes none there.
+        let sessions = TokenIssuer::builder(SigningKey::hs256(&self.secret)?).build()?;
+        let session = sessions.mint("demo-user").sign()?;
+        let session = session.expose();
         let warning = if self.secret_is_random {
             "warning: JWT_SECRET is not set, so a random one is used and tokens die with this process\n"
         } else {
@@ -63,8 +67,8 @@ impl Config {
              # chat\n\
              curl -N http://{address}/chat -H 'Authorization: Bearer {token}' \
              -H 'Content-Type: application/json' -d '{{\"message\":\"hello\"}}'\n\
-             # the same session by cookie\n\
-             curl http://{address}/history -H 'Cookie: jwt_token={token}'\n\
+             # the same user by cookie\n\
+             curl http://{address}/history -H 'Cookie: jwt_token={session}'\n\
              # a live agent\n\
              curl http://{address}/agents/helper/lobby -H 'Authorization: Bearer {token}'\n\
              \n"

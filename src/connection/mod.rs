@@ -3,6 +3,8 @@
 //! 1. [`lease`]: what an application holds; [`open`], what its clones share; [`ended`], to wait for the end.
 //! 2. [`registry`]: all connections that are open; [`id`], their names; [`end`], why they end.
 //! 3. [`renewal`]: a newer token for a connection that is open.
+//! 4. [`revocation`]: what holds no longer, on every request and on every open connection.
+//! 5. [`ticket`]: a value for one handshake, in place of a token in its URL.
 
 mod end;
 mod ended;
@@ -13,6 +15,7 @@ mod registry;
 mod renewal;
 mod revocation;
 mod stream;
+mod ticket;
 
 pub use end::LeaseEnd;
 pub use ended::Ended;
@@ -29,3 +32,8 @@ pub use stream::{
     LeasedBody, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
     StreamLeaseLayer, StreamPolicy,
 };
+pub use ticket::{
+    MemoryTickets, StoreError, StoreFuture, Ticket, TicketHash, TicketOffice, TicketOfficeBuilder,
+    TicketRecord, TicketService, TicketServiceFuture, TicketStore,
+};
+pub(crate) use ticket::{Redeemer, TICKET};

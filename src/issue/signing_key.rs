@@ -235,6 +235,15 @@ impl SigningKey {
             .ok_or_else(|| refused(self.id().unwrap_or("secret"), UNREADABLE))?;
         Ok(signer)
     }
+
+    /// Signs raw bytes, for tokens that an issuer would not sign.
+    #[cfg(feature = "testing")]
+    pub(crate) fn raw_signer(
+        &self,
+    ) -> Result<impl Fn(&[u8]) -> Vec<u8> + Send + Sync + use<>, ConfigError> {
+        let signer = self.prepare(CryptoBackend::preferred()?)?;
+        Ok(move |message: &[u8]| signer.sign(message).unwrap_or_default())
+    }
 }
 
 const GENERATED: &str = "generated";

@@ -2,27 +2,51 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{env, fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{env, fmt, iter, marker::PhantomData, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
+#[cfg(feature = "jwks")]
+use crate::RemoteKeys;
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    Revocations, StrippedHeaders, TokenSource, Verdict, Verifier,
+    ResourceBinding, Revocations, StrippedHeaders, TicketOffice, TokenSource, Verdict, Verifier,
     authorize::Requirement,
-    connection::RenewalRule,
+    connection::{Redeemer, RenewalRule},
     principal::{Context, LayerContext},
     request::AllowedOrigins,
     verify::Authenticate,
 };
 
+/// A place where the token may travel, and who answers for it.
+struct Place {
+    source: Arc<dyn TokenSource>,
+    answered: Answered,
+}
+
+/// Who answers for the tokens of a place.
+enum Answered {
+    ByLayer,
+    By(Verifier),
+    ByOffice(TicketOffice),
+}
+
+impl Place {
+    fn new(source: impl TokenSource) -> Self {
+        Self {
+            source: Arc::new(source),
+            answered: Answered::ByLayer,
+        }
+    }
+}
+
 /// Configures a [`JwtAuthLayer`](crate::JwtAuthLayer) or a [`CookieAuthLayer`](crate::CookieAuthLayer).
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct AuthLayerBuilder<F> {
-    pub(super) verification: Verification,
+pub struct AuthLayerBuilder<F, K = Keys> {
+    pub(super) verification: Verification<K>,
     paths: Paths,
-    sources: Vec<(Arc<dyn TokenSource>, Option<Arc<dyn Authenticate>>)>,
+    sources: Vec<Place>,
     conflict: ConflictPolicy,
     origins: Vec<String>,
     missing_origin: MissingOrigin,
@@ -46,7 +70,31 @@ impl<F: Face> AuthLayerBuilder<F> {
         Self::new(Verification::shared(verifier))
     }
 
-    fn new(verification: Verification) -> Self {
+    pub(super) fn from_env() -> Result<Self, ConfigError> {
+        let secret = variable("JWT_SECRET")?.ok_or(ConfigError::Missing {
+            name: "JWT_SECRET",
+            problem: "tokens are verified with it",
+        })?;
+        let mut builder = Self::with_keys(Keys::hs256([secret])?);
+        if let Some(issuer) = variable("JWT_ISSUER")? {
+            builder = builder.with_issuer(issuer);
+        }
+        if let Some(audience) = variable("JWT_AUDIENCE")? {
+            builder = builder.with_audience(audience);
+        }
+        Ok(builder)
+    }
+}
+
+#[cfg(feature = "jwks")]
+impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
+    pub(super) fn with_remote_keys(keys: RemoteKeys) -> Self {
+        Self::new(Verification::remote(keys))
+    }
+}
+
+impl<F: Face, K> AuthLayerBuilder<F, K> {
+    fn new(verification: Verification<K>) -> Self {
         Self {
             verification,
             paths: Paths::default(),
@@ -66,21 +114,6 @@ impl<F: Face> AuthLayerBuilder<F> {
         }
     }
 
-    pub(super) fn from_env() -> Result<Self, ConfigError> {
-        let secret = variable("JWT_SECRET")?.ok_or(ConfigError::Missing {
-            name: "JWT_SECRET",
-            problem: "tokens are verified with it",
-        })?;
-        let mut builder = Self::with_keys(Keys::hs256([secret])?);
-        if let Some(issuer) = variable("JWT_ISSUER")? {
-            builder = builder.with_issuer(issuer);
-        }
-        if let Some(audience) = variable("JWT_AUDIENCE")? {
-            builder = builder.with_audience(audience);
-        }
-        Ok(builder)
-    }
-
     /// Sets which paths are guarded; by default all of them.
     pub fn with_paths(mut self, paths: Paths) -> Self {
         self.paths = paths;
@@ -90,24 +123,36 @@ impl<F: Face> AuthLayerBuilder<F> {
     /// Adds a place where the token may travel, beside the layer's own and those added before.
     pub fn with_source(mut self, source: impl TokenSource) -> Self {
         self.add_defaults();
-        self.sources.push((Arc::new(source), None));
+        self.sources.push(Place::new(source));
         self
     }
 
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        self.sources
-            .push((Arc::new(source), Some(Arc::new(verifier))));
+        self.sources.push(Place {
+            source: Arc::new(source),
+            answered: Answered::By(verifier),
+        });
+        self
+    }
+
+    /// Takes the tickets of this office too, in the query of WebSocket handshakes: see [`TicketOffice`].
+    ///
+    /// A ticket is as good here as the token that it was drawn with would be: one of this layer's verifiers has to accept
+    /// the token's issuer, audience, type and age.
+    pub fn with_tickets(mut self, office: TicketOffice) -> Self {
+        self.add_defaults();
+        self.sources.push(Place {
+            source: Arc::new(office.source()),
+            answered: Answered::ByOffice(office),
+        });
         self
     }
 
     /// Sets the only places where the token may travel, in place of the layer's own and those added before.
     pub fn with_sources<T: TokenSource>(mut self, sources: impl IntoIterator<Item = T>) -> Self {
-        self.sources = sources
-            .into_iter()
-            .map(|source| (Arc::new(source) as Arc<_>, None))
-            .collect();
+        self.sources = sources.into_iter().map(Place::new).collect();
         if self.sources.is_empty() {
             return self.failed(ConfigError::Missing {
                 name: "with_sources",
@@ -247,21 +292,36 @@ impl<F: Face> AuthLayerBuilder<F> {
         self
     }
 
-    /// Checks all settings and makes the layer.
+    /// Demands that a token is for the resource that the request names: see [`ResourceBinding`].
     ///
-    /// What the layer guards is logged once, here.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] with the first setting that cannot be served safely.
-    pub fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+    /// It is a condition among those of [`require`](Self::require), and as they are never skipped.
+    pub fn with_resource_binding(mut self, binding: ResourceBinding) -> Self {
+        match binding.checked() {
+            Ok(binding) => {
+                let binding = Arc::new(binding);
+                let renewed = Arc::clone(&binding);
+                let hook =
+                    move |principal: &Principal, head: &Parts| binding.check(principal, head);
+                self.requirements.push(Requirement::new(hook));
+                self.require_renewal(move |present, next| {
+                    renewed.check_renewal(present.token(), next.token())
+                })
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Everything that has to be in order before a verifier is built.
+    fn check(&mut self) -> Result<(), ConfigError> {
         self.add_defaults();
-        if let Some(failure) = self.failure {
+        if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
         self.refusals.check()?;
-        self.stripped.validate()?;
-        let verifier = self.verification.build()?;
+        self.stripped.validate()
+    }
+
+    fn assemble(self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
         let layer = Arc::new(LayerContext {
@@ -270,16 +330,33 @@ impl<F: Face> AuthLayerBuilder<F> {
             renewal_rules: self.renewal_rules,
             revocations: self.revocations,
         });
+        let verifiers: Arc<[Verifier]> = iter::once(verifier.clone())
+            .chain(
+                self.sources
+                    .iter()
+                    .filter_map(|place| match &place.answered {
+                        Answered::By(verifier) => Some(verifier.clone()),
+                        Answered::ByLayer | Answered::ByOffice(_) => None,
+                    }),
+            )
+            .collect();
         let (sources, contexts) = self
             .sources
             .into_iter()
-            .map(|(source, own)| {
+            .map(|place| {
+                let authenticator: Arc<dyn Authenticate> = match place.answered {
+                    Answered::ByLayer => Arc::new(verifier.clone()),
+                    Answered::By(verifier) => Arc::new(verifier),
+                    Answered::ByOffice(office) => {
+                        Arc::new(Redeemer::new(office, Arc::clone(&verifiers)))
+                    }
+                };
                 let context = Context {
-                    source: source.name(),
-                    authenticator: own.unwrap_or_else(|| Arc::new(verifier.clone())),
+                    source: place.source.name(),
+                    authenticator,
                     layer: Arc::clone(&layer),
                 };
-                (source, Arc::new(context))
+                (place.source, Arc::new(context))
             })
             .unzip();
         Ok(AuthLayer::new(Gate {
@@ -301,9 +378,13 @@ impl<F: Face> AuthLayerBuilder<F> {
             return;
         }
         match F::default_sources() {
-            Ok(sources) => self
-                .sources
-                .extend(sources.into_iter().map(|source| (source, None))),
+            Ok(sources) => {
+                let places = sources.into_iter().map(|source| Place {
+                    source,
+                    answered: Answered::ByLayer,
+                });
+                self.sources.extend(places);
+            }
             Err(error) => self.failure = Some(error),
         }
     }
@@ -315,7 +396,42 @@ impl<F: Face> AuthLayerBuilder<F> {
     }
 }
 
-impl<F> fmt::Debug for AuthLayerBuilder<F> {
+impl<F: Face> AuthLayerBuilder<F> {
+    /// Checks all settings and makes the layer.
+    ///
+    /// What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first setting that cannot be served safely.
+    pub fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.check()?;
+        let verifier = self.verification.build()?;
+        self.verification = Verification::shared(verifier.clone());
+        self.assemble(&verifier)
+    }
+}
+
+#[cfg(feature = "jwks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
+    /// Checks all settings, fetches the keys, and makes the layer.
+    ///
+    /// It has to be awaited in a tokio runtime. What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Keys`] if the provider does not answer with keys that can be used, otherwise the first setting
+    /// that cannot be served safely.
+    pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.check()?;
+        let verifier = self.verification.build().await?;
+        self.verification = Verification::shared(verifier.clone());
+        self.assemble(&verifier)
+    }
+}
+
+impl<F, K> fmt::Debug for AuthLayerBuilder<F, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthLayerBuilder").finish_non_exhaustive()
     }

@@ -63,7 +63,6 @@ impl AuthLayerBuilder<SessionCookie> {
     /// A name that is no cookie name ([RFC 6265 §4.1.1]) fails at [`build`](Self::build).
     ///
     /// [RFC 6265 §4.1.1]: https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1
-    #[must_use]
     pub fn with_cookie_name(self, name: impl Into<Cow<'static, str>>) -> Self {
         match CookieToken::new(name) {
             Ok(cookie) => self.with_sources([cookie]),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::{Request, Response, request::Parts};
 
 use super::passage::Passage;
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::{Anonymous, Context, LayerContext},
-    request::{AllowedOrigins, is_preflight, select},
+    request::{AllowedOrigins, is_preflight, requested_path, select},
     telemetry,
     verify::{Authenticated, Authentication},
 };
@@ -79,36 +79,46 @@ type Identified = (usize, Authentication);
 type Blamed = (Rejection, Option<&'static str>);
 
 impl Gate {
-    /// Decides about a request by its head; the body is not touched.
+    /// The rule that guards this request, or `None` where it passes unseen: its path is exempt, or it is a preflight
+    /// and those pass.
     #[inline]
-    pub(super) fn decide(&self, head: &mut Parts) -> Decision {
-        self.stripped.apply(&mut head.headers);
-        if self.preflight == Preflight::PassThrough && is_preflight(head) {
-            return Decision::Admit(Passage::Plain);
+    pub(super) fn guards<B>(&self, request: &mut Request<B>) -> Option<PathDecision<'_>> {
+        let path = requested_path(request.extensions(), request.uri());
+        let rule = self.paths.decide(request.method(), path);
+        let passes = rule.access() == Access::Public
+            || self.preflight == Preflight::PassThrough
+                && is_preflight(request.method(), request.headers());
+        if passes {
+            self.stripped.apply(request.headers_mut());
+            return None;
         }
-        let rule = self.paths.decide(&head.method, matched_path(head));
-        match rule.access() {
-            Access::Public => Decision::Admit(Passage::Plain),
-            _ => self.decide_guarded(head, rule),
-        }
+        Some(rule)
     }
 
-    fn decide_guarded(&self, head: &mut Parts, rule: PathDecision<'_>) -> Decision {
-        match self.identify(head) {
-            Ok(Some((source, Authentication::Now(answer)))) => {
-                self.welcome(head, source, answer, rule)
-            }
-            Ok(Some((source, Authentication::Later(answer)))) => {
+    /// Decides about a guarded request by its head; the body is not touched.
+    pub(super) fn decide(&self, head: &mut Parts, rule: PathDecision<'_>) -> Decision {
+        let identified = match self.identify(head) {
+            Ok(identified) => identified,
+            Err((rejection, source)) => return Self::refuse(rejection, source),
+        };
+        // From here on nobody needs what the client put there, and nobody else shall see it: a token that a policy
+        // passed over included.
+        self.stripped.apply(&mut head.headers);
+        for source in &self.sources {
+            source.conceal(head);
+        }
+        match identified {
+            Some((source, Authentication::Now(answer))) => self.welcome(head, source, answer, rule),
+            Some((source, Authentication::Later(answer))) => {
                 Decision::Pending(Question::Token { source, answer })
             }
             // A requirement is never skipped, so nobody passes it unseen.
-            Ok(None) if rule.access() == Access::Optional && self.requirements.is_empty() => {
+            None if rule.access() == Access::Optional && self.requirements.is_empty() => {
                 let anonymous = Anonymous::new(Arc::clone(&self.layer));
                 head.extensions.insert(anonymous);
                 Decision::Admit(Passage::Varying)
             }
-            Ok(None) => Self::refuse(RejectionKind::TokenMissing.into(), None),
-            Err((rejection, source)) => Self::refuse(rejection, source),
+            None => Self::refuse(RejectionKind::TokenMissing.into(), None),
         }
     }
 
@@ -149,7 +159,6 @@ impl Gate {
         if self.layer.revocations.is_revoked(&token) {
             return Self::refuse(RejectionKind::Revoked.into(), Some(source.name()));
         }
-        source.conceal(head);
         let principal = Principal::new(token, Arc::clone(context));
         if !rule.scopes().iter().all(|scope| principal.has_scope(scope)) {
             let rejection = Rejection::insufficient_scope(rule.scopes().join(" "));
@@ -196,7 +205,9 @@ impl Gate {
         Poll::Ready(match question {
             Question::Token { source, answer } => {
                 let answer = ready!(answer.as_mut().poll(cx));
-                let rule = self.paths.decide(&head.method, matched_path(head));
+                let rule = self
+                    .paths
+                    .decide(&head.method, requested_path(&head.extensions, &head.uri));
                 self.welcome(head, *source, answer, rule)
             }
             Question::Requirement {
@@ -235,14 +246,4 @@ impl Gate {
             }
         }
     }
-}
-
-/// The path that the client asked for; with axum the one before any `nest` cut its prefix off.
-#[inline]
-fn matched_path(head: &Parts) -> &str {
-    #[cfg(feature = "axum")]
-    if let Some(original) = head.extensions.get::<axum::extract::OriginalUri>() {
-        return original.0.path();
-    }
-    head.uri.path()
 }

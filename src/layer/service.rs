@@ -16,7 +16,10 @@ use super::{
     AuthLayerBuilder, Face,
     future::ResponseFuture,
     gate::{Decision, Gate},
+    passage::Passage,
 };
+#[cfg(feature = "jwks")]
+use crate::RemoteKeys;
 use crate::{ConfigError, Keys, ResponseBody, Verifier};
 
 /// Layer that applies the [`Auth`] middleware: a [`JwtAuthLayer`](crate::JwtAuthLayer) or a
@@ -37,15 +40,55 @@ impl<F: Face> AuthLayer<F> {
     }
 
     /// Verifies with these keys.
-    #[must_use]
     pub fn keys(keys: Keys) -> AuthLayerBuilder<F> {
         AuthLayerBuilder::with_keys(keys)
     }
 
     /// Verifies as this verifier does, which other layers may share.
-    #[must_use]
     pub fn verifier(verifier: Verifier) -> AuthLayerBuilder<F> {
         AuthLayerBuilder::with_verifier(verifier)
+    }
+
+    /// Verifies the tokens of this issuer, whose keys are found by its discovery document and kept fresh: see
+    /// [`RemoteKeys::discover`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tower_warden::{JwtAuthLayer, Paths};
+    ///
+    /// # async fn build() -> Result<(), tower_warden::ConfigError> {
+    /// let auth = JwtAuthLayer::discover("https://id.example/realms/acme")
+    ///     .with_audience("https://api.example")
+    ///     .with_paths(Paths::all().exempt("/health"))
+    ///     .build()
+    ///     .await?;
+    ///
+    /// // Only https, so that nobody on the way can hand us a key of his.
+    /// let refused = JwtAuthLayer::discover("http://id.example").build().await;
+    /// assert!(refused.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn discover(issuer: impl Into<String>) -> AuthLayerBuilder<F, RemoteKeys> {
+        Self::remote(RemoteKeys::discover(issuer))
+    }
+
+    /// Verifies with the keys of the JWK Set at this address, kept fresh: see [`RemoteKeys::jwks`]. Whose they are has to
+    /// be said by [`with_issuer`](AuthLayerBuilder::with_issuer).
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn jwks(url: impl Into<String>) -> AuthLayerBuilder<F, RemoteKeys> {
+        Self::remote(RemoteKeys::jwks(url))
+    }
+
+    /// Verifies with the keys of a provider.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn remote(keys: RemoteKeys) -> AuthLayerBuilder<F, RemoteKeys> {
+        AuthLayerBuilder::with_remote_keys(keys)
     }
 
     /// Verifies with the secret in the environment variable `JWT_SECRET`, and demands what `JWT_ISSUER` and
@@ -138,10 +181,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let Some(rule) = self.gate.guards(&mut request) else {
+            return ResponseFuture::inner(self.inner.call(request), Passage::Plain);
+        };
         let (mut head, body) = request.into_parts();
-        match self.gate.decide(&mut head) {
-            // Exempt, or verified on the spot: the principal already stands in the extensions.
+        match self.gate.decide(&mut head, rule) {
+            // Verified on the spot: the principal already stands in the extensions.
             Decision::Admit(passage) => {
                 ResponseFuture::inner(self.inner.call(Request::from_parts(head, body)), passage)
             }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::{AuthLayerBuilder, Face};
+#[cfg(feature = "jwks")]
+use crate::RemoteKeys;
 use crate::{Algorithm, ClaimPath, Clock, ConfigError, Keys, TokenType, Verifier, VerifierBuilder};
 
 /// A verifier of the layer's own, or one that was made elsewhere.
 #[derive(Debug)]
-pub(super) enum Verification {
-    Fresh(Box<VerifierBuilder>),
+pub(super) enum Verification<K = Keys> {
+    Fresh(Box<VerifierBuilder<K>>),
     Shared {
         verifier: Verifier,
         /// The first setting that was tried on it: too late, others may use it already.
@@ -21,6 +23,40 @@ impl Verification {
         Self::Fresh(Box::new(Verifier::builder(keys)))
     }
 
+    pub(super) fn build(self) -> Result<Verifier, ConfigError> {
+        match self {
+            Self::Fresh(builder) => builder.build(),
+            Self::Shared { verifier, late } => on_time(verifier, late),
+        }
+    }
+}
+
+#[cfg(feature = "jwks")]
+impl Verification<RemoteKeys> {
+    pub(super) fn remote(keys: RemoteKeys) -> Self {
+        Self::Fresh(Box::new(Verifier::remote(keys)))
+    }
+
+    pub(super) async fn build(self) -> Result<Verifier, ConfigError> {
+        match self {
+            Self::Fresh(builder) => builder.build().await,
+            Self::Shared { verifier, late } => on_time(verifier, late),
+        }
+    }
+}
+
+fn on_time(verifier: Verifier, late: Option<&'static str>) -> Result<Verifier, ConfigError> {
+    match late {
+        None => Ok(verifier),
+        Some(name) => Err(ConfigError::Setting {
+            name,
+            value: String::from("(on a shared verifier)"),
+            problem: "set it where the verifier is built",
+        }),
+    }
+}
+
+impl<K> Verification<K> {
     pub(super) fn shared(verifier: Verifier) -> Self {
         Self::Shared {
             verifier,
@@ -31,7 +67,7 @@ impl Verification {
     fn set(
         self,
         name: &'static str,
-        setting: impl FnOnce(VerifierBuilder) -> VerifierBuilder,
+        setting: impl FnOnce(VerifierBuilder<K>) -> VerifierBuilder<K>,
     ) -> Self {
         match self {
             Self::Fresh(builder) => Self::Fresh(Box::new(setting(*builder))),
@@ -41,30 +77,13 @@ impl Verification {
             },
         }
     }
-
-    pub(super) fn build(self) -> Result<Verifier, ConfigError> {
-        match self {
-            Self::Fresh(builder) => builder.build(),
-            Self::Shared {
-                verifier,
-                late: None,
-            } => Ok(verifier),
-            Self::Shared {
-                late: Some(name), ..
-            } => Err(ConfigError::Setting {
-                name,
-                value: String::from("(on a shared verifier)"),
-                problem: "set it where the verifier is built",
-            }),
-        }
-    }
 }
 
-impl<F: Face> AuthLayerBuilder<F> {
+impl<F: Face, K> AuthLayerBuilder<F, K> {
     fn verify(
         mut self,
         name: &'static str,
-        setting: impl FnOnce(VerifierBuilder) -> VerifierBuilder,
+        setting: impl FnOnce(VerifierBuilder<K>) -> VerifierBuilder<K>,
     ) -> Self {
         self.verification = self.verification.set(name, setting);
         self
@@ -144,6 +163,23 @@ impl<F: Face> AuthLayerBuilder<F> {
         self.verify(
             "dangerous_any_audience",
             VerifierBuilder::dangerous_any_audience,
+        )
+    }
+}
+
+#[cfg(feature = "jwks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
+    /// Builds without waiting for the first keys: see [`VerifierBuilder::with_lazy_keys`].
+    pub fn with_lazy_keys(self) -> Self {
+        self.verify("with_lazy_keys", VerifierBuilder::with_lazy_keys)
+    }
+
+    /// Accepts tokens of any issuer whom the keys belong to: see [`VerifierBuilder::dangerous_any_issuer`].
+    pub fn dangerous_any_issuer(self) -> Self {
+        self.verify(
+            "dangerous_any_issuer",
+            VerifierBuilder::dangerous_any_issuer,
         )
     }
 }

@@ -40,10 +40,14 @@ pub enum RejectionKind {
     ClaimInvalid,
     /// Token, session, subject or key have been [revoked](crate::Revocations).
     Revoked,
+    /// The ticket is unknown, used or expired.
+    TicketInvalid,
     /// The token lacks a scope.
     ScopeInsufficient,
     /// A requirement of the application said no.
     Forbidden,
+    /// The token or ticket is bound to another resource than the one asked for.
+    ResourceMismatch,
     /// Credentials that a browser attaches by itself came with a page of another origin.
     OriginForeign,
     /// The body of a request to this crate's own services cannot be read.
@@ -56,6 +60,8 @@ pub enum RejectionKind {
     RenewalNotNewer,
     /// The keys cannot be had at the moment: our trouble, not the token's.
     KeysUnavailable,
+    /// A store that has to be asked does not answer: our trouble, not the token's.
+    StoreUnavailable,
     /// The layers are mounted wrongly; the log says how.
     Misconfigured,
 }
@@ -80,14 +86,16 @@ impl RejectionKind {
             | Self::AudienceMismatch
             | Self::TypeMismatch
             | Self::ClaimInvalid
+            | Self::TicketInvalid
             | Self::Revoked => StatusCode::UNAUTHORIZED,
             Self::ScopeInsufficient
             | Self::Forbidden
+            | Self::ResourceMismatch
             | Self::OriginForeign
             | Self::RenewalOtherSubject => StatusCode::FORBIDDEN,
             Self::ConnectionEnded => StatusCode::NOT_FOUND,
             Self::RenewalNotNewer => StatusCode::CONFLICT,
-            Self::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::KeysUnavailable | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -111,14 +119,17 @@ impl RejectionKind {
             Self::TypeMismatch => "wrong_type",
             Self::ClaimInvalid => "claim_invalid",
             Self::Revoked => "revoked",
+            Self::TicketInvalid => "ticket_invalid",
             Self::ScopeInsufficient => "insufficient_scope",
             Self::Forbidden => "forbidden",
+            Self::ResourceMismatch => "wrong_resource",
             Self::OriginForeign => "origin_foreign",
             Self::RequestMalformed => "request_malformed",
             Self::ConnectionEnded => "connection_ended",
             Self::RenewalOtherSubject => "renewal_other_subject",
             Self::RenewalNotNewer => "renewal_not_newer",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::StoreUnavailable => "store_unavailable",
             Self::Misconfigured => "misconfigured",
         }
     }
@@ -142,14 +153,17 @@ impl RejectionKind {
             Self::TypeMismatch => "the token is of another type",
             Self::ClaimInvalid => "a claim of the token is missing or wrong",
             Self::Revoked => "the token has been revoked",
+            Self::TicketInvalid => "the ticket is unknown, used or expired",
             Self::ScopeInsufficient => "the token lacks a scope that this resource needs",
             Self::Forbidden => "this is not allowed with this token",
+            Self::ResourceMismatch => "this token is for another resource",
             Self::OriginForeign => "a page of another origin may not use these credentials",
             Self::RequestMalformed => "the body of the request cannot be read",
             Self::ConnectionEnded => "there is no such open connection",
             Self::RenewalOtherSubject => "the connection belongs to another subject",
             Self::RenewalNotNewer => "the connection already has a token that is as new",
             Self::KeysUnavailable => "the keys to verify the token cannot be had at the moment",
+            Self::StoreUnavailable => "a store that has to be asked does not answer at the moment",
             Self::Misconfigured => "the service is misconfigured",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use http::{HeaderName, Method, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 
 use super::upgrade::may_open_a_socket;
 use crate::{error::ConfigError, refuse::RejectionKind};
@@ -23,7 +23,7 @@ pub enum MissingOrigin {
     Allow,
 }
 
-/// The check that stands between a cookie and a foreign page: CSRF, and the hijacking of WebSockets.
+/// The check that stands between a cookie and a foreign page: CSRF, and the hijacking of a WebSocket.
 ///
 /// Asked are requests with an unsafe method and those that may open a socket; reading by `GET` is left to the
 /// same-origin policy of browsers. `X-Forwarded-Host` is never read, and neither is anything else that a page or a proxy
@@ -86,10 +86,7 @@ impl AllowedOrigins {
         else {
             return false;
         };
-        let near = match site {
-            None => None,
-            Some(site) => Some(site == b"same-origin" || site == b"none"),
-        };
+        let near = site.map(|site| site == b"same-origin" || site == b"none");
         match (origin, near) {
             (Some(origin), near) => Origin::parse(origin).is_some_and(|origin| {
                 self.lists(&origin) || (near != Some(false) && origin.is_host_of(head))
@@ -124,7 +121,7 @@ fn only<'r>(head: &'r Parts, name: &HeaderName) -> Result<Option<&'r [u8]>, Repe
     let mut lines = head.headers.get_all(name).iter();
     match (lines.next(), lines.next()) {
         (_, Some(_)) => Err(Repeated),
-        (line, None) => Ok(line.map(|line| line.as_bytes())),
+        (line, None) => Ok(line.map(HeaderValue::as_bytes)),
     }
 }
 
@@ -256,6 +253,7 @@ mod tests {
 
     use super::*;
     use http::Request;
+    use proptest::prelude::*;
 
     const HANDSHAKE: [(&str, &str); 2] = [("connection", "upgrade"), ("upgrade", "websocket")];
 
@@ -489,6 +487,40 @@ mod tests {
             let error = AllowedOrigins::new([entry]).unwrap_err().to_string();
             assert!(error.contains(hint), "{entry}: {error}");
             assert!(error.contains(&format!("`{entry}`")), "{error}");
+        }
+    }
+
+    /// What `http` makes of the text, as a slow reference: an origin is the one URI that is all scheme and authority.
+    fn by_uri(text: &str) -> Option<(String, String, Option<u16>)> {
+        let uri: http::Uri = text.parse().ok()?;
+        let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+        let whole = format!("{scheme}://{authority}").eq_ignore_ascii_case(text);
+        let port = authority
+            .port_u16()
+            .or_else(|| default_port(scheme.as_bytes()));
+        whole.then(|| (scheme.to_lowercase(), authority.host().to_lowercase(), port))
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_the_check_panic_and_only_an_equal_origin_passes(
+            origin in prop_oneof![
+                "(https?|app)(://|:/)([aA]pp|api)\\.example(:443|:80|:[0-9]{0,5})?[/?#@.]?",
+                "\\PC{0,30}",
+            ],
+            host in prop_oneof!["([aA]pi|app)\\.example(:443|:80)?", "\\PC{0,20}"],
+        ) {
+            let origins = AllowedOrigins::new(["https://app.example"]).unwrap();
+            let (mut head, ()) = Request::post("/a").body(()).unwrap().into_parts();
+            let value = |text: &str| http::HeaderValue::from_bytes(text.as_bytes());
+            let (Ok(origin_value), Ok(host_value)) = (value(&origin), value(&host)) else { return Ok(()) };
+            head.headers.insert(header::ORIGIN, origin_value);
+            head.headers.insert(header::HOST, host_value);
+
+            let passes = origins.check(&head).is_ok();
+            let (page, listed) = (by_uri(&origin), by_uri("https://app.example"));
+            let own = page.as_ref().and_then(|(scheme, ..)| by_uri(&format!("{scheme}://{host}")));
+            prop_assert!(!passes || page == listed || page == own, "{} {}", origin, host);
         }
     }
 }

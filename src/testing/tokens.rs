@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{
     forge::{Forge, Members, quoted},
-    hostile, mac,
+    hostile,
 };
-use crate::{BearerToken, Clock, ConfigError, SystemClock};
+use crate::{BearerToken, Clock, ConfigError, SigningKey, SystemClock};
 
 /// Gives the raw signature over a signing input.
 type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
@@ -17,7 +17,35 @@ type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 /// Mints tokens for tests: valid, expired, not yet valid, for others, and [hostile](Self::hostile).
 ///
 /// A valid token says `sub` (`alice`), `iat` (now) and `exp` (now and ten minutes), besides the issuer, the audience
-/// and the claims it was told.
+/// and the claims it was told. For production there is [`TokenIssuer`](crate::TokenIssuer), which refuses to sign most
+/// of what this signs.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{
+///     Keys, RejectionKind, Verifier,
+///     testing::{ManualClock, TestTokens},
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let secret = "a secret of at least 32 bytes, from a safe place";
+/// let clock = ManualClock::at(1_800_000_000);
+/// let tokens = TestTokens::hs256(secret)?.with_audience("orders").with_clock(clock.clone());
+/// let verifier = Verifier::builder(Keys::hs256([secret])?)
+///     .with_audience("orders")
+///     .with_clock(clock)
+///     .build()?;
+///
+/// assert!(verifier.verify(&tokens.valid()).is_ok());
+/// let refused = verifier.verify(&tokens.expired()).unwrap_err();
+/// assert_eq!(refused.kind(), RejectionKind::TokenExpired);
+/// for (hazard, token) in tokens.hostile() {
+///     assert!(verifier.verify(&token).is_err(), "{hazard}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct TestTokens {
     algorithm: String,
@@ -36,26 +64,29 @@ impl TestTokens {
     /// Longer than any leeway, so that what is out of date is so by every verifier's account.
     const FAR: Duration = Duration::from_secs(24 * 60 * 60);
 
-    /// Tokens signed with a shared secret.
+    /// Tokens signed with this key, whose ID they name.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`] below 32 bytes, [`ConfigError::NoCryptoBackend`] without a backend.
+    /// [`ConfigError::NoCryptoBackend`] without a backend, [`ConfigError::Key`] if it cannot use the key.
+    pub fn new(key: &SigningKey) -> Result<Self, ConfigError> {
+        let mut tokens = Self::signed_by(key.algorithm(), key.raw_signer()?);
+        tokens.key_id = key.id().map(str::to_owned);
+        tokens.published = key
+            .public_jwk()
+            .map(String::into_bytes)
+            .into_iter()
+            .collect();
+        Ok(tokens)
+    }
+
+    /// Tokens signed with a shared secret of at least 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SigningKey::hs256`] and [`new`](Self::new).
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        let secret = secret.as_ref().to_vec();
-        if cfg!(not(any(feature = "aws-lc-rs", feature = "rust-crypto"))) {
-            return Err(ConfigError::NoCryptoBackend);
-        }
-        if secret.len() < 32 {
-            return Err(ConfigError::SecretTooShort {
-                algorithm: Algorithm::HS256,
-                length: secret.len(),
-                minimum: 32,
-            });
-        }
-        Ok(Self::signed_by(Algorithm::HS256, move |message| {
-            mac::hs256(&secret, message)
-        }))
+        Self::new(&SigningKey::hs256(secret)?)
     }
 
     /// Tokens signed with whatever key `sign` holds: it takes the signing input and gives the raw signature, which for

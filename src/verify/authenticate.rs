@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
-use super::{VerifiedToken, Verifier};
+use super::{Verification, VerifiedToken, Verifier};
 use crate::{BearerToken, Rejection};
 
 /// The answer to the question who sent a token.
@@ -34,11 +34,15 @@ pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
 
 impl Authenticate for Verifier {
     fn authenticate(&self, token: &BearerToken<'_>, _: &Parts) -> Authentication {
-        Authentication::Now(self.verify(token))
+        self.verify_renewal(token)
     }
 
     fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
-        Authentication::Now(self.verify(token))
+        match self.check(token) {
+            Verification::Verified(token) => Authentication::Now(Ok(token)),
+            Verification::Rejected(rejection) => Authentication::Now(Err(rejection)),
+            Verification::KeyMissing(wait) => Authentication::Later(wait.into_inner()),
+        }
     }
 
     fn now(&self) -> Duration {

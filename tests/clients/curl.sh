@@ -73,6 +73,12 @@ request() {
     curl -q --noproxy '*' --silent --http1.1 --max-time 20 "$@"
 }
 
+# printed LINE: the status of a whole curl line, its output dropped.
+printed() {
+    bash -c 'curl() { command curl -q --noproxy "*" --silent --max-time 20 -o /dev/null -w "%{http_code}" "$@"; }
+        '"$1"
+}
+
 base64url() {
     openssl base64 -A | tr '+/' '-_' | tr -d '='
 }
@@ -123,6 +129,10 @@ lacks_in_header() {
 
 lacks_in_log() {
     ! grep -Fq -- "$1" "$scratch/log"
+}
+
+has_lines() {
+    (($(wc -l <"$scratch/lines") >= $1))
 }
 
 has_body() {
@@ -176,6 +186,9 @@ mint "$(claims alice $((now + 600)))"
 valid=$token
 mint "$(claims mallory $((now + 600)))" '{"alg":"HS256","typ":"JWT"}' another-secret-of-at-least-32-bytes-here
 forged=$token
+# Sessions are the service's own: `JWT_ISSUER` and `JWT_AUDIENCE` are demanded of bearer tokens only.
+mint "{\"sub\":\"alice\",\"exp\":$((now + 600))}"
+session=$token
 
 # No credentials.
 for path in /chat /stop /history /agents/a/r /nowhere; do
@@ -231,18 +244,18 @@ expect_error 'query twice, upgrade' 400 invalid_request "/agents/a/r?access_toke
     "${UPGRADE[@]}"
 
 # Cookie.
-expect_stream 'cookie, own origin' -H "Cookie: theme=dark; jwt_token=$valid" -H "Origin: $origin"
-expect 'cookie, foreign origin' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$valid" -H 'Origin: https://evil.example'
+expect_stream 'cookie, own origin' -H "Cookie: theme=dark; jwt_token=$session" -H "Origin: $origin"
+expect 'cookie, foreign origin' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$session" -H 'Origin: https://evil.example'
 check 'cookie, foreign origin' has_header cache-control '.*no-store'
-expect 'cookie, null origin' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$valid" -H 'Origin: null'
-expect 'cookie, cross-site' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$valid" \
+expect 'cookie, null origin' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$session" -H 'Origin: null'
+expect 'cookie, cross-site' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$session" \
     -H 'Origin: https://evil.example' -H 'Sec-Fetch-Site: cross-site'
-expect 'cookie, upgrade from a foreign origin' 403 /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$valid" \
+expect 'cookie, upgrade from a foreign origin' 403 /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$session" \
     -H 'Origin: https://evil.example'
-expect_agent 'cookie, upgrade from the own origin' /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$valid" \
+expect_agent 'cookie, upgrade from the own origin' /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$session" \
     -H "Origin: $origin"
 expect 'cookie, forged' 401 /chat "${message[@]}" -H "Cookie: jwt_token=$forged" -H "Origin: $origin"
-expect 'cookie under an escaped name' 401 /chat "${message[@]}" -H "Cookie: jwt%5Ftoken=$valid" -H "Origin: $origin"
+expect 'cookie under an escaped name' 401 /chat "${message[@]}" -H "Cookie: jwt%5Ftoken=$session" -H "Origin: $origin"
 
 # Query: on an upgrade only.
 expect 'query, plain request' 401 "/agents/a/r?access_token=$valid"
@@ -257,9 +270,20 @@ for path in '/auth/../chat' '//chat' '/%63hat' '/auth/%2e%2e/chat' '/auth/%252e%
     expect "path $path, POST" 401 "$path" "${message[@]}"
 done
 
-# The curl lines that the example prints carry a token that works.
-demo=$(grep -Eo 'eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+' "$scratch/log" | head -n 1 || true)
-expect_stream 'demo token' -H "Authorization: Bearer $demo"
+expect_error 'a session as a bearer token' 401 invalid_token /chat "${message[@]}" -H "Authorization: Bearer $session"
+
+# The curl lines that the example prints work as they stand: refused without a token, and else admitted.
+grep '^curl ' "$scratch/log" >"$scratch/lines" || true
+check 'printed lines' has_lines 3
+while IFS= read -r line; do
+    : >"$scratch/head"
+    printf '%s\n' "$line" >"$scratch/body"
+    status=$(printed "$line") || true
+    case $line in
+        *'Bearer '* | *jwt_token=*) check 'printed line' has_status 200 ;;
+        *) check 'printed line' has_status 401 ;;
+    esac
+done <"$scratch/lines"
 
 # Whatever came in, the server is alive, and no token that we sent stands in its log.
 expect 'still alive' 200 /health

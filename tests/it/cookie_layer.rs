@@ -126,11 +126,18 @@ fn cookies_are_read_raw_and_once() {
     }
 }
 
+/// A name, the headers of the request, and why it is refused.
+type Row = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    Option<RejectionKind>,
+);
+
 /// Hazards 4: CSRF with a cookie.
 #[test]
 fn unsafe_methods_check_the_origin() {
     let foreign = Some(RejectionKind::OriginForeign);
-    let table: [(&str, &[(&str, &str)], Option<RejectionKind>); 9] = [
+    let table: [Row; 9] = [
         ("no browser", &[], None),
         (
             "own origin",

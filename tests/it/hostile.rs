@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 
 use jsonwebtoken::{EncodingKey, crypto::aws_lc};
 use tower_warden::{
-    Algorithm, BearerToken, CryptoBackend, Key, Keys, RejectionKind, Verifier, VerifierBuilder,
+    Algorithm, BearerToken, CryptoBackend, Key, Keys, RejectionKind, SigningKey, Verifier,
+    VerifierBuilder,
     testing::{ManualClock, TestTokens},
 };
 
@@ -177,6 +178,18 @@ fn hostile_tokens_are_refused_by_a_verifier_with_keys_of_every_family() {
             let verifier = verifier(keys).with_backend(backend).build().unwrap();
             refuses_all(&verifier, &tokens, &format!("{algorithm:?} {backend:?}"));
         }
+    }
+}
+
+#[test]
+fn hostile_tokens_of_a_generated_key_are_refused() {
+    for algorithm in [Algorithm::HS512, Algorithm::ES384, Algorithm::EdDSA] {
+        let key = SigningKey::generate(algorithm).unwrap();
+        let tokens = TestTokens::new(&key)
+            .unwrap()
+            .with_clock(ManualClock::at(NOW));
+        let verifier = verifier([key.verification_key()]).build().unwrap();
+        refuses_all(&verifier, &tokens, &format!("{algorithm:?}"));
     }
 }
 

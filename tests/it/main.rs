@@ -1,9 +1,12 @@
-//! What the layers promise, one module per behaviour.
+//! What the library promises, one module per behaviour.
 #![allow(clippy::unwrap_used)]
 
 mod support;
+mod tokens;
 
 mod auto_traits;
+mod claims;
+mod compact;
 mod configuration;
 mod cookie_layer;
 mod cors;
@@ -12,22 +15,38 @@ mod extractors;
 #[cfg(feature = "testing")]
 mod hostile;
 mod issue;
+#[cfg(feature = "jwks")]
+mod jwks_discovery;
+#[cfg(feature = "jwks")]
+mod jwks_faults;
+#[cfg(feature = "jwks")]
+mod jwks_issuers;
+#[cfg(feature = "jwks")]
+mod jwks_refresh;
 mod jwt_layer;
 mod keys;
 #[cfg(feature = "testing")]
 mod lease;
+#[cfg(feature = "jwks")]
+mod log_lines;
 mod paths;
+#[cfg(feature = "jwks")]
+mod provider;
 mod raw_socket;
 mod redaction;
 #[cfg(feature = "testing")]
 mod renewal;
 mod requirements;
+mod resource;
 #[cfg(feature = "testing")]
 mod revocation;
+mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
 #[cfg(feature = "testing")]
 mod stream;
+mod ticket;
 mod tower_contract;
+mod verify_hazards;

@@ -230,7 +230,8 @@ async fn http2_with_prior_knowledge() {
     let good = token("alice");
     let bearer = format!("Bearer {}", good.expose());
     let half = format!("jwt_token={}", good.expose());
-    let table: [(&str, Vec<(&str, &str)>, u16); 6] = [
+    type Headers<'a> = Vec<(&'a str, &'a str)>;
+    let table: [(&str, Headers<'_>, u16); 6] = [
         ("/chat", vec![], 401),
         ("/chat", vec![("authorization", &bearer)], 200),
         (

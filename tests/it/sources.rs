@@ -42,7 +42,7 @@ fn query() -> impl Strategy<Value = String> {
         Just("tok%65n".to_owned()),
         Just("s3cret-s3cret".to_owned()),
         Just("%C3%A9".to_owned()),
-        "[=&&%+?/a-z0-9é]{0,4}",
+        "[=&%+?/a-z0-9é]{0,4}",
     ];
     vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
@@ -79,8 +79,8 @@ fn token_by_form(query: &str) -> Found {
         .split('%')
         .skip(1)
         .all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
-    let printable = !value.is_empty() && value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if whole_escapes && printable {
+    // It puts this sign where bytes are no UTF-8; nothing here generates the sign itself.
+    if whole_escapes && !value.is_empty() && !value.contains('\u{fffd}') {
         Ok(Some(value.into_owned()))
     } else {
         Err(MalformedCredentials::Unreadable)
@@ -96,8 +96,33 @@ fn names_a_token(pair: &str) -> bool {
     form_urlencoded::parse(pair.as_bytes()).any(|(name, _)| name == "token")
 }
 
+#[test]
+fn a_plain_token_is_borrowed_from_the_request() {
+    let (head, ()) = Request::get("/a?x=1&access_token=a.b.c")
+        .header("authorization", "Bearer a.b.c")
+        .header("cookie", "x=1; jwt_token=a.b.c")
+        .body(())
+        .unwrap()
+        .into_parts();
+    let places = [
+        head.headers[header::AUTHORIZATION].as_bytes(),
+        head.uri.query().unwrap().as_bytes(),
+        head.headers[header::COOKIE].as_bytes(),
+    ];
+    let sources: [&dyn TokenSource; 3] = [
+        &AuthorizationHeader::new(),
+        &QueryParameter::access_token().everywhere(),
+        &CookieToken::new("jwt_token").unwrap(),
+    ];
+    for (source, place) in sources.into_iter().zip(places) {
+        let token = source.extract(&head).unwrap().unwrap();
+        let start = token.expose().as_ptr();
+        assert!(place.as_ptr_range().contains(&start), "{}", source.name());
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn no_request_makes_a_source_panic(
@@ -143,7 +168,7 @@ proptest! {
         prop_assert_eq!(after.authority(), before.authority());
         prop_assert_eq!(after.scheme(), before.scheme());
         if before.query().is_some_and(|query| query.split('&').any(names_a_token)) {
-            prop_assert!(!after.to_string().ends_with('?'), "{}", after);
+            prop_assert_ne!(after.query(), Some(""), "a dangling question mark: {}", after);
             let doubled = |uri: &Uri| uri.to_string().matches("&&").count();
             prop_assert!(doubled(after) <= doubled(&before), "{} {}", before, after);
         } else {
@@ -164,8 +189,8 @@ proptest! {
         let source = QueryParameter::access_token().everywhere();
         prop_assert_eq!(extract(&source, &head), Ok(Some(token.clone())));
         source.conceal(&mut head);
-        let printed = format!("{head:?}");
-        prop_assert!(!printed.contains(&token));
+        let shown = format!("{head:?}");
+        prop_assert!(!shown.contains(&token), "{}", shown);
     }
 
     #[test]
@@ -197,17 +222,18 @@ proptest! {
     }
 
     #[test]
-    fn a_header_is_a_token_exactly_where_the_grammar_says_so(text in "(Bearer|bearer) {0,2}[!-~ ]{0,8}=?") {
+    fn a_header_with_a_token_of_the_grammar_is_read_and_a_list_or_blank_never(text in "(Bearer|bearer) {0,2}[!-~ ]{0,8}=?") {
         let lines = vec![(header::AUTHORIZATION, HeaderValue::from_str(&text).unwrap())];
-        let token = text[6..].trim_start_matches(' ').trim_end_matches(' ');
+        let token = text[6..].trim_matches(' ');
         let body = token.trim_end_matches('=');
-        let grammatical = text.as_bytes().get(6) == Some(&b' ')
+        let separated = text.as_bytes().get(6) == Some(&b' ');
+        let grammatical = separated
             && !body.is_empty()
             && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
         let found = extract(&AuthorizationHeader::new(), &head(Uri::from_static("/"), lines));
         if grammatical {
             prop_assert_eq!(found, Ok(Some(token.to_owned())));
-        } else {
+        } else if !separated || body.is_empty() || body.contains([' ', ',']) {
             prop_assert!(!matches!(found, Ok(Some(_))), "{:?}", found);
         }
     }

@@ -60,9 +60,13 @@ impl fmt::Display for Oddity {
     }
 }
 
+/// A place to compare with: the constant would be built and dropped at each comparison.
+static CONNECT: Method = Method::CONNECT;
+
 impl Form {
+    #[inline]
     pub(super) fn of(method: &Method, path: &str) -> Self {
-        if *method == Method::CONNECT {
+        if *method == CONNECT {
             return Self::Odd(Oddity::Connect);
         }
         let bytes = path.as_bytes();
@@ -85,18 +89,20 @@ fn is_plain(path: &[u8]) -> bool {
     for &byte in path {
         let class = CLASS.get(usize::from(byte)).copied().unwrap_or(UNUSUAL);
         // A slash or a dot right behind a slash opens an empty segment or, perhaps, a dot segment.
-        marks |= (class & UNUSUAL) | (before & (class >> 1));
+        marks |= class & (before << 1 | UNUSUAL);
         before = class;
     }
-    marks & (UNUSUAL | SLASH) == 0 && path.first() == Some(&b'/')
+    marks == 0 && path.first() == Some(&b'/')
 }
 
 const SLASH: u8 = 1;
-const SLASH_OR_DOT: u8 = 2;
-const UNUSUAL: u8 = 4;
+/// One bit beside [`SLASH`], so that the class before, shifted, asks for it exactly behind a slash.
+const SLASH_OR_DOT: u8 = 1 << 1;
+/// The highest bit, so that it leaves when the class is shifted.
+const UNUSUAL: u8 = 1 << 7;
 
-/// What each byte may mean. `CLASS >> 1` puts "slash or dot" where "slash" was, so two neighbours meet in one `&`.
-const CLASS: [u8; 256] = {
+/// What each byte may mean.
+static CLASS: [u8; 256] = {
     let mut class = [UNUSUAL; 256];
     let mut byte = b'!';
     while byte <= b'~' {

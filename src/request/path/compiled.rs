@@ -110,7 +110,7 @@ impl CompiledPaths {
                     method,
                     canonical: Some(path),
                 };
-                self.settle(self.tree.find(path.as_bytes(), question), Cause::Text)
+                self.settle(self.tree.find(path.as_bytes(), &question), Cause::Text)
             }
             Form::Escaped => self.decide_escaped(method, path),
             Form::Odd(oddity) => self.decide_odd(method, path, oddity),
@@ -129,7 +129,7 @@ impl CompiledPaths {
         };
         let mut decisions = readings.iter().enumerate().map(|(at, reading)| {
             let cause = if at == 0 { Cause::Text } else { Cause::Decoded };
-            self.settle(self.tree.find(reading, question), cause)
+            self.settle(self.tree.find(reading, &question), cause)
         });
         let first = decisions.next().unwrap_or_else(|| self.tangled());
         decisions.fold(first, PathDecision::stricter)
@@ -162,7 +162,7 @@ impl CompiledPaths {
         };
         let rules = readings
             .iter()
-            .filter_map(|reading| self.tree.find(reading, question));
+            .filter_map(|reading| self.tree.find(reading, &question));
         let decisions = rules.map(|rule| self.settle(Some(rule), cause));
         decisions.fold(nobody, PathDecision::stricter)
     }

@@ -148,6 +148,7 @@ impl CompiledPaths {
     /// );
     /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
+    #[must_use]
     pub fn table(&self) -> impl fmt::Display {
         fmt::from_fn(|f| {
             for rule in self.tree().rules() {

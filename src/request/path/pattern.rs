@@ -35,6 +35,9 @@ pub(super) struct Pattern {
     text: Box<str>,
     segments: Box<[Segment]>,
     tail: Tail,
+    /// How many bytes of the text the literal segments at its front take, and how many segments they are.
+    literal_bytes: usize,
+    literal_segments: usize,
 }
 
 impl Pattern {
@@ -80,10 +83,16 @@ impl Pattern {
                 }
             }
         }
+        let literals = segments.iter().map_while(|segment| match segment {
+            Segment::Literal(text) => Some(1 + text.len()),
+            Segment::One => None,
+        });
         Ok(Self {
             text: text.into(),
-            segments: segments.into(),
             tail,
+            literal_bytes: literals.clone().sum(),
+            literal_segments: literals.count(),
+            segments: segments.into(),
         })
     }
 
@@ -112,8 +121,14 @@ impl Pattern {
 
     /// Compares byte for byte with a canonical path.
     pub(super) fn matches_exactly(&self, path: &str) -> bool {
-        let mut rest = path.as_bytes();
-        for segment in &self.segments {
+        let literals = self.text.as_bytes().get(..self.literal_bytes);
+        let Some(mut rest) = literals.and_then(|front| path.as_bytes().strip_prefix(front)) else {
+            return false;
+        };
+        if !matches!(rest, [] | [b'/', ..]) {
+            return false;
+        }
+        for segment in self.segments.iter().skip(self.literal_segments) {
             let Some((head, behind)) = next_segment(rest) else {
                 return false;
             };
@@ -137,7 +152,7 @@ impl Pattern {
 
 /// Splits `/segment` off the front, or says that nothing is left.
 #[inline]
-pub(super) fn next_segment(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+fn next_segment(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let (b'/', body) = rest.split_first()? else {
         return None;
     };

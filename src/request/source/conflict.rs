@@ -124,11 +124,14 @@ mod tests {
             request = request.header("authorization", header);
         }
         if cookie != "-" {
-            let cookie = format!("jwt_token={cookie}");
-            request = request.header(
-                "cookie",
-                HeaderValue::from_bytes(cookie.as_bytes()).unwrap(),
-            );
+            let mut bytes = b"jwt_token=".to_vec();
+            // The sign for something that is no text stands for a byte that is none.
+            bytes.extend(if cookie == "\u{fffd}" {
+                b"\xff"
+            } else {
+                cookie.as_bytes()
+            });
+            request = request.header("cookie", HeaderValue::from_bytes(&bytes).unwrap());
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         let selected = select(&sources, policy, &head)?;
@@ -202,13 +205,13 @@ mod tests {
                 token(0, "a"),
             ),
             (
-                ["Bearer a", "b\tc", "-"],
+                ["Bearer a", "\u{fffd}", "-"],
                 ambiguous(),
                 ambiguous(),
                 token(0, "a"),
             ),
             (
-                ["-", "b\tc", "ws:a"],
+                ["-", "\u{fffd}", "ws:a"],
                 ambiguous(),
                 ambiguous(),
                 Err(TokenMalformed),
@@ -234,7 +237,7 @@ mod tests {
                 Err(CredentialsMalformed),
             ),
             (
-                ["-", "b\tc", "-"],
+                ["-", "\u{fffd}", "-"],
                 Err(TokenMalformed),
                 Err(TokenMalformed),
                 Err(TokenMalformed),

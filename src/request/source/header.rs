@@ -1,14 +1,16 @@
 //! [`AuthorizationHeader`]: `Authorization: Bearer <token>`.
 
 use http::{header, request::Parts};
+use memchr::memchr3;
 
 use super::{BearerToken, MalformedCredentials, TokenSource};
 
 /// The token of `Authorization: Bearer <token>` ([RFC 6750 §2.1]): the way every client should take.
 ///
 /// The scheme is compared without regard to case, and one blank or more may follow it. Another scheme alone is no token
-/// for us. A second `Authorization` line is refused whatever it holds, and so is a token with a character outside
-/// `b64token`.
+/// for us. A second `Authorization` line is refused whatever it holds, and so is a header that is empty, holds a blank
+/// or a comma where the token should be, or other than visible ASCII anywhere. Each character of the token is for the
+/// verifier to judge, which looks at them in any case.
 ///
 /// ```
 /// use http::Request;
@@ -66,7 +68,10 @@ impl TokenSource for AuthorizationHeader {
         if lines.next().is_some() {
             return Err(MalformedCredentials::Repeated);
         }
-        bearer(line.as_bytes())
+        let line = line
+            .to_str()
+            .map_err(|_| MalformedCredentials::Unreadable)?;
+        bearer(line)
     }
 
     fn name(&self) -> &'static str {
@@ -81,46 +86,27 @@ impl TokenSource for AuthorizationHeader {
 }
 
 /// Reads one header value; `Ok(None)` if it speaks another scheme.
-fn bearer(value: &[u8]) -> Result<Option<BearerToken<'_>>, MalformedCredentials> {
-    const SCHEME: &[u8] = b"bearer";
-    let value = value.trim_ascii();
-    let (scheme, rest) = value
-        .split_at_checked(SCHEME.len())
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
-        .unwrap_or((value, b""));
-    if scheme.len() != SCHEME.len() || rest.first().is_some_and(|&byte| is_tchar(byte)) {
-        let other = value.split(|&byte| byte == b' ').next().unwrap_or_default();
-        return if !other.is_empty() && other.iter().all(|&byte| is_tchar(byte)) {
-            Ok(None)
-        } else {
-            Err(MalformedCredentials::Unreadable)
-        };
-    }
-    let [b' ', token @ ..] = rest else {
-        return Err(MalformedCredentials::Unreadable);
-    };
-    let token = token.trim_ascii_start();
-    if !is_b64token(token) {
+fn bearer(line: &str) -> Result<Option<BearerToken<'_>>, MalformedCredentials> {
+    let line = line.trim_ascii();
+    let end = line.bytes().position(|byte| !is_tchar(byte));
+    let (scheme, rest) = line
+        .split_at_checked(end.unwrap_or(line.len()))
+        .unwrap_or_default();
+    if scheme.is_empty() {
         return Err(MalformedCredentials::Unreadable);
     }
-    let token = str::from_utf8(token).map_err(|_| MalformedCredentials::Unreadable)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    // A tab is no separator here, and so it is found as part of the token.
+    let token = rest.trim_start_matches(' ');
+    if token.len() == rest.len()
+        || token.trim_end_matches('=').is_empty()
+        || memchr3(b' ', b'\t', b',', token.as_bytes()).is_some()
+    {
+        return Err(MalformedCredentials::Unreadable);
+    }
     Ok(Some(BearerToken::new(token)))
-}
-
-/// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
-fn is_b64token(token: &[u8]) -> bool {
-    // Padding is rare and short, so it is taken off first; then one pass without a branch.
-    let mut body = token;
-    while let [head @ .., b'='] = body {
-        body = head;
-    }
-    let strange = body.iter().fold(false, |strange, &byte| {
-        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        // `+`, `-`, `.`, `/` and the digits lie side by side, with the comma among them.
-        let figure = byte.wrapping_sub(b'+') < 15 && byte != b',';
-        strange | !(letter | figure | (byte == b'_') | (byte == b'~'))
-    });
-    !body.is_empty() && !strange
 }
 
 /// A character of a `token`, and so of a scheme's name ([RFC 9110 §5.6.2]).
@@ -189,6 +175,8 @@ mod tests {
             b"Bearer",
             b"Bearer ",
             b"Bearer  \t",
+            b"Bearer \ta.b.c",
+            b"Bearer  \ta.b.c",
             b"Bearer\ta.b.c",
             b"Bearer,a.b.c",
             b"Bearer=a.b.c",
@@ -197,18 +185,9 @@ mod tests {
             b"Bearer a\tb",
             b"Bearer a.b.c, Bearer d.e.f",
             b"Bearer a,b",
-            b"Bearer \"a.b.c\"",
-            b"Bearer token=a.b.c\"",
             b"Bearer ==",
-            b"Bearer a=b",
             b"Bearer a.b.\xc3\xa9",
             b"Bearer \xff",
-            b"Bearer a%20b",
-            b"Bearer a:b",
-            b"Bearer a@b",
-            b"Bearer a[b",
-            b"Bearer a`b",
-            b"Bearer a{b",
             b"\"Bearer\" a.b.c",
             b"\xff",
         ] {
@@ -231,11 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn the_alphabet_is_exactly_that_of_b64token() {
-        for byte in 0..=u8::MAX {
-            let wanted = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
-            assert_eq!(is_b64token(&[byte]), wanted, "{byte:#04x}");
-            assert_eq!(is_b64token(&[b'a', byte, b'a']), wanted, "{byte:#04x}");
+    fn a_strange_character_is_left_to_the_verifier() {
+        for token in ["\"a.b.c\"", "a=b", "a%20b", "a:b", "a@b", "a{b"] {
+            let line = format!("Bearer {token}");
+            assert_eq!(extract(&[line.as_bytes()]), Ok(Some(token.to_owned())));
         }
     }
 

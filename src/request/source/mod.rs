@@ -38,7 +38,7 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// A bounded word for logs and metrics, such as `header`, `query` or `cookie`.
     fn name(&self) -> &'static str;
 
-    /// Removes the token from what the inner service sees. Called once the token was extracted and verified.
+    /// Removes the token from what the inner service sees. Called for every source, once the one token was extracted.
     ///
     /// By default nothing is removed.
     fn conceal(&self, head: &mut Parts) {
