@@ -235,6 +235,17 @@ impl ResourceBinding {
         bound.then_some(()).ok_or(RejectionKind::ResourceMismatch)
     }
 
+    /// Whether a newer token of a connection is for the same resource as the present one. Which one that was the request
+    /// has said, long ago: so what ties a token has to be the same in both.
+    pub(crate) fn check_renewal(
+        &self,
+        present: &VerifiedToken,
+        next: &VerifiedToken,
+    ) -> Result<(), RejectionKind> {
+        let same = self.ties.iter().all(|tie| tie.is_same(present, next));
+        same.then_some(()).ok_or(RejectionKind::ResourceMismatch)
+    }
+
     /// The parameters of a request that is the business of this binding.
     fn resource<'r>(&self, head: &'r Parts) -> Result<Option<Vec<Cow<'r, str>>>, RejectionKind> {
         match &self.place {
@@ -255,6 +266,22 @@ impl ResourceBinding {
 }
 
 impl Tie {
+    /// Whether it ties the next token to whatever it ties the present one to.
+    fn is_same(&self, present: &VerifiedToken, next: &VerifiedToken) -> bool {
+        match self {
+            Self::Claim { path, .. } => present.claim_value(path) == next.claim_value(path),
+            Self::Audience(pattern) => {
+                let near = |found: &&str| found.starts_with(pattern.beginning());
+                let bound = |token: &VerifiedToken| token.audiences().any(|found| near(&found));
+                bound(present) == bound(next)
+                    && present
+                        .audiences()
+                        .filter(near)
+                        .all(|held| next.audiences().any(|found| found == held))
+            }
+        }
+    }
+
     /// Whether the token is for this resource, or `None` if it is for none at all.
     fn holds(&self, token: &VerifiedToken, values: &[Cow<'_, str>]) -> Option<bool> {
         match self {

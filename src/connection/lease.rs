@@ -117,9 +117,9 @@ impl Lease {
         Ended::new(self.clone())
     }
 
-    /// Ends the connection. The first reason stays: it is returned.
-    pub fn end(&self, end: LeaseEnd) -> LeaseEnd {
-        self.open.end(end)
+    /// Ends the connection. If it has ended already the first reason stays.
+    pub fn end(&self, end: LeaseEnd) {
+        self.open.end(end);
     }
 }
 

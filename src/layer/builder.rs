@@ -322,10 +322,14 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     pub fn with_resource_binding(mut self, binding: ResourceBinding) -> Self {
         match binding.checked() {
             Ok(binding) => {
+                let binding = Arc::new(binding);
+                let renewed = Arc::clone(&binding);
                 let hook =
                     move |principal: &Principal, head: &Parts| binding.check(principal, head);
                 self.requirements.push(Requirement::new(hook));
-                self
+                self.require_renewal(move |present, next| {
+                    renewed.check_renewal(present.token(), next.token())
+                })
             }
             Err(error) => self.failed(error),
         }

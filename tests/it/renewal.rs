@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 use tower_warden::{
     BearerToken, JwtAuthLayer, Lease, LeaseEnd, Rejection, RejectionKind, RenewalMessages,
-    RenewalService, Revocation, Revocations,
+    RenewalService, ResourceBinding, Revocation, Revocations,
     testing::{ManualClock, TestTokens},
 };
 
@@ -193,6 +193,66 @@ async fn the_application_may_ask_for_more() {
     assert_eq!(refused.kind(), RejectionKind::Forbidden);
     let same = token(json!({"jti": "agent-7", "exp": 3_000}));
     lease.renew(&same).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_for_another_resource_renews_nothing() {
+    let binding = || ResourceBinding::path("/chat").audience("agent:one");
+    let claims = |agent: &str| ResourceBinding::path("/{agent}").claim("agent", agent);
+    let table = [
+        (
+            claims("agent"),
+            json!({"agent": "chat"}),
+            json!({"agent": "chat"}),
+            true,
+        ),
+        (
+            claims("agent"),
+            json!({"agent": "chat"}),
+            json!({"agent": "other"}),
+            false,
+        ),
+        (claims("agent"), json!({"agent": "chat"}), json!({}), false),
+        (
+            claims("agent").when_present(),
+            json!({}),
+            json!({"agent": "other"}),
+            false,
+        ),
+        (claims("agent").when_present(), json!({}), json!({}), true),
+        (
+            binding(),
+            json!({"aud": ["api", "agent:one"]}),
+            json!({"aud": ["agent:one"]}),
+            true,
+        ),
+        (
+            binding(),
+            json!({"aud": ["api", "agent:one"]}),
+            json!({"aud": ["api", "agent:two"]}),
+            false,
+        ),
+        (
+            binding(),
+            json!({"aud": ["api", "agent:one"]}),
+            json!({"aud": ["api"]}),
+            false,
+        ),
+    ];
+    for (index, (binding, mut first, mut second, admitted)) in table.into_iter().enumerate() {
+        first["exp"] = json!(2_000);
+        second["exp"] = json!(3_000);
+        let layer = layer(&clock())
+            .dangerous_any_audience()
+            .with_resource_binding(binding)
+            .build()
+            .unwrap();
+        let lease = admit(&layer, &token(first)).await.lease();
+        let renewed = lease.renew(&token(second)).await;
+        let refused = renewed.err().map(|rejection| rejection.kind());
+        let expected = (!admitted).then_some(RejectionKind::ResourceMismatch);
+        assert_eq!(refused, expected, "row {index}");
+    }
 }
 
 #[tokio::test]

@@ -95,7 +95,6 @@ impl Revocations {
     }
 
     /// Begins revocations with settings of their own.
-    #[must_use]
     pub fn builder() -> RevocationsBuilder {
         RevocationsBuilder {
             capacity: 1_000_000,

@@ -49,7 +49,6 @@ impl StreamBound {
     }
 
     /// Lays it over a body.
-    #[must_use]
     pub fn over<B: Body>(self, body: B) -> LeasedBody<B> {
         LeasedBody::new(body, self)
     }

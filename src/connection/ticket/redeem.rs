@@ -51,17 +51,31 @@ impl Authenticate for Redeemer {
         }
     }
 
-    /// A connection that was opened with a ticket goes on with a token, by the first verifier that lets it in: a ticket is
-    /// for handshakes only.
+    /// A ticket is good for one handshake: what renews the connection is a token, for the first verifier that lets it
+    /// in; else what the first one says.
     fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
         let mut refused = None;
+        let mut later = Vec::new();
         for verifier in &*self.verifiers {
             match verifier.verify_renewal(token) {
+                Authentication::Now(Ok(token)) => return Authentication::Now(Ok(token)),
                 Authentication::Now(Err(rejection)) => _ = refused.get_or_insert(rejection),
-                answer => return answer,
+                Authentication::Later(answer) => later.push(answer),
             }
         }
-        Authentication::Now(Err(refused.unwrap_or(RejectionKind::Misconfigured.into())))
+        let unknown = RejectionKind::Misconfigured;
+        if later.is_empty() {
+            return Authentication::Now(Err(refused.unwrap_or(unknown.into())));
+        }
+        Authentication::Later(Box::pin(async move {
+            for answer in later {
+                match answer.await {
+                    Ok(token) => return Ok(token),
+                    Err(rejection) => _ = refused.get_or_insert(rejection),
+                }
+            }
+            Err(refused.unwrap_or(unknown.into()))
+        }))
     }
 
     fn now(&self) -> Duration {
