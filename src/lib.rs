@@ -89,6 +89,8 @@
 //! | --- | --- | --- |
 //! | `aws-lc-rs` | yes | signatures by aws-lc-rs, each key prepared once |
 //! | `rust-crypto` | no | signatures in pure Rust; with both on, aws-lc-rs is used unless [`CryptoBackend`] says else |
+//! | `jwks` | yes | keys that a provider publishes and changes: [`JwtAuthLayer::discover`] and its kin |
+//! | `introspection` | no | opaque tokens, looked up at their provider; what the provider says about a user |
 //! | `axum` | no | extractors for [`Principal`], `Claims` and [`Credentials`], axum's body, matching on `OriginalUri` |
 //! | `testing` | no | a clock, tokens and a layer for the tests of applications |
 //! | `full` | no | all of it |
@@ -123,6 +125,8 @@ mod telemetry;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+#[cfg(feature = "introspection")]
+mod userinfo;
 
 pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict};
 #[cfg(feature = "axum")]
@@ -139,7 +143,10 @@ pub use layer::{
     JwtAuthLayer, ResponseFuture, SessionCookie,
 };
 pub use principal::{Credentials, Principal};
-pub use refuse::{Challenge, Refusals, Rejection, RejectionKind, Responder, ResponseBody};
+pub use refuse::{
+    Challenge, Refusals, Rejection, RejectionKind, ResourceMetadata, ResourceMetadataBuilder,
+    ResourceMetadataService, Responder, ResponseBody,
+};
 pub use request::{
     Access, AuthorizationHeader, BearerToken, CompiledPaths, ConflictPolicy, CookieToken,
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
@@ -148,6 +155,11 @@ pub use request::{
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
+#[cfg(feature = "introspection")]
+pub use userinfo::{UserInfo, UserInfoBuilder, UserInfoError, UserProfile};
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+pub use verify::Introspection;
 pub use verify::{
     Actor, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken, Verifier,
     VerifierBuilder,

@@ -7,12 +7,14 @@ use std::{env, fmt, marker::PhantomData, sync::Arc};
 use http::request::Parts;
 
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
+#[cfg(feature = "introspection")]
+use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement, principal::Context,
-    request::AllowedOrigins, verify::Authenticate,
+    ResourceMetadata, StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement,
+    principal::Context, request::AllowedOrigins, verify::Authenticate,
 };
 
 /// A place where the token may travel, and who answers for it if not the layer's own verifier.
@@ -43,6 +45,7 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     preflight: Preflight,
     requirements: Vec<Requirement>,
     refusals: Refusals,
+    metadata: Option<ResourceMetadata>,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
 }
@@ -79,6 +82,13 @@ impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
     }
 }
 
+#[cfg(feature = "introspection")]
+impl<F: Face> AuthLayerBuilder<F, Introspection> {
+    pub(super) fn with_introspection(introspection: Introspection) -> Self {
+        Self::new(Verification::introspecting(introspection))
+    }
+}
+
 impl<F: Face, K> AuthLayerBuilder<F, K> {
     fn new(verification: Verification<K>) -> Self {
         Self {
@@ -92,6 +102,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             preflight: Preflight::default(),
             requirements: Vec::new(),
             refusals: Refusals::default(),
+            metadata: None,
             failure: None,
             face: PhantomData,
         }
@@ -178,6 +189,15 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self
     }
 
+    /// Describes this resource to its clients ([RFC 9728]): every challenge names the document, and the two paths at which
+    /// it may be read are exempt for `GET`, `HEAD` and `OPTIONS`. See [`ResourceMetadata`], which has the service for them.
+    ///
+    /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
+    pub fn with_resource_metadata(mut self, metadata: &ResourceMetadata) -> Self {
+        self.metadata = Some(metadata.clone());
+        self
+    }
+
     /// Adds a condition over principal and request head, asked after verification and before the inner service.
     ///
     /// It may return a [`Verdict`], a `bool`, or a `Result<(), Rejection>`. Conditions are asked in their order, until
@@ -228,7 +248,12 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self.stripped.validate()
     }
 
-    fn assemble(self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
+    fn assemble(mut self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
+        // Last, whatever order the settings came in: other paths or refusals may have been set since.
+        if let Some(metadata) = &self.metadata {
+            self.paths = metadata.exempted(self.paths);
+            self.refusals = self.refusals.naming(metadata.url());
+        }
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
         let (sources, authenticators) = self
@@ -305,6 +330,25 @@ impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
     ///
     /// [`ConfigError::Keys`] if the provider does not answer with keys that can be used, otherwise the first setting
     /// that cannot be served safely.
+    pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.check()?;
+        let verifier = self.verification.build().await?;
+        self.verification = Verification::shared(verifier.clone());
+        self.assemble(&verifier)
+    }
+}
+
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+impl<F: Face> AuthLayerBuilder<F, Introspection> {
+    /// Checks all settings, finds the endpoint if it has to be discovered, and makes the layer.
+    ///
+    /// It has to be awaited in a tokio runtime. What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// As for [`VerifierBuilder::build`](crate::VerifierBuilder::build), otherwise the first setting that cannot be served
+    /// safely.
     pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
         self.check()?;
         let verifier = self.verification.build().await?;

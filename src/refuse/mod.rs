@@ -3,14 +3,17 @@
 //! 1. [`rejection`]: the kinds, and the one table from kind to status, code and sentence.
 //! 2. [`challenge`]: `WWW-Authenticate` as RFC 6750 and RFC 9110 want it.
 //! 3. [`refusals`]: how a layer answers, with the presets of the systems that this crate replaces.
-//! 4. [`body`]: a refusal in the body type of the wrapped service.
+//! 4. [`metadata`]: the document that tells a refused client where to get a token.
+//! 5. [`body`]: a refusal in the body type of the wrapped service.
 
 mod body;
 mod challenge;
+mod metadata;
 mod refusals;
 mod rejection;
 
 pub use body::ResponseBody;
 pub use challenge::Challenge;
+pub use metadata::{ResourceMetadata, ResourceMetadataBuilder, ResourceMetadataService};
 pub use refusals::{Refusals, Responder};
 pub use rejection::{Rejection, RejectionKind};

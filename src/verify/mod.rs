@@ -11,7 +11,8 @@
 //!
 //! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
 //! places in the payload. With several `issuers` the payload is looked at first, for the name of one; where a key is
-//! `missing` and its provider is asked, the caller may `wait`, and the token starts again. `builder` fixes the
+//! `missing` and its provider is asked, the caller may `wait`, and the token starts again.
+//! What cannot be read at all, `introspection` looks up. `builder` fixes the
 //! [rules](rules::Rules) once, `token` is what the rest of the house sees.
 
 mod authenticate;
@@ -20,6 +21,8 @@ mod issuers;
 mod verifier;
 
 mod authority;
+#[cfg(feature = "introspection")]
+mod introspection;
 #[cfg(feature = "jwks")]
 mod missing;
 mod wait;
@@ -41,6 +44,10 @@ mod token;
 pub use actor::Actor;
 pub(crate) use authenticate::{Authenticate, Authenticated, Authentication};
 pub use builder::VerifierBuilder;
+#[cfg(feature = "introspection")]
+pub use introspection::Introspection;
+#[cfg(feature = "introspection")]
+pub(crate) use json::string_member;
 pub use path::ClaimPath;
 pub use rules::TokenType;
 pub use signature::CryptoBackend;

@@ -14,6 +14,8 @@ mod cors;
 mod extractors;
 #[cfg(feature = "testing")]
 mod hostile;
+#[cfg(feature = "introspection")]
+mod introspection;
 mod issue;
 #[cfg(feature = "jwks")]
 mod jwks_discovery;
@@ -27,16 +29,22 @@ mod jwt_layer;
 mod keys;
 #[cfg(feature = "jwks")]
 mod log_lines;
+mod metadata;
 mod paths;
 #[cfg(feature = "jwks")]
 mod provider;
+#[cfg(feature = "jwks")]
+mod providers;
 mod raw_socket;
 mod redaction;
 mod requirements;
+mod rfc9068;
 mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
 mod tower_contract;
+#[cfg(feature = "introspection")]
+mod userinfo;
 mod verify_hazards;
