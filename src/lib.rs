@@ -50,6 +50,7 @@
 //! | `verify` | [`BearerToken`] → [`VerifiedToken`]: form, key, signature, claims |
 //! | `keys` | where keys come from, and what each must prove at load |
 //! | `authorize` | may they? scopes and the application's own conditions |
+//! | `connection` | [`TicketOffice`]: a value for one handshake, in place of a token in its URL |
 //! | `refuse` | [`RejectionKind`] → status, challenge, body |
 //! | `issue` | [`TokenIssuer`]: mint, rotate, publish |
 //!
@@ -77,6 +78,7 @@
 //! | issuer, audience | required once named | an expectation that absence fulfils is none |
 //! | leeway | 30 s | clocks differ by seconds; 5 min at most |
 //! | token size | 8 KiB | more than header limits leave room for, little enough to read for nothing |
+//! | ticket | 30 s, once | it is drawn right before the handshake, and ends in logs spent |
 //! | secrets | as long as the hash, at least | [RFC 7518 §3.2] |
 //! | origin of cookie requests | the service's own | a browser attaches cookies for every page ([RFC 6455 §10.2]) |
 //! | upgrade by cookie without `Origin` | refused | every browser sends one |
@@ -112,6 +114,8 @@ mod keys;
 
 mod authorize;
 
+mod connection;
+
 mod refuse;
 
 mod issue;
@@ -128,10 +132,19 @@ pub mod testing;
 #[cfg(feature = "introspection")]
 mod userinfo;
 
-pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict};
+pub use authorize::{
+    RequireScope, RequireScopeFuture, RequireScopeLayer, ResourceBinding, Verdict,
+};
 #[cfg(feature = "axum")]
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
+pub use connection::{
+    ConnectionId, Ended, Lease, LeaseEnd, MalformedConnectionId, MemoryRevocationFeed,
+    MemoryRevocationStore, MemoryTickets, Revocation, RevocationError, RevocationFeed,
+    RevocationStore, RevocationTarget, Revocations, RevocationsBuilder, StoreError, StoreFuture,
+    Ticket, TicketHash, TicketOffice, TicketOfficeBuilder, TicketRecord, TicketService,
+    TicketServiceFuture, TicketStore,
+};
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;

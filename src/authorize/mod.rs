@@ -1,11 +1,14 @@
 //! May they? What is asked of a principal once it is known who they are.
 //!
 //! - [`requirement`]: the application's own conditions, over principal and request head.
+//! - [`resource`]: tokens that are for one resource, held against the one that is asked for.
 //! - [`scope`]: scopes, as a layer of its own for single routes.
 
 mod requirement;
+mod resource;
 mod scope;
 
 pub use requirement::Verdict;
 pub(crate) use requirement::{Answer, PendingVerdict, Requirement};
+pub use resource::ResourceBinding;
 pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};

@@ -2,7 +2,7 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{env, fmt, marker::PhantomData, sync::Arc};
+use std::{env, fmt, iter, marker::PhantomData, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
@@ -13,21 +13,32 @@ use crate::Introspection;
 use crate::RemoteKeys;
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    ResourceMetadata, StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement,
-    principal::Context, request::AllowedOrigins, verify::Authenticate,
+    ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders, TicketOffice, TokenSource, Verdict, Verifier,
+    authorize::Requirement,
+    connection::Redeemer,
+    principal::{Context, LayerContext},
+    request::AllowedOrigins,
+    verify::Authenticate,
 };
 
-/// A place where the token may travel, and who answers for it if not the layer's own verifier.
+/// A place where the token may travel, and who answers for it.
 struct Place {
     source: Arc<dyn TokenSource>,
-    authenticator: Option<Arc<dyn Authenticate>>,
+    answered: Answered,
+}
+
+/// Who answers for the tokens of a place.
+enum Answered {
+    ByLayer,
+    By(Verifier),
+    ByOffice(TicketOffice),
 }
 
 impl Place {
     fn new(source: impl TokenSource) -> Self {
         Self {
             source: Arc::new(source),
-            authenticator: None,
+            answered: Answered::ByLayer,
         }
     }
 }
@@ -46,6 +57,8 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     requirements: Vec<Requirement>,
     refusals: Refusals,
     metadata: Option<ResourceMetadata>,
+    connection_cap: Option<Duration>,
+    revocations: Revocations,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
 }
@@ -103,6 +116,8 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             requirements: Vec::new(),
             refusals: Refusals::default(),
             metadata: None,
+            connection_cap: None,
+            revocations: Revocations::default(),
             failure: None,
             face: PhantomData,
         }
@@ -124,10 +139,22 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        let authenticator = Some(Arc::new(verifier) as Arc<_>);
         self.sources.push(Place {
             source: Arc::new(source),
-            authenticator,
+            answered: Answered::By(verifier),
+        });
+        self
+    }
+
+    /// Takes the tickets of this office too, in the query of WebSocket handshakes: see [`TicketOffice`].
+    ///
+    /// A ticket is as good here as the token that it was drawn with would be: one of this layer's verifiers has to accept
+    /// the token's issuer, audience, type and age.
+    pub fn with_tickets(mut self, office: TicketOffice) -> Self {
+        self.add_defaults();
+        self.sources.push(Place {
+            source: Arc::new(office.source()),
+            answered: Answered::ByOffice(office),
         });
         self
     }
@@ -198,6 +225,22 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self
     }
 
+    /// Sets what holds no longer although its time is not over: asked for every token, and able to end every open
+    /// [`Lease`](crate::Lease). Layers may share it; none by default.
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
+    /// Sets the longest life of a connection, however often it is [renewed](crate::Lease::renew); none by default.
+    ///
+    /// It counts from the moment the [`Lease`](crate::Lease) is opened. Without it a connection lasts as long as newer
+    /// tokens come.
+    pub fn with_connection_cap(mut self, cap: Duration) -> Self {
+        self.connection_cap = Some(cap);
+        self
+    }
+
     /// Adds a condition over principal and request head, asked after verification and before the inner service.
     ///
     /// It may return a [`Verdict`], a `bool`, or a `Result<(), Rejection>`. Conditions are asked in their order, until
@@ -238,6 +281,21 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self
     }
 
+    /// Demands that a token is for the resource that the request names: see [`ResourceBinding`].
+    ///
+    /// It is a condition among those of [`require`](Self::require), and as they are never skipped.
+    pub fn with_resource_binding(mut self, binding: ResourceBinding) -> Self {
+        match binding.checked() {
+            Ok(binding) => {
+                let hook =
+                    move |principal: &Principal, head: &Parts| binding.check(principal, head);
+                self.requirements.push(Requirement::new(hook));
+                self
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
     /// Everything that has to be in order before a verifier is built.
     fn check(&mut self) -> Result<(), ConfigError> {
         self.add_defaults();
@@ -256,26 +314,50 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         }
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
-        let (sources, authenticators) = self
+        let layer = Arc::new(LayerContext {
+            refusals: self.refusals,
+            connection_cap: self.connection_cap,
+            revocations: self.revocations,
+        });
+        let verifiers: Arc<[Verifier]> = iter::once(verifier.clone())
+            .chain(
+                self.sources
+                    .iter()
+                    .filter_map(|place| match &place.answered {
+                        Answered::By(verifier) => Some(verifier.clone()),
+                        Answered::ByLayer | Answered::ByOffice(_) => None,
+                    }),
+            )
+            .collect();
+        let (sources, contexts) = self
             .sources
             .into_iter()
             .map(|place| {
-                let own = || Arc::new(verifier.clone()) as Arc<_>;
-                (place.source, place.authenticator.unwrap_or_else(own))
+                let authenticator: Arc<dyn Authenticate> = match place.answered {
+                    Answered::ByLayer => Arc::new(verifier.clone()),
+                    Answered::By(verifier) => Arc::new(verifier),
+                    Answered::ByOffice(office) => {
+                        Arc::new(Redeemer::new(office, Arc::clone(&verifiers)))
+                    }
+                };
+                let context = Context {
+                    source: place.source.name(),
+                    authenticator,
+                    layer: Arc::clone(&layer),
+                };
+                (place.source, Arc::new(context))
             })
             .unzip();
         Ok(AuthLayer::new(Gate {
             paths,
             sources,
-            authenticators,
+            contexts,
             conflict: self.conflict,
             origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
             stripped: self.stripped,
             preflight: self.preflight,
             requirements: self.requirements,
-            context: Arc::new(Context {
-                refusals: self.refusals,
-            }),
+            layer,
         }))
     }
 
@@ -288,7 +370,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             Ok(sources) => {
                 let places = sources.into_iter().map(|source| Place {
                     source,
-                    authenticator: None,
+                    answered: Answered::ByLayer,
                 });
                 self.sources.extend(places);
             }

@@ -1,6 +1,6 @@
 //! [`Authenticate`]: whoever can say what stands behind a token that a request carries.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
@@ -21,6 +21,12 @@ pub(crate) enum Authentication {
 /// Tells what stands behind a token, each kind of token its own way.
 pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
     fn authenticate(&self, token: &BearerToken<'_>, head: &Parts) -> Authentication;
+
+    /// The time by which it judges.
+    fn now(&self) -> Duration;
+
+    /// The time from which on it would refuse this token for its age; `None` if there is none.
+    fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration>;
 }
 
 impl Authenticate for Verifier {
@@ -30,5 +36,13 @@ impl Authenticate for Verifier {
             Verification::Rejected(rejection) => Authentication::Now(Err(rejection)),
             Verification::KeyMissing(wait) => Authentication::Later(wait.into_inner()),
         }
+    }
+
+    fn now(&self) -> Duration {
+        self.now()
+    }
+
+    fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
+        self.accepts_until(token)
     }
 }

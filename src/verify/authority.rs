@@ -141,6 +141,17 @@ impl Authority {
         }
     }
 
+    /// Whether tokens are looked up rather than read.
+    pub(super) const fn introspects(&self) -> bool {
+        match &self.keys {
+            KeySource::Given { .. } => false,
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(_) => false,
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => true,
+        }
+    }
+
     /// Replaces keys that were given.
     pub(super) fn reload(&self, keys: &Keys) -> Result<(), ConfigError> {
         match &self.keys {

@@ -24,6 +24,7 @@ pub(super) struct Members {
     issued_at: Option<Value>,
     token_id: Option<Value>,
     client_id: Option<Value>,
+    session_id: Option<Value>,
     actor: Option<Value>,
     scope: Option<Value>,
     scp: Option<Value>,
@@ -41,6 +42,7 @@ pub(super) struct Claims {
     pub(super) issued_at: Option<NumericDate>,
     pub(super) token_id: Option<Text>,
     pub(super) client_id: Option<Text>,
+    pub(super) session_id: Option<Text>,
     pub(super) actor: Option<Box<Actor>>,
     pub(super) scopes: Strings,
     pub(super) roles: Strings,
@@ -61,6 +63,7 @@ impl Members {
                 b"iat" => members.issued_at = value,
                 b"jti" => members.token_id = value,
                 b"client_id" => members.client_id = value,
+                b"sid" => members.session_id = value,
                 b"act" => members.actor = value,
                 b"scope" if rules.scopes.is_none() => members.scope = value,
                 b"scp" if rules.scopes.is_none() => members.scp = value,
@@ -119,6 +122,7 @@ impl Members {
             subject: text(&self.subject)?,
             token_id: text(&self.token_id)?,
             client_id: text(&self.client_id)?,
+            session_id: text(&self.session_id)?,
             audiences: match &self.audience {
                 Some(value) => Strings::take(value, payload, Strings::One)?,
                 None => Strings::None,
@@ -194,6 +198,15 @@ impl Claims {
             }
         }
         Ok(())
+    }
+
+    /// The first instant at which [`check_times`](Self::check_times) would refuse them as expired or too old.
+    pub(super) fn accepted_until(&self, rules: &Rules) -> Option<Duration> {
+        let after = |date: NumericDate, span| seconds(date).saturating_add(span);
+        let expiry = self.expires_at.map(|date| after(date, rules.leeway));
+        let too_old = self.issued_at.zip(rules.max_age);
+        let too_old = too_old.map(|(date, age)| after(date, age.saturating_add(rules.leeway)));
+        [expiry, too_old].into_iter().flatten().min()
     }
 
     fn check_issuer(&self, payload: &str, rules: &Rules) -> Result<(), RejectionKind> {

@@ -50,6 +50,11 @@ impl Issuers {
         self.by_name.values()
     }
 
+    /// The keys and rules of the issuer of that name.
+    pub(super) fn named(&self, issuer: &str) -> Option<&Arc<Authority>> {
+        self.by_name.get(issuer)
+    }
+
     /// The keys and rules of the issuer that a token names. Nothing else of the token is believed by that, and the name
     /// itself is looked at again with all other claims.
     pub(super) fn choose(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, RejectionKind> {

@@ -261,6 +261,23 @@ impl Verifier {
         }
     }
 
+    /// The time by which it judges; all its issuers' clocks are taken for one.
+    pub(super) fn now(&self) -> Duration {
+        self.all()
+            .map(|authority| authority.clock.now())
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// The time from which on it would refuse a token of its own for its age.
+    pub(super) fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
+        let authority = match &self.trust {
+            Trust::One(authority) => authority,
+            Trust::Many(issuers) => issuers.named(token.issuer()?)?,
+        };
+        token.claims.accepted_until(&authority.rules)
+    }
+
     #[inline]
     fn authority_for(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, RejectionKind> {
         match &self.trust {
@@ -269,7 +286,7 @@ impl Verifier {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Arc<Authority>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Authority>> {
         let (one, many) = match &self.trust {
             Trust::One(authority) => (Some(authority), None),
             Trust::Many(issuers) => (None, Some(issuers.all())),

@@ -2,8 +2,8 @@
 
 use tower_warden::{
     Auth, AuthLayerBuilder, BearerToken, ConfigError, CookieAuthLayer, Credentials, JwtAuthLayer,
-    Keys, Paths, Principal, Refusals, Rejection, RequireScope, RequireScopeLayer, TokenIssuer,
-    Verifier,
+    Keys, MemoryTickets, Paths, Principal, Refusals, Rejection, RequireScope, RequireScopeLayer,
+    ResourceBinding, StoreError, TicketOffice, TicketRecord, TicketService, TokenIssuer, Verifier,
 };
 
 fn shared<T: Send + Sync + 'static>() {}
@@ -17,6 +17,12 @@ fn types_can_be_shared_and_sent() {
     shared::<Auth<()>>();
     shared::<RequireScopeLayer>();
     shared::<RequireScope<()>>();
+    shared::<ResourceBinding>();
+    shared::<TicketOffice>();
+    shared::<TicketService>();
+    shared::<TicketRecord>();
+    shared::<MemoryTickets>();
+    shared::<StoreError>();
     shared::<Verifier>();
     shared::<TokenIssuer>();
     shared::<Keys>();
@@ -34,6 +40,8 @@ fn layers_and_principals_are_cheap_to_clone() {
     cloned::<JwtAuthLayer>();
     cloned::<CookieAuthLayer>();
     cloned::<Auth<()>>();
+    cloned::<TicketOffice>();
+    cloned::<TicketService>();
     cloned::<Verifier>();
     cloned::<Principal>();
     cloned::<Refusals>();

@@ -487,7 +487,8 @@ fn a_verified_token_and_its_verifier_print_no_secret() {
 
 #[test]
 fn what_is_configured_badly_fails_at_build() {
-    let cases: [(fn(VerifierBuilder) -> VerifierBuilder, &str, &str); 11] = [
+    type Change = fn(VerifierBuilder) -> VerifierBuilder;
+    let cases: [(Change, &str, &str); 11] = [
         (|it| it.with_issuer(""), "with_issuer", ""),
         (|it| it.with_audience(""), "with_audience", ""),
         (
@@ -679,7 +680,7 @@ fn is_doubtful(claims: &str, issuer: Option<&str>) -> bool {
             value.is_string()
                 || value
                     .as_array()
-                    .is_some_and(|list| list.iter().all(|one| one.is_string()))
+                    .is_some_and(|list| list.iter().all(serde_json::Value::is_string))
         })
         || wrong("aud", |value| {
             value.as_array().is_none_or(|list| !list.is_empty())

@@ -27,6 +27,8 @@ mod jwks_issuers;
 mod jwks_refresh;
 mod jwt_layer;
 mod keys;
+#[cfg(feature = "testing")]
+mod lease;
 #[cfg(feature = "jwks")]
 mod log_lines;
 mod metadata;
@@ -39,11 +41,15 @@ mod raw_socket;
 mod redaction;
 mod requirements;
 mod rfc9068;
+mod resource;
+#[cfg(feature = "testing")]
+mod revocation;
 mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+mod ticket;
 mod tower_contract;
 #[cfg(feature = "introspection")]
 mod userinfo;
