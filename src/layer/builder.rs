@@ -13,7 +13,8 @@ use crate::Introspection;
 use crate::RemoteKeys;
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders, TicketOffice, TokenSource, Verdict, Verifier,
+    ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders, TicketOffice, TokenSource,
+    Verdict, Verifier,
     authorize::Requirement,
     connection::Redeemer,
     principal::{Context, LayerContext},

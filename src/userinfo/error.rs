@@ -14,6 +14,9 @@ pub enum UserInfoError {
     /// The token has no subject, so no answer could be told to be about its user.
     #[error("the token has no subject")]
     SubjectMissing,
+    /// The principal came by a ticket, which stands for a token and is none.
+    #[error("there is no token to show: the principal came by a ticket")]
+    TokenAbsent,
     /// The provider does not accept the token here: it was revoked, or lacks the scope `openid`.
     #[error("the provider refused the token with status {status}")]
     Refused {
@@ -48,7 +51,7 @@ impl UserInfoError {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::OtherIssuer | Self::SubjectMissing | Self::Refused { .. } => {
+            Self::OtherIssuer | Self::SubjectMissing | Self::TokenAbsent | Self::Refused { .. } => {
                 StatusCode::UNAUTHORIZED
             }
             Self::Unavailable(_) | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,

@@ -15,6 +15,7 @@ use http::HeaderValue;
 use crate::{
     BearerToken, Clock, ConfigError, CryptoBackend, KeyFetchError, NumericDate, Principal,
     SystemClock,
+    connection::TICKET,
     keys::{Asked, Kept, Lookup, LookupKind, LookupSettings, Place, Questions, Span},
     verify::sha256,
 };
@@ -110,6 +111,9 @@ impl UserInfo {
         let subject = principal.subject();
         if subject.is_empty() {
             return Err(UserInfoError::SubjectMissing);
+        }
+        if principal.source() == TICKET {
+            return Err(UserInfoError::TokenAbsent);
         }
         let token = principal.token().token();
         let hash = sha256(token.expose().as_bytes(), desk.backend)

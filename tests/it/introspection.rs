@@ -17,11 +17,13 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt};
 use tower_warden::{
-    Algorithm, BearerToken, ConfigError, CookieToken, Introspection, JwtAuthLayer, RejectionKind,
-    TokenType, Verification, Verifier, VerifierBuilder,
+    Algorithm, BearerToken, ConfigError, CookieToken, Introspection, JwtAuthLayer, MemoryTickets,
+    RejectionKind, TicketOffice, TokenType, UserInfo, UserInfoError, Verification, Verifier,
+    VerifierBuilder,
 };
 
 use crate::{
+    log_lines::LogLines,
     provider::{Provider, Reply, START, StillClock, on_the_spot, settle, verdict},
     support::{Inner, get, issuer, refusal, seen, token},
 };
@@ -441,7 +443,7 @@ async fn junk_pushes_no_good_token_out_and_takes_up_no_more_than_its_share() {
     }
     assert!(provider.hits() <= 1 + 128, "{}", provider.hits());
 
-    // And one after the other, more than there is room for.
+    // And one after the other.
     provider.reply(inactive());
     for number in 0..1_000 {
         let token = format!("more-{number}");
@@ -497,6 +499,99 @@ async fn one_layer_takes_jwts_and_opaque_tokens_each_in_its_place() {
     assert_eq!(refusal(&response), Some(RejectionKind::TokenMalformed));
     assert_eq!((inner.calls(), provider.hits()), (2, 1));
     drop(issuer());
+}
+
+#[tokio::test]
+async fn a_ticket_for_an_opaque_token_is_taken_by_those_who_would_have_asked() {
+    let provider = Provider::always(Reply::json(active().to_string())).await;
+    let opaque_ones = build(at(&provider), &StillClock::new()).await;
+    let office = TicketOffice::builder(MemoryTickets::default())
+        .with_clock(StillClock::new())
+        .build()
+        .unwrap();
+    let asking = JwtAuthLayer::verifier(opaque_ones)
+        .with_tickets(office.clone())
+        .build()
+        .unwrap();
+    // Its rules would let these claims in, but it has keys, and nobody signed them.
+    let signed_only = JwtAuthLayer::keys(issuer().verification_keys())
+        .with_issuer(ISSUER)
+        .with_audience("api")
+        .with_clock(StillClock::new())
+        .with_tickets(office.clone())
+        .build()
+        .unwrap();
+    let response = asking
+        .layer(Inner::default())
+        .oneshot(get("/", &opaque("t")))
+        .await;
+    let principal = seen(&response.unwrap()).principal.clone().unwrap();
+    for (layer, wanted) in [
+        (&asking, None),
+        (&signed_only, Some(RejectionKind::AlgorithmNotAllowed)),
+    ] {
+        let resource = [("agent", "a"), ("room", "r")];
+        let resource = resource.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let ticket = office
+            .mint(&principal, resource, &http::HeaderMap::new())
+            .await;
+        let path = format!("/agents/a/r?ticket={}", ticket.unwrap().text.expose());
+        let request = crate::support::get_with(&path, crate::support::upgrade());
+        let response = layer
+            .layer(Inner::default())
+            .oneshot(request)
+            .await
+            .unwrap();
+        assert_eq!(refusal(&response), wanted);
+        if wanted.is_none() {
+            let principal = seen(&response).principal.clone().unwrap();
+            assert_eq!(
+                (principal.subject(), principal.algorithm()),
+                ("alice", None)
+            );
+            // A ticket is no token that a provider would know.
+            let userinfo = UserInfo::at(&provider.url).build().await.unwrap();
+            let error = userinfo.get(&principal).await.unwrap_err();
+            assert_eq!(error, UserInfoError::TokenAbsent);
+        }
+    }
+    assert_eq!(provider.hits(), 1);
+}
+
+#[tokio::test]
+async fn the_log_says_once_that_the_endpoint_fails_and_never_whose_token_it_was() {
+    let log = LogLines::capture();
+    let clock = StillClock::new();
+    let provider = Provider::always(Reply::status(500)).await;
+    let verifier = build(at(&provider), &clock).await;
+    for token in ["hush-1", "hush-2", "hush-3"] {
+        assert!(verdict(&verifier, &opaque(token)).await.is_err());
+    }
+    let lines = log.take();
+    assert_eq!(
+        lines.matches("does not answer for tokens").count(),
+        1,
+        "{lines}"
+    );
+    assert!(lines.contains(r#"reason="status""#), "{lines}");
+    provider.reply(Reply::json(active().to_string()));
+    for token in ["hush-1", "hush-2"] {
+        assert_eq!(verdict(&verifier, &opaque(token)).await, Ok(()));
+    }
+    provider.reply(Reply::HangUp);
+    assert!(verdict(&verifier, &opaque("hush-3")).await.is_err());
+    let more = log.take();
+    assert_eq!(
+        more.matches("answers for tokens again").count(),
+        1,
+        "{more}"
+    );
+    assert_eq!(
+        more.matches("does not answer for tokens").count(),
+        1,
+        "{more}"
+    );
+    assert!(!(lines + &more).contains("hush"));
 }
 
 #[tokio::test]

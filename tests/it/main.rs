@@ -40,10 +40,10 @@ mod providers;
 mod raw_socket;
 mod redaction;
 mod requirements;
-mod rfc9068;
 mod resource;
 #[cfg(feature = "testing")]
 mod revocation;
+mod rfc9068;
 mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]

@@ -24,6 +24,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 60);
 /// | a token comes for the first time | one question, for all requests that carry it; they wait, 5 s at most |
 /// | it comes again | nobody is asked for 60 s, but never beyond its `exp` |
 /// | it is not active, or not for this service | 401; nobody is asked for 10 s |
+/// | more than 128 tokens are being asked for | 503 for further ones; what is known already goes on |
 /// | the endpoint is down, slow, or talks nonsense | 503; what is known already goes on |
 ///
 /// What is kept is bounded in bytes, and what was refused has a room of its own, so that made-up tokens push no good one
