@@ -91,6 +91,8 @@
 //! | --- | --- | --- |
 //! | `aws-lc-rs` | yes | signatures by aws-lc-rs, each key prepared once |
 //! | `rust-crypto` | no | signatures in pure Rust; with both on, aws-lc-rs is used unless [`CryptoBackend`] says else |
+//! | `jwks` | yes | keys that a provider publishes and changes: [`JwtAuthLayer::discover`] and its kin |
+//! | `introspection` | no | opaque tokens, looked up at their provider; what the provider says about a user |
 //! | `axum` | no | extractors for [`Principal`], `Claims` and [`Credentials`], axum's body, matching on `OriginalUri` |
 //! | `ws` | no | refusals of handshakes by close frame, guarded WebSockets |
 //! | `testing` | no | a clock, tokens and a layer for the tests of applications |
@@ -128,6 +130,8 @@ mod telemetry;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+#[cfg(feature = "introspection")]
+mod userinfo;
 
 pub use authorize::{
     RequireScope, RequireScopeFuture, RequireScopeLayer, ResourceBinding, Verdict,
@@ -157,7 +161,10 @@ pub use layer::{
     JwtAuthLayer, ResponseFuture, SessionCookie,
 };
 pub use principal::{Credentials, Principal};
-pub use refuse::{Challenge, Refusals, Rejection, RejectionKind, Responder, ResponseBody};
+pub use refuse::{
+    Challenge, Refusals, Rejection, RejectionKind, ResourceMetadata, ResourceMetadataBuilder,
+    ResourceMetadataService, Responder, ResponseBody,
+};
 #[cfg(feature = "ws")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
 pub use refuse::{CloseMap, Closing, WebSocketRefusal};
@@ -169,6 +176,11 @@ pub use request::{
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
+#[cfg(feature = "introspection")]
+pub use userinfo::{UserInfo, UserInfoBuilder, UserInfoError, UserProfile};
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+pub use verify::Introspection;
 pub use verify::{
     Actor, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken, Verifier,
     VerifierBuilder,

@@ -7,11 +7,14 @@ use std::{env, fmt, iter, marker::PhantomData, sync::Arc, time::Duration};
 use http::request::Parts;
 
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
+#[cfg(feature = "introspection")]
+use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    ResourceBinding, Revocations, StrippedHeaders, TicketOffice, TokenSource, Verdict, Verifier,
+    ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders, TicketOffice, TokenSource,
+    Verdict, Verifier,
     authorize::Requirement,
     connection::{Redeemer, RenewalRule},
     principal::{Context, LayerContext},
@@ -57,6 +60,7 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     refusals: Refusals,
     #[cfg(feature = "ws")]
     websocket_refusal: Option<crate::WebSocketRefusal>,
+    metadata: Option<ResourceMetadata>,
     connection_cap: Option<Duration>,
     renewal_rules: Vec<RenewalRule>,
     revocations: Revocations,
@@ -96,6 +100,13 @@ impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
     }
 }
 
+#[cfg(feature = "introspection")]
+impl<F: Face> AuthLayerBuilder<F, Introspection> {
+    pub(super) fn with_introspection(introspection: Introspection) -> Self {
+        Self::new(Verification::introspecting(introspection))
+    }
+}
+
 impl<F: Face, K> AuthLayerBuilder<F, K> {
     fn new(verification: Verification<K>) -> Self {
         Self {
@@ -112,6 +123,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             refusals: Refusals::default(),
             #[cfg(feature = "ws")]
             websocket_refusal: None,
+            metadata: None,
             connection_cap: None,
             renewal_rules: Vec::new(),
             revocations: Revocations::default(),
@@ -249,6 +261,15 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self
     }
 
+    /// Describes this resource to its clients ([RFC 9728]): every challenge names the document, and the two paths at which
+    /// it may be read are exempt for `GET`, `HEAD` and `OPTIONS`. See [`ResourceMetadata`], which has the service for them.
+    ///
+    /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
+    pub fn with_resource_metadata(mut self, metadata: &ResourceMetadata) -> Self {
+        self.metadata = Some(metadata.clone());
+        self
+    }
+
     /// Sets what holds no longer although its time is not over: asked for every token, and able to end every open
     /// [`Lease`](crate::Lease). Layers may share it; none by default.
     pub fn with_revocations(mut self, revocations: Revocations) -> Self {
@@ -345,7 +366,12 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self.stripped.validate()
     }
 
-    fn assemble(self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
+    fn assemble(mut self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
+        // Last, whatever order the settings came in: other paths or refusals may have been set since.
+        if let Some(metadata) = &self.metadata {
+            self.paths = metadata.exempted(self.paths);
+            self.refusals = self.refusals.naming(metadata.url());
+        }
         let refusals = self.refusals;
         #[cfg(feature = "ws")]
         let refusals = match self.websocket_refusal {
@@ -458,6 +484,25 @@ impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
     ///
     /// [`ConfigError::Keys`] if the provider does not answer with keys that can be used, otherwise the first setting
     /// that cannot be served safely.
+    pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.check()?;
+        let verifier = self.verification.build().await?;
+        self.verification = Verification::shared(verifier.clone());
+        self.assemble(&verifier)
+    }
+}
+
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+impl<F: Face> AuthLayerBuilder<F, Introspection> {
+    /// Checks all settings, finds the endpoint if it has to be discovered, and makes the layer.
+    ///
+    /// It has to be awaited in a tokio runtime. What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// As for [`VerifierBuilder::build`](crate::VerifierBuilder::build), otherwise the first setting that cannot be served
+    /// safely.
     pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
         self.check()?;
         let verifier = self.verification.build().await?;

@@ -103,6 +103,12 @@ impl Refusals {
         self
     }
 
+    /// Names the document that describes this resource, whatever else the challenge says.
+    pub(crate) fn naming(mut self, metadata: &str) -> Self {
+        self.challenge = self.challenge.with_resource_metadata(metadata);
+        self
+    }
+
     /// Sets `Retry-After` of a 503, in whole seconds; 5 s by default.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {

@@ -19,7 +19,7 @@ pub enum Verification {
     Verified(Arc<VerifiedToken>),
     /// The token will not do, or the keys cannot be had.
     Rejected(Rejection),
-    /// The provider is being asked for the key. The wait is bounded, and whoever gives it up stops nobody else's.
+    /// The provider is being asked for the key, or about an opaque token. The wait is bounded, and whoever gives it up stops nobody else's.
     KeyMissing(KeyWait),
 }
 

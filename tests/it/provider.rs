@@ -64,6 +64,7 @@ pub(crate) struct Provider {
 struct State {
     script: Mutex<Arc<Script>>,
     paths: Mutex<Vec<String>>,
+    requests: Mutex<Vec<String>>,
     sent: AtomicUsize,
 }
 
@@ -94,6 +95,7 @@ impl Provider {
         let state = Arc::new(State {
             script: Mutex::new(Arc::new(script)),
             paths: Mutex::default(),
+            requests: Mutex::default(),
             sent: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&state);
@@ -137,6 +139,12 @@ impl Provider {
         self.state.paths.lock().unwrap().clone()
     }
 
+    /// All that was sent to it: heads and bodies.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
     /// How many bytes of bodies its clients took.
     pub(crate) fn sent(&self) -> usize {
         self.state.sent.load(Ordering::SeqCst)
@@ -166,6 +174,15 @@ async fn converse(
     }
     let request = String::from_utf8_lossy(&request).into_owned();
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let length = request.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let is_length = name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.trim().parse().unwrap())
+    });
+    let mut body = vec![0; length.unwrap_or_default()];
+    stream.read_exact(&mut body).await?;
+    let whole = request + &String::from_utf8_lossy(&body);
+    state.requests.lock().unwrap().push(whole);
     state.paths.lock().unwrap().push(path.clone());
     let script = Arc::clone(&state.script.lock().unwrap());
     let reply = script(&path);
