@@ -114,21 +114,31 @@ mod refuse;
 
 mod issue;
 
+mod api_key;
+
+mod store;
+
 #[cfg(feature = "axum")]
 mod axum;
 mod clock;
 mod error;
+mod page;
 mod principal;
 mod telemetry;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+mod watch;
 
-pub use authorize::{RequireScope, RequireScopeFuture, RequireScopeLayer, Verdict};
+pub use api_key::{ApiKeyRecord, ApiKeyStore, KeyHash};
+pub use authorize::{
+    Claim, InvalidId, OwnerAccess, OwnerStore, RequireScope, RequireScopeFuture, RequireScopeLayer,
+    ResourceId, Role, Standing, SubjectId, Verdict,
+};
 #[cfg(feature = "axum")]
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
-pub use error::ConfigError;
+pub use error::{ConfigError, StoreError, StoreFuture};
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;
 pub use keys::{Key, Keys};
@@ -136,6 +146,7 @@ pub use layer::{
     Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth, CookieAuthLayer, Face, JwtAuth,
     JwtAuthLayer, ResponseFuture, SessionCookie,
 };
+pub use page::{Cursor, InvalidCursor, Listing, Page};
 pub use principal::{Credentials, Principal};
 pub use refuse::{Challenge, Refusals, Rejection, RejectionKind, Responder, ResponseBody};
 pub use request::{
@@ -143,12 +154,14 @@ pub use request::{
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
     QueryParameter, Rule, StrippedHeaders, TokenSource,
 };
+pub use store::{MemoryApiKeyStore, MemoryOwnerStore};
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
 pub use verify::{
     Actor, ClaimPath, CryptoBackend, TokenType, VerifiedToken, Verifier, VerifierBuilder,
 };
+pub use watch::Watch;
 
 /// The README, whose blocks are compiled as tests.
 #[cfg(all(doctest, feature = "full"))]

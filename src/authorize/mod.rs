@@ -2,10 +2,15 @@
 //!
 //! - [`requirement`]: the application's own conditions, over principal and request head.
 //! - [`scope`]: scopes, as a layer of its own for single routes.
+//! - [`ownership`]: whose resource it is.
 
+mod ownership;
 mod requirement;
 mod scope;
 
+pub use ownership::{
+    Claim, InvalidId, OwnerAccess, OwnerStore, ResourceId, Role, Standing, SubjectId,
+};
 pub use requirement::Verdict;
 pub(crate) use requirement::{Answer, PendingVerdict, Requirement};
 pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod api_keys;
 mod auto_traits;
 mod configuration;
 mod cookie_layer;
@@ -14,6 +15,7 @@ mod hostile;
 mod issue;
 mod jwt_layer;
 mod keys;
+mod ownership;
 mod paths;
 mod raw_socket;
 mod redaction;
