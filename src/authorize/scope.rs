@@ -48,7 +48,7 @@ impl Demand {
             .collect();
         if scopes.is_empty() {
             return Err(ConfigError::Missing {
-                name: "RequireScopeLayer",
+                name: "scopes of RequireScopeLayer",
                 problem: "name at least one scope, or mount no layer",
             });
         }

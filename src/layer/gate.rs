@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::{Extensions, Request, Response, Uri, request::Parts};
 
 use super::passage::Passage;
 use crate::{
@@ -79,19 +79,24 @@ type Identified = (usize, Authentication);
 type Blamed = (Rejection, Option<&'static str>);
 
 impl Gate {
-    /// Decides about a request by its head; the body is not touched.
+    /// The rule that guards this request, or `None` where it passes unseen: its path is exempt, or it is a preflight
+    /// and those pass.
     #[inline]
-    pub(super) fn decide(&self, head: &mut Parts) -> Decision {
-        let rule = self.paths.decide(&head.method, matched_path(head));
-        let preflight = self.preflight == Preflight::PassThrough && is_preflight(head);
-        if preflight || rule.access() == Access::Public {
-            self.stripped.apply(&mut head.headers);
-            return Decision::Admit(Passage::Plain);
+    pub(super) fn guards<B>(&self, request: &mut Request<B>) -> Option<PathDecision<'_>> {
+        let path = matched_path(request.extensions(), request.uri());
+        let rule = self.paths.decide(request.method(), path);
+        let passes = rule.access() == Access::Public
+            || self.preflight == Preflight::PassThrough
+                && is_preflight(request.method(), request.headers());
+        if passes {
+            self.stripped.apply(request.headers_mut());
+            return None;
         }
-        self.decide_guarded(head, rule)
+        Some(rule)
     }
 
-    fn decide_guarded(&self, head: &mut Parts, rule: PathDecision<'_>) -> Decision {
+    /// Decides about a guarded request by its head; the body is not touched.
+    pub(super) fn decide(&self, head: &mut Parts, rule: PathDecision<'_>) -> Decision {
         let identified = match self.identify(head) {
             Ok(identified) => identified,
             Err((rejection, source)) => return Self::refuse(rejection, source),
@@ -194,7 +199,9 @@ impl Gate {
         Poll::Ready(match question {
             Question::Token { source, answer } => {
                 let answer = ready!(answer.as_mut().poll(cx));
-                let rule = self.paths.decide(&head.method, matched_path(head));
+                let rule = self
+                    .paths
+                    .decide(&head.method, matched_path(&head.extensions, &head.uri));
                 self.welcome(head, *source, answer, rule)
             }
             Question::Requirement {
@@ -237,10 +244,11 @@ impl Gate {
 
 /// The path that the client asked for; with axum the one before any `nest` cut its prefix off.
 #[inline]
-fn matched_path(head: &Parts) -> &str {
+fn matched_path<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r str {
     #[cfg(feature = "axum")]
-    if let Some(original) = head.extensions.get::<axum::extract::OriginalUri>() {
+    if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
         return original.0.path();
     }
-    head.uri.path()
+    let _ = extensions;
+    uri.path()
 }

@@ -16,6 +16,7 @@ use super::{
     AuthLayerBuilder, Face,
     future::ResponseFuture,
     gate::{Decision, Gate},
+    passage::Passage,
 };
 use crate::{ConfigError, Keys, ResponseBody, Verifier};
 
@@ -136,10 +137,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let Some(rule) = self.gate.guards(&mut request) else {
+            return ResponseFuture::inner(self.inner.call(request), Passage::Plain);
+        };
         let (mut head, body) = request.into_parts();
-        match self.gate.decide(&mut head) {
-            // Exempt, or verified on the spot: the principal already stands in the extensions.
+        match self.gate.decide(&mut head, rule) {
+            // Verified on the spot: the principal already stands in the extensions.
             Decision::Admit(passage) => {
                 ResponseFuture::inner(self.inner.call(Request::from_parts(head, body)), passage)
             }

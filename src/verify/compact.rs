@@ -24,22 +24,26 @@ impl<'t> Compact<'t> {
     /// The alphabet is not looked at here: every part goes through the strict decoding of a [`Room`], or equals a part
     /// that did, before the token is believed.
     pub(super) fn split(token: &'t str, limit: usize) -> Result<Self, RejectionKind> {
-        let parts = |token: &'t str| {
-            let (signed, signature) = token.rsplit_once('.')?;
-            let (header, payload) = signed.split_once('.')?;
-            let whole = !header.is_empty() && !payload.is_empty() && !signature.is_empty();
+        if token.len() > limit {
+            return Err(RejectionKind::TokenMalformed);
+        }
+        let bytes = token.as_bytes();
+        let parts = || {
+            let first = memchr::memchr(b'.', bytes)?;
+            let last = memchr::memrchr(b'.', bytes)?;
+            let parts = Self {
+                header: token.get(..first)?,
+                payload: token.get(first + 1..last)?,
+                signature: token.get(last + 1..)?,
+                signed: token.get(..last)?,
+            };
             // A JWE has five parts, and a JWS whose payload is detached has an empty one.
-            (whole && memchr::memchr(b'.', payload.as_bytes()).is_none()).then_some(Self {
-                header,
-                payload,
-                signature,
-                signed,
-            })
+            let whole = [parts.header, parts.payload, parts.signature];
+            let whole = !whole.iter().any(|part| part.is_empty());
+            let single = memchr::memchr(b'.', parts.payload.as_bytes()).is_none();
+            (whole && single).then_some(parts)
         };
-        Some(token)
-            .filter(|token| token.len() <= limit)
-            .and_then(parts)
-            .ok_or(RejectionKind::TokenMalformed)
+        parts().ok_or(RejectionKind::TokenMalformed)
     }
 }
 

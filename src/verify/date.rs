@@ -25,6 +25,9 @@ pub(super) fn numeric_date(
     if value.kind != Kind::Number || number.starts_with('-') {
         return Err(RejectionKind::ClaimInvalid);
     }
+    if let Ok(seconds) = number.parse() {
+        return Ok(NumericDate::from_secs(seconds));
+    }
     let seconds = if number.contains(['e', 'E']) {
         let number: f64 = number.parse().map_err(|_| RejectionKind::ClaimInvalid)?;
         // The conversion saturates, and the scanner has refused what is not finite.

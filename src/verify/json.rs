@@ -31,17 +31,18 @@ pub(super) enum Kind {
     Literal,
 }
 
-/// A place in the scanned text.
+/// A place in the scanned text. Two halves of a word, so that a [`Value`] travels in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
 }
 
 impl Span {
     /// The text at this place of the text that was scanned, or of a copy of it.
     pub(super) fn of(self, text: &str) -> &str {
-        text.get(self.start..self.end).unwrap_or_default()
+        text.get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
     }
 }
 
@@ -76,11 +77,8 @@ impl Value {
 
 /// Shows every member of the object that is the whole text to `visit`, its name unescaped.
 pub(super) fn scan(text: &str, visit: impl FnMut(&str, Value)) -> Result<(), Invalid> {
-    let span = Span {
-        start: 0,
-        end: text.len(),
-    };
-    scan_within(text, span, visit)
+    let end = u32::try_from(text.len()).map_err(|_| Invalid)?;
+    scan_within(text, Span { start: 0, end }, visit)
 }
 
 /// The same for an object within the text. The places that `visit` sees count from the beginning of the text.
@@ -89,10 +87,10 @@ pub(super) fn scan_within(
     object: Span,
     mut visit: impl FnMut(&str, Value),
 ) -> Result<(), Invalid> {
-    let text = text.get(..object.end).ok_or(Invalid)?;
+    let text = text.get(..object.end as usize).ok_or(Invalid)?;
     let mut scanner = Scanner {
         text,
-        at: object.start,
+        at: object.start as usize,
         escapes: 0,
     };
     scanner.skip_blanks();
@@ -148,12 +146,14 @@ impl<'a> Scanner<'a> {
         let quoted = self.text.get(start..self.at).ok_or(Invalid)?;
         if self.escapes != escapes {
             let name = Cow::Owned(unescape(quoted)?);
-            names.note_any(&name)?;
+            names.note_unescaped(&name)?;
             return Ok(name);
         }
         let name = self.text.get(start + 1..self.at - 1).ok_or(Invalid)?;
-        let word = self.word(start + 1).unwrap_or_else(|| short_word(name));
-        names.note(name, tag(word, name.len()))?;
+        // Near the end of the text no word can be read: all marks have the name compared with every other.
+        let word = self.word(start + 1);
+        let mark = word.map_or(u64::MAX, |word| mark(word, name.len()));
+        names.note(name, mark)?;
         Ok(Cow::Borrowed(name))
     }
 
@@ -171,9 +171,10 @@ impl<'a> Scanner<'a> {
         }?;
         Ok(Value {
             kind,
+            // The whole text ends within `u32`, as `scan` has seen.
             span: Span {
-                start,
-                end: self.at,
+                start: start as u32,
+                end: self.at as u32,
             },
             escaped: self.escapes != escapes,
         })
@@ -360,9 +361,9 @@ const fn special_bytes(word: u64) -> u64 {
 /// The names of one object, to find a second one of a kind: few without allocation, many in a hashed set, so that an
 /// object made of names costs no more than its length.
 struct Names<'a> {
+    /// The marks of the few: a name whose mark is new is new, and is compared with none.
+    marks: u64,
     few: [&'a str; Names::FEW],
-    /// Length and first bytes of each, so that two different names are rarely compared in full.
-    tags: [u64; Names::FEW],
     count: usize,
     many: HashSet<Cow<'a, str>>,
 }
@@ -372,29 +373,22 @@ impl<'a> Names<'a> {
 
     fn new() -> Self {
         Self {
+            marks: 0,
             few: [""; Self::FEW],
-            tags: [0; Self::FEW],
             count: 0,
             many: HashSet::new(),
         }
     }
 
     /// Notes a name without escapes.
-    fn note(&mut self, name: &'a str, tag: u64) -> Result<(), Invalid> {
-        let seen = self.tags.iter().zip(&self.few).take(self.count);
-        if seen
-            .into_iter()
-            .any(|(&seen, &other)| seen == tag && other == name)
-        {
+    fn note(&mut self, name: &'a str, mark: u64) -> Result<(), Invalid> {
+        if self.marks & mark != 0 && self.few().contains(&name) {
             return Err(Invalid);
         }
-        match (
-            self.few.get_mut(self.count),
-            self.tags.get_mut(self.count),
-            self.many.is_empty(),
-        ) {
-            (Some(few), Some(tags), true) => {
-                (*few, *tags) = (name, tag);
+        match self.few.get_mut(self.count) {
+            Some(free) if self.many.is_empty() => {
+                *free = name;
+                self.marks |= mark;
                 self.count += 1;
                 Ok(())
             }
@@ -403,9 +397,8 @@ impl<'a> Names<'a> {
     }
 
     /// Notes a name that was unescaped.
-    fn note_any(&mut self, name: &str) -> Result<(), Invalid> {
-        let seen = self.few.iter().take(self.count);
-        if seen.into_iter().any(|&other| other == name) {
+    fn note_unescaped(&mut self, name: &str) -> Result<(), Invalid> {
+        if self.few().contains(&name) {
             return Err(Invalid);
         }
         self.note_many(Cow::Owned(name.to_owned()))
@@ -418,20 +411,21 @@ impl<'a> Names<'a> {
             Err(Invalid)
         }
     }
+
+    fn few(&self) -> &[&'a str] {
+        self.few.get(..self.count).unwrap_or_default()
+    }
 }
 
-/// What [`Scanner::word`] would say of a name that stands too near the end of the text.
-fn short_word(name: &str) -> u64 {
-    let bytes = name.bytes().take(7).enumerate();
-    bytes.fold(0, |word, (place, byte)| {
-        word | u64::from(byte) << (8 * place)
-    })
-}
-
-/// The length of a name and its first seven bytes, given the word at which it begins.
-const fn tag(word: u64, length: usize) -> u64 {
-    let bytes = if length < 7 { length } else { 7 };
-    (word & ((1 << (8 * bytes)) - 1)) | (length as u64) << 56
+/// One of 64 bits, by the length of a name and its first bytes: the same for equal names, mostly another for others.
+const fn mark(word: u64, length: usize) -> u64 {
+    // Only bytes of the name count, of which the word at its beginning holds eight at most.
+    let word = match length {
+        0..8 => word & ((1 << (8 * length)) - 1),
+        _ => word,
+    };
+    let mixed = (word ^ (length as u64) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    1 << (mixed >> 58)
 }
 
 #[cfg(test)]

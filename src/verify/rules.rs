@@ -107,15 +107,6 @@ impl Default for Rules {
     }
 }
 
-impl Rules {
-    /// Whether configuration leaves this algorithm to the keys.
-    pub(super) fn allow(&self, algorithm: Algorithm) -> bool {
-        self.algorithms
-            .as_ref()
-            .is_none_or(|allowed| allowed.contains(&algorithm))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

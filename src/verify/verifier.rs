@@ -31,7 +31,7 @@ use crate::{
 /// # Examples
 ///
 /// ```
-/// use tower_warden::{BearerToken, Keys, RejectionKind, Verifier};
+/// use tower_warden::{BearerToken, Keys, RejectionKind, SigningKey, TokenIssuer, Verifier};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let verifier = Verifier::builder(Keys::hs256(["a secret of at least 32 bytes, from a safe place"])?)
@@ -39,12 +39,11 @@ use crate::{
 ///     .with_audience("orders")
 ///     .build()?;
 ///
-/// # let claims = r#"{"iss":"https://id.example","aud":"orders","sub":"alice","exp":99999999999,"scope":"read"}"#;
-/// # let key = jsonwebtoken::EncodingKey::from_secret(b"a secret of at least 32 bytes, from a safe place");
-/// # let claims: serde_json::Value = serde_json::from_str(claims)?;
-/// # let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-/// # let text = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?;
-/// let token = verifier.verify(&BearerToken::new(text))?;
+/// let issuer = TokenIssuer::builder(SigningKey::hs256("a secret of at least 32 bytes, from a safe place")?)
+///     .with_issuer("https://id.example")
+///     .with_audience("orders")
+///     .build()?;
+/// let token = verifier.verify(&issuer.mint("alice").with_scopes(["read"]).sign()?)?;
 /// assert_eq!(token.subject(), Some("alice"));
 /// assert!(token.has_scope("read"));
 ///
@@ -113,8 +112,7 @@ impl Verifier {
         let snapshot = self.shared.snapshot.load();
         // The cache of verified tokens will be asked here, before anything is read, and filled below, once everything
         // is: under `snapshot.epoch`, so that a reload empties it.
-        let verified = self.shared.verify(&snapshot, token)?;
-        Ok(Arc::new(verified))
+        Ok(self.shared.verify(&snapshot, token)?)
     }
 
     /// Replaces the keys, for this verifier and all its clones, from the next token on. The rules stay.
@@ -136,7 +134,7 @@ impl Shared {
         &self,
         snapshot: &Snapshot,
         token: &BearerToken<'_>,
-    ) -> Result<VerifiedToken, RejectionKind> {
+    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
         let rules = &self.rules;
         let compact = Compact::split(token.expose(), rules.max_token_size)?;
 
@@ -145,7 +143,7 @@ impl Shared {
             Some(known) => HeaderOnce::Known(known),
             None => HeaderOnce::Fresh(Header::parse(room.decode_text(compact.header)?)?),
         };
-        let mut keys = snapshot.keys_for(header.get(), rules)?;
+        let mut keys = snapshot.keys_for(header.get())?;
 
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;
@@ -158,13 +156,14 @@ impl Shared {
         if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
             return Err(RejectionKind::SignatureInvalid);
         }
+        // They borrow from the header, which the token now takes along.
         drop(keys);
 
         let claims = members.judge(payload, rules, now)?;
         if !rules.token_type.admits(header.get().media_type.as_deref()) {
             return Err(RejectionKind::TypeMismatch);
         }
-        Ok(VerifiedToken {
+        Ok(Arc::new(VerifiedToken {
             token: token.clone().into_owned(),
             header: match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
@@ -173,7 +172,7 @@ impl Shared {
             payload: payload.into(),
             claims,
             typed: OnceLock::new(),
-        })
+        }))
     }
 }
 
@@ -206,17 +205,17 @@ impl Snapshot {
         })
     }
 
-    /// The keys that may have signed a token with this header: one at least.
+    /// The keys that may have signed a token with this header: one at least. Keys are prepared for allowed algorithms
+    /// only, so an algorithm without a key is one that is not allowed.
     ///
     /// Several issuers, and keys that must be fetched first, will be told apart here.
     fn keys_for<'s>(
         &'s self,
         header: &Header<'_>,
-        rules: &Rules,
     ) -> Result<impl Iterator<Item = &'s PreparedKey>, RejectionKind> {
         let algorithm = header.algorithm;
         let keys = self.keys.keys();
-        if !rules.allow(algorithm) || !keys.iter().any(|key| key.algorithm() == algorithm) {
+        if !keys.iter().any(|key| key.algorithm() == algorithm) {
             return Err(RejectionKind::AlgorithmNotAllowed);
         }
         let mut candidates = self

@@ -1,12 +1,12 @@
 #![allow(clippy::unwrap_used)]
 //! What an issuer signs, others accept; what it publishes holds no secret.
 
-use std::{collections::BTreeSet, sync::Once, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use base64_simd::URL_SAFE_NO_PAD;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use jsonwebtoken::{DecodingKey, Validation, crypto::aws_lc, jwk::JwkSet};
+use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_warden::{
@@ -68,9 +68,7 @@ fn decode(
     issuer: &TokenIssuer,
     algorithm: Algorithm,
 ) -> jsonwebtoken::errors::Result<Value> {
-    // With both backends in one build jsonwebtoken has to be told which is the process's own.
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| aws_lc::DEFAULT_PROVIDER.install_default().unwrap());
+    crate::support::install_oracle();
     let key = if let Some(secret) = secret(algorithm) {
         DecodingKey::from_secret(secret)
     } else {

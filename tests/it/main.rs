@@ -1,10 +1,13 @@
-//! What the layers promise, one module per behaviour.
+//! What the library promises, one module per behaviour.
 #![allow(clippy::unwrap_used)]
 
 mod support;
+mod tokens;
 
 mod api_keys;
 mod auto_traits;
+mod claims;
+mod compact;
 mod configuration;
 mod cookie_layer;
 mod cors;
@@ -20,8 +23,10 @@ mod paths;
 mod raw_socket;
 mod redaction;
 mod requirements;
+mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
 mod tower_contract;
+mod verify_hazards;

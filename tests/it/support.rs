@@ -140,3 +140,9 @@ pub(crate) fn upgrade() -> [(&'static str, String); 4] {
     ]
     .map(|(name, value)| (name, value.to_owned()))
 }
+
+/// Tells jsonwebtoken, our oracle, which backend is the process's own: with two in one build it has to be told.
+pub(crate) fn install_oracle() {
+    // Only the first call counts; the others are told so, and change nothing.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}

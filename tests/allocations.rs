@@ -1,0 +1,125 @@
+//! How often verification allocates, counted: it must stay small, and nothing at all for junk.
+//!
+//! A binary of its own, since counting takes the place of the allocator.
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code)]
+#[path = "it/tokens.rs"]
+mod tokens;
+
+use tower_warden::{Algorithm, BearerToken, RejectionKind, Verifier};
+
+use tokens::{ALGORITHMS, TestClock, base64, keys, token};
+
+const CLAIMS: &str = r#"{"iss":"https://id.example","sub":"alice","aud":"orders","exp":2000,"iat":900,
+    "jti":"0123456789abcdef","scope":"chat history","realm_access":{"roles":["admin","ops"]}}"#;
+
+fn verifier(algorithm: Algorithm) -> Verifier {
+    Verifier::builder(keys(algorithm))
+        .with_issuer("https://id.example")
+        .with_audience("orders")
+        .with_roles_claim("realm_access.roles")
+        .with_clock(TestClock::at(1_000))
+        .build()
+        .unwrap()
+}
+
+fn header(algorithm: Algorithm, members: &str) -> String {
+    format!(r#"{{"alg":"{algorithm:?}","typ":"at+jwt"{members}}}"#)
+}
+
+fn allocations(verifier: &Verifier, text: &str) -> (u64, Option<RejectionKind>) {
+    let token = BearerToken::new(text);
+    // A thread's first look at the key set allocates once for all of them.
+    assert!(verifier.verify(&BearerToken::new("junk")).is_err());
+    let mut kind = None;
+    let info = allocation_counter::measure(|| {
+        kind = verifier
+            .verify(&token)
+            .err()
+            .map(|rejection| rejection.kind());
+    });
+    (info.count_total, kind)
+}
+
+#[test]
+fn a_cold_verification_allocates_four_times_at_most() {
+    for algorithm in ALGORITHMS {
+        let verifier = verifier(algorithm);
+        let text = token(header(algorithm, ""), CLAIMS, algorithm);
+        // The first token of a key set pays for the memo of its header, and the backend for its own beginnings.
+        assert_eq!(allocations(&verifier, &text).1, None);
+
+        let (count, kind) = allocations(&verifier, &text);
+        assert_eq!(kind, None);
+        assert!((1..=4).contains(&count), "{algorithm:?}: {count}");
+    }
+}
+
+#[test]
+fn junk_allocates_nothing() {
+    for algorithm in ALGORITHMS {
+        let verifier = verifier(algorithm);
+        let good = token(header(algorithm, ""), CLAIMS, algorithm);
+        assert_eq!(allocations(&verifier, &good).1, None);
+        let other = if algorithm == Algorithm::ES384 {
+            Algorithm::ES256
+        } else {
+            Algorithm::ES384
+        };
+        let (message, _) = good.rsplit_once('.').unwrap();
+        let expired = CLAIMS.replace("2000", "900");
+        for (text, expected) in [
+            ("junk".to_owned(), RejectionKind::TokenMalformed),
+            ("a.b.c.d".to_owned(), RejectionKind::TokenMalformed),
+            (".".repeat(60_000), RejectionKind::TokenMalformed),
+            ("AAAA.AAAA.AAAA".to_owned(), RejectionKind::TokenMalformed),
+            (format!("{message}A.AAAA"), RejectionKind::TokenMalformed),
+            (
+                token(header(algorithm, r#","crit":["exp"]"#), CLAIMS, algorithm),
+                RejectionKind::TokenMalformed,
+            ),
+            (
+                token(header(algorithm, ""), r#"{"sub":"a","sub":"b"}"#, algorithm),
+                RejectionKind::TokenMalformed,
+            ),
+            (
+                token(r#"{"alg":"none"}"#, CLAIMS, algorithm),
+                RejectionKind::AlgorithmNotAllowed,
+            ),
+            (
+                token(header(other, ""), CLAIMS, other),
+                RejectionKind::AlgorithmNotAllowed,
+            ),
+            (
+                token(header(algorithm, ""), &expired, algorithm),
+                RejectionKind::TokenExpired,
+            ),
+            (
+                format!("{message}.{}", base64("forged")),
+                RejectionKind::SignatureInvalid,
+            ),
+        ] {
+            let found = allocations(&verifier, &text);
+            assert_eq!(found, (0, Some(expected)), "{algorithm:?}: {text:.60}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_id_allocates_nothing() {
+    let keys = tower_warden::Keys::new([tokens::key(Algorithm::RS256).with_id("known")]).unwrap();
+    let verifier = Verifier::builder(keys)
+        .with_clock(TestClock::at(1_000))
+        .build()
+        .unwrap();
+    let text = token(
+        header(Algorithm::RS256, r#","kid":"unknown""#),
+        CLAIMS,
+        Algorithm::RS256,
+    );
+    assert_eq!(
+        allocations(&verifier, &text),
+        (0, Some(RejectionKind::KeyUnknown))
+    );
+}
