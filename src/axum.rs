@@ -1,4 +1,4 @@
-//! Extractors for axum: [`Principal`], [`Claims`] and [`Credentials`] as arguments of a handler.
+//! Extractors for axum: [`Principal`], [`Claims`], [`Credentials`] and [`Owned`] as arguments of a handler.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Credentials, Principal, Refusals, Rejection, RejectionKind, principal::require_principal,
-    telemetry,
+    Credentials, Owned, Principal, Refusals, Rejection, RejectionKind,
+    principal::require_principal, telemetry,
 };
 
 /// The claims of the verified token, read as a type of the application.
@@ -104,5 +104,23 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
         principal(head)?;
         Self::from_head(head)
             .ok_or_else(|| refuse(RejectionKind::Misconfigured.into(), &Refusals::default()))
+    }
+}
+
+/// What stands behind an [`OwnershipLayer`](crate::OwnershipLayer) finds the resource; elsewhere asking is a mistake.
+impl<S: Sync> FromRequestParts<S> for Owned {
+    type Rejection = Response;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let principal = principal(head)?;
+        head.extensions.get::<Self>().cloned().ok_or_else(|| {
+            tracing::error!(
+                target: "tower_warden",
+                path = head.uri.path(),
+                "a handler asks for what is owned and no OwnershipLayer has looked at the request: mount one around \
+                 the route",
+            );
+            refuse(RejectionKind::Misconfigured.into(), principal.refusals())
+        })
     }
 }

@@ -132,8 +132,9 @@ mod watch;
 
 pub use api_key::{ApiKeyRecord, ApiKeyStore, KeyHash};
 pub use authorize::{
-    Claim, InvalidId, OwnerAccess, OwnerStore, RequireScope, RequireScopeFuture, RequireScopeLayer,
-    ResourceId, Role, Standing, SubjectId, Verdict,
+    Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
+    OwnershipFuture, OwnershipLayer, RequireScope, RequireScopeFuture, RequireScopeLayer,
+    ResourceId, ResourceKey, Role, Standing, SubjectId, Verdict,
 };
 #[cfg(feature = "axum")]
 pub use axum::Claims;

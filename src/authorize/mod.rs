@@ -9,7 +9,8 @@ mod requirement;
 mod scope;
 
 pub use ownership::{
-    Claim, InvalidId, OwnerAccess, OwnerStore, ResourceId, Role, Standing, SubjectId,
+    Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
+    OwnershipFuture, OwnershipLayer, ResourceId, ResourceKey, Role, Standing, SubjectId,
 };
 pub use requirement::Verdict;
 pub(crate) use requirement::{Answer, PendingVerdict, Requirement};

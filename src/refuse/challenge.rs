@@ -77,6 +77,8 @@ impl Challenge {
     pub fn for_rejection(&self, rejection: &Rejection) -> Option<HeaderValue> {
         let kind = rejection.kind();
         let error = match kind.status() {
+            // No other credentials would mend the body.
+            _ if kind == RejectionKind::RequestMalformed => return None,
             StatusCode::BAD_REQUEST => Some("invalid_request"),
             StatusCode::UNAUTHORIZED if kind == RejectionKind::TokenMissing => None,
             StatusCode::UNAUTHORIZED => Some("invalid_token"),
@@ -164,6 +166,14 @@ mod tests {
             (RejectionKind::Forbidden, None),
             (RejectionKind::OriginForeign, None),
             (RejectionKind::KeysUnavailable, None),
+            (
+                RejectionKind::ApiKeyUnknown,
+                Some("error=\"invalid_token\""),
+            ),
+            (RejectionKind::StoreUnavailable, None),
+            (RejectionKind::RequestMalformed, None),
+            (RejectionKind::NotOwner, None),
+            (RejectionKind::NotFound, None),
             (RejectionKind::Misconfigured, None),
         ];
         for (kind, expected) in table {

@@ -46,6 +46,18 @@ pub enum RejectionKind {
     OriginForeign,
     /// The keys cannot be had at the moment: our trouble, not the token's.
     KeysUnavailable,
+    /// A store that has to be asked does not answer: our trouble, not the token's.
+    StoreUnavailable,
+    /// The body of a request to this crate's own services cannot be read.
+    RequestMalformed,
+    /// What came is no API key: its form or its checksum is wrong.
+    ApiKeyMalformed,
+    /// The API key is not known here: it never was, or it has been revoked.
+    ApiKeyUnknown,
+    /// The resource belongs to somebody else, or to nobody yet.
+    NotOwner,
+    /// There is nothing here, or nothing that this principal may know of.
+    NotFound,
     /// The layers are mounted wrongly; the log says how.
     Misconfigured,
 }
@@ -55,7 +67,9 @@ impl RejectionKind {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::CredentialsMalformed | Self::CredentialsAmbiguous => StatusCode::BAD_REQUEST,
+            Self::CredentialsMalformed | Self::CredentialsAmbiguous | Self::RequestMalformed => {
+                StatusCode::BAD_REQUEST
+            }
             Self::TokenMissing
             | Self::TokenMalformed
             | Self::AlgorithmNotAllowed
@@ -67,11 +81,14 @@ impl RejectionKind {
             | Self::IssuerMismatch
             | Self::AudienceMismatch
             | Self::TypeMismatch
-            | Self::ClaimInvalid => StatusCode::UNAUTHORIZED,
-            Self::ScopeInsufficient | Self::Forbidden | Self::OriginForeign => {
+            | Self::ClaimInvalid
+            | Self::ApiKeyMalformed
+            | Self::ApiKeyUnknown => StatusCode::UNAUTHORIZED,
+            Self::ScopeInsufficient | Self::Forbidden | Self::OriginForeign | Self::NotOwner => {
                 StatusCode::FORBIDDEN
             }
-            Self::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::KeysUnavailable | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -98,6 +115,12 @@ impl RejectionKind {
             Self::Forbidden => "forbidden",
             Self::OriginForeign => "origin_foreign",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::RequestMalformed => "request_malformed",
+            Self::ApiKeyMalformed => "api_key_malformed",
+            Self::ApiKeyUnknown => "api_key_unknown",
+            Self::NotOwner => "not_owner",
+            Self::NotFound => "not_found",
             Self::Misconfigured => "misconfigured",
         }
     }
@@ -124,6 +147,13 @@ impl RejectionKind {
             Self::Forbidden => "this is not allowed with this token",
             Self::OriginForeign => "a page of another origin may not use these credentials",
             Self::KeysUnavailable => "the keys to verify the token cannot be had at the moment",
+            Self::StoreUnavailable => "a store that has to be asked does not answer at the moment",
+            Self::RequestMalformed => "the body of the request cannot be read",
+            Self::ApiKeyMalformed => "this is no API key of this service, or it was mistyped",
+            Self::ApiKeyUnknown => "the API key is not known here, or has been revoked",
+            // The words of `agents-oauth2-jwt-bearer`, which its clients show.
+            Self::NotOwner => "This chat is not yours.",
+            Self::NotFound => "there is nothing here",
             Self::Misconfigured => "the service is misconfigured",
         }
     }

@@ -5,12 +5,14 @@ mod path;
 mod preflight;
 pub(crate) mod source;
 mod stripped;
+mod target;
 mod token;
 mod upgrade;
 
 pub(crate) use origin::AllowedOrigins;
 pub use origin::MissingOrigin;
 pub use path::{Access, CompiledPaths, Explanation, PathDecision, Paths, Rule};
+pub(crate) use path::{Found, PathTemplate};
 pub use preflight::Preflight;
 pub(crate) use preflight::is_preflight;
 pub(crate) use source::select;
@@ -19,4 +21,6 @@ pub use source::{
     TokenSource,
 };
 pub use stripped::StrippedHeaders;
+pub(crate) use target::requested_path;
 pub use token::BearerToken;
+pub(crate) use upgrade::may_open_a_socket;

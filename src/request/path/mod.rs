@@ -7,6 +7,7 @@
 //! 5. [`readings`] lists every way in which a path of doubtful form might be read by some server.
 //! 6. [`compiled`] decides: [`CompiledPaths::decide`].
 //! 7. [`explain`] says in words what was decided, and prints the table of rules.
+//! 8. [`template`] reads which resource a path names.
 //!
 //! Two rules hold everywhere. *Protecting widens, exempting narrows*: a protected pattern covers its whole subtree,
 //! ignores case and is compared with every reading of a path; an exempt one is compared exactly, with the raw text.
@@ -18,8 +19,10 @@ mod explain;
 mod pattern;
 mod readings;
 mod rules;
+mod template;
 mod tree;
 
 pub use compiled::{CompiledPaths, PathDecision};
 pub use explain::Explanation;
 pub use rules::{Access, Paths, Rule};
+pub(crate) use template::{Found, PathTemplate};
