@@ -130,7 +130,10 @@ mod telemetry;
 pub mod testing;
 mod watch;
 
-pub use api_key::{ApiKeyRecord, ApiKeyStore, KeyHash};
+pub use api_key::{
+    ApiKeyError, ApiKeyHeader, ApiKeyRecord, ApiKeyService, ApiKeyServiceFuture, ApiKeyStore,
+    ApiKeys, ApiKeysBuilder, CreatedApiKey, KeyHash, NewApiKey,
+};
 pub use authorize::{
     Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
     OwnershipFuture, OwnershipLayer, RequireScope, RequireScopeFuture, RequireScopeLayer,
@@ -144,8 +147,8 @@ pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenI
 pub use jsonwebtoken::Algorithm;
 pub use keys::{Key, Keys};
 pub use layer::{
-    Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth, CookieAuthLayer, Face, JwtAuth,
-    JwtAuthLayer, ResponseFuture, SessionCookie,
+    ApiKeyAuth, ApiKeyFace, ApiKeyLayer, Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth,
+    CookieAuthLayer, Face, JwtAuth, JwtAuthLayer, ResponseFuture, SessionCookie,
 };
 pub use page::{Cursor, InvalidCursor, Listing, Page};
 pub use principal::{Credentials, Principal};

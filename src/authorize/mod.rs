@@ -14,4 +14,5 @@ pub use ownership::{
 };
 pub use requirement::Verdict;
 pub(crate) use requirement::{Answer, PendingVerdict, Requirement};
+pub(crate) use scope::check_scope;
 pub use scope::{RequireScope, RequireScopeFuture, RequireScopeLayer};

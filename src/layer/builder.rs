@@ -8,9 +8,9 @@ use http::request::Parts;
 
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
 use crate::{
-    ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement, principal::Context,
-    request::AllowedOrigins, verify::Authenticate,
+    ApiKeyHeader, ApiKeys, ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight,
+    Principal, Refusals, StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement,
+    principal::Context, request::AllowedOrigins, verify::Authenticate,
 };
 
 /// A place where the token may travel, and who answers for it if not the layer's own verifier.
@@ -54,7 +54,7 @@ impl<F: Face> AuthLayerBuilder<F> {
         Self::new(Verification::shared(verifier))
     }
 
-    fn new(verification: Verification) -> Self {
+    pub(super) fn new(verification: Verification) -> Self {
         Self {
             verification,
             paths: Paths::default(),
@@ -102,12 +102,28 @@ impl<F: Face> AuthLayerBuilder<F> {
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        let authenticator = Some(Arc::new(verifier) as Arc<_>);
+        self.place(source, verifier);
+        self
+    }
+
+    /// Takes API keys too, in the header `X-API-Key`: see [`ApiKeys`].
+    pub fn with_api_keys(self, keys: ApiKeys) -> Self {
+        self.with_api_keys_in(ApiKeyHeader::default(), keys)
+    }
+
+    /// Takes API keys too, wherever this source finds them.
+    pub fn with_api_keys_in(mut self, source: impl TokenSource, keys: ApiKeys) -> Self {
+        self.add_defaults();
+        self.place(source, keys);
+        self
+    }
+
+    /// Adds a place whose tokens somebody else answers for.
+    pub(super) fn place(&mut self, source: impl TokenSource, authenticator: impl Authenticate) {
         self.sources.push(Place {
             source: Arc::new(source),
-            authenticator,
+            authenticator: Some(Arc::new(authenticator)),
         });
-        self
     }
 
     /// Sets the only places where the token may travel, in place of the layer's own and those added before.
@@ -224,15 +240,18 @@ impl<F: Face> AuthLayerBuilder<F> {
         let verifier = self.verification.build()?;
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
-        let (sources, authenticators) = self
-            .sources
-            .into_iter()
-            .map(|place| {
-                let own = || Arc::new(verifier.clone()) as Arc<_>;
-                (place.source, place.authenticator.unwrap_or_else(own))
-            })
-            .unzip();
-        Ok(AuthLayer::new(Gate {
+        let mut sources = Vec::with_capacity(self.sources.len());
+        let mut authenticators = Vec::with_capacity(self.sources.len());
+        for place in self.sources {
+            let authenticator = match (place.authenticator, &verifier) {
+                (Some(authenticator), _) => authenticator,
+                (None, Some(verifier)) => Arc::new(verifier.clone()) as Arc<_>,
+                (None, None) => return Err(Verification::absent()),
+            };
+            sources.push(place.source);
+            authenticators.push(authenticator);
+        }
+        Ok(AuthLayer::over(Gate {
             paths,
             sources,
             authenticators,

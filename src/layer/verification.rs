@@ -14,6 +14,11 @@ pub(super) enum Verification {
         /// The first setting that was tried on it: too late, others may use it already.
         late: Option<&'static str>,
     },
+    /// None: every place of the layer has somebody else who answers for it.
+    Absent {
+        /// The first setting that was tried on it.
+        late: Option<&'static str>,
+    },
 }
 
 impl Verification {
@@ -39,16 +44,29 @@ impl Verification {
                 verifier,
                 late: late.or(Some(name)),
             },
+            Self::Absent { late } => Self::Absent {
+                late: late.or(Some(name)),
+            },
         }
     }
 
-    pub(super) fn build(self) -> Result<Verifier, ConfigError> {
+    /// What is wrong with a place that nobody answers for.
+    pub(super) const fn absent() -> ConfigError {
+        ConfigError::Missing {
+            name: "verifier",
+            problem: "this layer verifies API keys only: give other sources theirs by `with_verified_source`",
+        }
+    }
+
+    pub(super) fn build(self) -> Result<Option<Verifier>, ConfigError> {
         match self {
-            Self::Fresh(builder) => builder.build(),
+            Self::Fresh(builder) => builder.build().map(Some),
             Self::Shared {
                 verifier,
                 late: None,
-            } => Ok(verifier),
+            } => Ok(Some(verifier)),
+            Self::Absent { late: None } => Ok(None),
+            Self::Absent { late: Some(_) } => Err(Self::absent()),
             Self::Shared {
                 late: Some(name), ..
             } => Err(ConfigError::Setting {
