@@ -49,14 +49,16 @@
 //! | `request` | what a request shows: [`Paths`], [`TokenSource`], [`BearerToken`], its origin |
 //! | `verify` | [`BearerToken`] → [`VerifiedToken`]: form, key, signature, claims |
 //! | `keys` | where keys come from, and what each must prove at load |
-//! | `authorize` | may they? scopes and the application's own conditions |
+//! | `authorize` | may they? scopes, the application's own conditions, and [whose it is](OwnershipLayer) |
 //! | `refuse` | [`RejectionKind`] → status, challenge, body |
 //! | `issue` | [`TokenIssuer`]: mint, rotate, publish |
+//! | `api_key` | [`ApiKeys`]: credentials for programs, kept as keyed hashes |
+//! | `store` | the engines behind [`OwnerStore`] and [`ApiKeyStore`] |
 //!
 //! # Invariants
 //!
 //! 1. **Imports follow the flow.** No room knows its caller.
-//! 2. **Decisions are pure.** Only `keys` touches a disk; time arrives through [`Clock`].
+//! 2. **Decisions are pure.** Only `keys` touches a disk, only `store` a database; time arrives through [`Clock`].
 //! 3. **Doubt is a refusal.** Two tokens, a path that can be read in two ways, an unknown `crit`: refused, with the
 //!    right status, and the inner service is not called.
 //! 4. **Each stage has its own type.** [`BearerToken`] → [`VerifiedToken`] → [`Principal`]; nothing later accepts
@@ -80,6 +82,10 @@
 //! | secrets | as long as the hash, at least | [RFC 7518 §3.2] |
 //! | origin of cookie requests | the service's own | a browser attaches cookies for every page ([RFC 6455 §10.2]) |
 //! | upgrade by cookie without `Origin` | refused | every browser sends one |
+//! | what nobody owns | refused | whoever comes first is not always whose it is; [`OwnershipLayer::claim_on_first_use`] says that they are |
+//! | role for a WebSocket | writer | its handshake is a `GET`, and what follows writes |
+//! | a transfer | ends all grants | a chat does not come with the old owner's guests |
+//! | scopes of a new API key | none | a key is for one purpose, and its maker knows which |
 //! | preflight | guarded | the CORS layer outside answers it |
 //! | refusals | `application/problem+json`, `no-store` | [RFC 9457]; a refusal is nobody's to keep |
 //!

@@ -36,9 +36,8 @@ const BODY_LIMIT: usize = 16 * 1024;
 /// | `DELETE /keys/{id}` | 204; 404 for whatever is no key of this principal |
 ///
 /// Each member of the body may be left out: a key without scopes allows nothing that needs one, a key without
-/// `expires_in` (seconds) has no end. The body is `application/json` of at most 16 KiB; an unknown member, an unknown
-/// method of one of ours or a cursor that is none is a 400, other methods are a 405, a store that does not answer is a
-/// 503.
+/// `expires_in` (seconds) has no end. The body is a JSON object of at most 16 KiB, sent as `application/json`; an unknown
+/// member or a cursor that is none is a 400, another method a 405, a store that does not answer a 503.
 ///
 /// A key is never wider than who makes it: scopes that the principal lacks are a 403 `insufficient_scope`. It is made and
 /// revoked in person only: a principal that came with an API key or a ticket, or that somebody else
@@ -63,7 +62,7 @@ const BODY_LIMIT: usize = 16 * 1024;
 ///     let request = Request::post("/keys")
 ///         .header("authorization", format!("Bearer {}", token.expose()))
 ///         .header("content-type", "application/json")
-///         .body(Full::from(body))?;
+///         .body(Full::<bytes::Bytes>::from(body))?;
 ///     assert_eq!(service.clone().oneshot(request).await?.status(), status);
 /// }
 /// # Ok(())
@@ -183,6 +182,10 @@ where
     }
     let body = Limited::new(body, BODY_LIMIT).collect().await;
     let body = body.map_err(|_| malformed)?.to_bytes();
+    // An array would be read as the members in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(malformed.into());
+    }
     let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| malformed)?;
     let lacking = wanted
         .scopes

@@ -1,9 +1,10 @@
 //! What the types promise to every runtime: they can be shared, sent and cloned.
 
 use tower_warden::{
-    Auth, AuthLayerBuilder, BearerToken, ConfigError, CookieAuthLayer, Credentials, JwtAuthLayer,
-    Keys, Paths, Principal, Refusals, Rejection, RequireScope, RequireScopeLayer, TokenIssuer,
-    Verifier,
+    ApiKeyLayer, ApiKeyService, ApiKeys, Auth, AuthLayerBuilder, BearerToken, ConfigError,
+    CookieAuthLayer, Credentials, JwtAuthLayer, Keys, MemoryOwnerStore, Owned, Owners,
+    OwnershipLayer, Paths, Principal, Refusals, Rejection, RequireScope, RequireScopeLayer,
+    TokenIssuer, Verifier,
 };
 
 fn shared<T: Send + Sync + 'static>() {}
@@ -17,6 +18,12 @@ fn types_can_be_shared_and_sent() {
     shared::<Auth<()>>();
     shared::<RequireScopeLayer>();
     shared::<RequireScope<()>>();
+    shared::<OwnershipLayer>();
+    shared::<Owned>();
+    shared::<Owners>();
+    shared::<ApiKeys>();
+    shared::<ApiKeyLayer>();
+    shared::<ApiKeyService>();
     shared::<Verifier>();
     shared::<TokenIssuer>();
     shared::<Keys>();
@@ -46,6 +53,11 @@ fn the_future_is_sent_wherever_the_service_is() {
         .unwrap()
         .build()
         .unwrap();
+    let mut service = tower::Layer::layer(&layer, crate::support::Inner::default());
+    let request = crate::support::get("/chat", &crate::support::token("alice"));
+    sent(&tower::Service::call(&mut service, request));
+    let key = tower_warden::ResourceKey::path("/{room}").unwrap();
+    let layer = OwnershipLayer::new(MemoryOwnerStore::new(), key);
     let mut service = tower::Layer::layer(&layer, crate::support::Inner::default());
     let request = crate::support::get("/chat", &crate::support::token("alice"));
     sent(&tower::Service::call(&mut service, request));

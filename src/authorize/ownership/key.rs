@@ -25,8 +25,11 @@ enum Place {
         segments: Arc<[Option<Box<str>>]>,
     },
     Header(HeaderName),
-    By(Arc<dyn Fn(&Parts) -> Option<ResourceId> + Send + Sync>),
+    By(Arc<Find>),
 }
+
+/// Finds a resource in the head of a request.
+type Find = dyn Fn(&Parts) -> Option<ResourceId> + Send + Sync;
 
 impl ResourceKey {
     /// The resource that the front of the path names, as in `/agents/{agent}/{room}`.

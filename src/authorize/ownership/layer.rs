@@ -6,7 +6,7 @@
 //! 3. whose resource nobody owned, with [`OwnershipLayer::claim_on_first_use`];
 //! 4. whose principal has the [admin scope](OwnershipLayer::with_admin_scope).
 //!
-//! The inner service finds [`Owned`] in the extensions. The rest is answered 403 or, concealed, 404; 401 where an optional
+//! The inner service finds [`Owned`](super::Owned) in the extensions. The rest is answered 403 or, concealed, 404; 401 where an optional
 //! token did not come, for ownership is never skipped; 500 where no auth layer stands outside; 503 where the store does
 //! not answer. All of that is decided by the head of the request: before the body is read, and before an upgrade.
 

@@ -91,7 +91,7 @@ async fn an_id_is_taken_once(store: &impl ApiKeyStore, other: &impl ApiKeyStore)
     let rivals: Vec<_> = (0..20)
         .map(|n| record(id.clone(), &subject(&fresh(&format!("rival{n}")))))
         .collect();
-    let nodes: [&dyn ApiKeyStore; 2] = [&*store, &*other];
+    let nodes: [&dyn ApiKeyStore; 2] = [store, other];
     let inserts = rivals.iter().zip(nodes.into_iter().cycle());
     let answers = together(inserts.map(|(rival, node)| node.insert(rival))).await;
     let winners: Vec<_> = rivals

@@ -17,27 +17,34 @@ use std::{
 
 /// Drives futures side by side, and gives their answers in order.
 async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<(Pin<Box<F>>, Option<F::Output>)> = futures
-        .into_iter()
-        .map(|future| (Box::pin(future), None))
-        .collect();
-    poll_fn(move |cx| {
+    let mut running: Vec<_> = futures.into_iter().map(Box::pin).map(Running::On).collect();
+    poll_fn(|cx| {
         let mut pending = false;
-        for (future, answer) in &mut running {
-            if answer.is_none() {
+        for one in &mut running {
+            if let Running::On(future) = one {
                 match future.as_mut().poll(cx) {
-                    Poll::Ready(ready) => *answer = Some(ready),
+                    Poll::Ready(answer) => *one = Running::Done(answer),
                     Poll::Pending => pending = true,
                 }
             }
         }
         if pending {
-            return Poll::Pending;
+            Poll::Pending
+        } else {
+            Poll::Ready(())
         }
-        let answers = running.iter_mut().filter_map(|(_, answer)| answer.take());
-        Poll::Ready(answers.collect())
     })
-    .await
+    .await;
+    let answers = running.into_iter().filter_map(|one| match one {
+        Running::Done(answer) => Some(answer),
+        Running::On(_) => None,
+    });
+    answers.collect()
+}
+
+enum Running<F: Future> {
+    On(Pin<Box<F>>),
+    Done(F::Output),
 }
 
 /// A name that nobody has used before.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{fresh, together};
 use crate::{
-    Claim, Cursor, Listing, OwnerStore, Page, ResourceId, Role, Standing, StoreError, SubjectId,
+    Claim, Cursor, Listing, OwnerAccess, OwnerStore, Page, ResourceId, Role, Standing, StoreError,
+    SubjectId,
 };
 
 /// Holds a store to what [`OwnerStore`] promises. `open` gives a handle to the store under test; several handles that
@@ -94,51 +95,18 @@ async fn one_of_many_claims_wins(store: &impl OwnerStore, other: &impl OwnerStor
     let rivals: Vec<_> = (0..50)
         .map(|n| subject(&fresh(&format!("rival{n}"))))
         .collect();
-    let here = together(rivals.iter().map(|rival| store.claim(&room, rival)));
-    let there = together(rivals.iter().rev().map(|rival| other.claim(&room, rival)));
-    let (here, there) = pair(here, there).await;
-    let mut claims = Vec::new();
-    for (rival, claim) in rivals
-        .iter()
-        .zip(here)
-        .chain(rivals.iter().rev().zip(there))
-    {
-        claims.push((rival, answered(claim)));
-    }
-    let winners: Vec<_> = claims
-        .iter()
-        .filter(|(_, claim)| *claim == Claim::Claimed)
-        .collect();
-    assert_eq!(winners.len(), 1, "exactly one of many first claims wins");
-    let winner = winners.first().map(|(rival, _)| (*rival).clone());
-    assert_eq!(
-        answered(store.owner(&room).await),
-        winner,
-        "the winner is the owner"
-    );
-    for (rival, claim) in claims {
-        let expected = winner.as_ref() == Some(rival);
-        assert_eq!(
-            claim != Claim::Other,
-            expected,
-            "every other claim has lost"
-        );
-    }
-}
-
-/// Drives two futures side by side.
-async fn pair<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
-    enum Either<A, B> {
-        First(A),
-        Second(B),
-    }
-    let first = Box::pin(async { Either::First(first.await) });
-    let second = Box::pin(async { Either::Second(second.await) });
-    let futures: [std::pin::Pin<Box<dyn Future<Output = Either<A, B>>>>; 2] = [first, second];
-    let mut answers = together(futures).await.into_iter();
-    match (answers.next(), answers.next()) {
-        (Some(Either::First(first)), Some(Either::Second(second))) => (first, second),
-        _ => unreachable!("the answers come in order"),
+    // Everybody asks twice, once on each node.
+    let nodes: [&dyn OwnerStore; 2] = [store, other];
+    let asking = rivals.iter().chain(rivals.iter().rev());
+    let asked: Vec<_> = asking.zip(nodes.into_iter().cycle()).collect();
+    let claims = asked.iter().map(|(rival, node)| node.claim(&room, rival));
+    let claims: Vec<_> = together(claims).await.into_iter().map(answered).collect();
+    let won = claims.iter().filter(|claim| **claim == Claim::Claimed);
+    assert_eq!(won.count(), 1, "exactly one of many first claims wins");
+    let owner = answered(store.owner(&room).await);
+    for ((rival, _), claim) in asked.iter().zip(claims) {
+        let owns = owner.as_ref() == Some(rival);
+        assert_eq!(claim != Claim::Other, owns, "whoever lost is told so");
     }
 }
 
@@ -267,7 +235,7 @@ async fn grants_give_and_take(store: &impl OwnerStore, other: &impl OwnerStore) 
     }
     let access = answered(store.access(&room, &bob).await);
     assert_eq!(
-        access.as_ref().map(|access| access.owner()),
+        access.as_ref().map(OwnerAccess::owner),
         Some(&alice),
         "access names the owner"
     );
@@ -338,15 +306,16 @@ async fn one_of_many_transfers_wins(store: &impl OwnerStore, other: &impl OwnerS
     let heirs: Vec<_> = (0..20)
         .map(|n| subject(&fresh(&format!("heir{n}"))))
         .collect();
-    let here = together(heirs.iter().map(|heir| store.transfer(&room, &alice, heir)));
-    let there = together(heirs.iter().map(|heir| other.transfer(&room, &alice, heir)));
-    let (here, there) = pair(here, there).await;
-    let mut winners = Vec::new();
-    for (heir, won) in heirs.iter().zip(here).chain(heirs.iter().zip(there)) {
-        if answered(won) {
-            winners.push(heir.clone());
-        }
-    }
+    let nodes: [&dyn OwnerStore; 2] = [store, other];
+    let asked = heirs.iter().zip(nodes.into_iter().cycle());
+    let transfers = asked.map(|(heir, node)| node.transfer(&room, &alice, heir));
+    let transfers = together(transfers).await.into_iter().map(answered);
+    let mut winners: Vec<_> = heirs
+        .iter()
+        .zip(transfers)
+        .filter(|(_, won)| *won)
+        .map(|(heir, _)| heir.clone())
+        .collect();
     assert_eq!(winners.len(), 1, "exactly one of many transfers wins");
     assert_eq!(answered(store.owner(&room).await), winners.pop());
 }
