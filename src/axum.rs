@@ -1,4 +1,4 @@
-//! Extractors for axum: [`Principal`], [`Claims`], [`Credentials`] and [`Owned`] as arguments of a handler.
+//! Extractors for axum: [`Principal`], [`Lease`], [`Claims`], [`Credentials`] and [`Owned`] as arguments of a handler.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Credentials, Owned, Principal, Refusals, Rejection, RejectionKind,
+    Credentials, Lease, Owned, Principal, Refusals, Rejection, RejectionKind,
     principal::require_principal, telemetry,
 };
 
@@ -78,6 +78,15 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
             Err((RejectionKind::TokenMissing, _)) => Ok(None),
             _ => principal(head).cloned().map(Some),
         }
+    }
+}
+
+/// Opens a connection: ask for one lease in a handler, and clone it.
+impl<S: Sync> FromRequestParts<S> for Lease {
+    type Rejection = Response;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        principal(head).map(Principal::lease)
     }
 }
 

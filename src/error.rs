@@ -72,9 +72,28 @@ pub enum ConfigError {
         /// What the system answered.
         source: io::Error,
     },
+    /// Keys that could not be had from their provider when the verifier was built.
+    #[cfg(feature = "jwks")]
+    #[error("cannot get the keys of `{origin}`: {source}")]
+    Keys {
+        /// The issuer or the address that was asked.
+        origin: String,
+        /// Why not.
+        source: crate::KeyFetchError,
+    },
     /// Neither `aws-lc-rs` nor `rust-crypto` was compiled in.
     #[error("no crypto backend: switch on the feature `aws-lc-rs` or `rust-crypto`")]
     NoCryptoBackend,
+}
+
+#[cfg(feature = "jwks")]
+impl ConfigError {
+    pub(crate) fn keys(origin: &str, source: crate::KeyFetchError) -> Self {
+        Self::Keys {
+            origin: origin.to_owned(),
+            source,
+        }
+    }
 }
 
 /// A store that cannot answer: it is down, cut off, too slow, or holds what it should not.

@@ -50,6 +50,7 @@
 //! | `verify` | [`BearerToken`] → [`VerifiedToken`]: form, key, signature, claims |
 //! | `keys` | where keys come from, and what each must prove at load |
 //! | `authorize` | may they? scopes, the application's own conditions, and [whose it is](OwnershipLayer) |
+//! | `connection` | [`TicketOffice`]: a value for one handshake, in place of a token in its URL |
 //! | `refuse` | [`RejectionKind`] → status, challenge, body |
 //! | `issue` | [`TokenIssuer`]: mint, rotate, publish |
 //! | `api_key` | [`ApiKeys`]: credentials for programs, kept as keyed hashes |
@@ -72,13 +73,14 @@
 //! | setting | default | why |
 //! | --- | --- | --- |
 //! | paths | all are guarded | a route that was forgotten is shut, not open |
-//! | sources | header; query on upgrades only | URLs end in logs and histories; a WebSocket of a browser has no other way |
+//! | sources | header; query and subprotocol on upgrades only | URLs end in logs and histories; a WebSocket of a browser has no other way |
 //! | two tokens | refused | whichever is chosen, somebody else may have sent the other ([RFC 6750 §2]) |
 //! | `exp`, `sub` | required | a token that never ends cannot be lost safely; nobody owns nothing |
 //! | `aud` | refused if it is there and nobody named one | it was meant for somebody else ([RFC 7519 §4.1.3]) |
 //! | issuer, audience | required once named | an expectation that absence fulfils is none |
 //! | leeway | 30 s | clocks differ by seconds; 5 min at most |
 //! | token size | 8 KiB | more than header limits leave room for, little enough to read for nothing |
+//! | ticket | 30 s, once | it is drawn right before the handshake, and ends in logs spent |
 //! | secrets | as long as the hash, at least | [RFC 7518 §3.2] |
 //! | origin of cookie requests | the service's own | a browser attaches cookies for every page ([RFC 6455 §10.2]) |
 //! | upgrade by cookie without `Origin` | refused | every browser sends one |
@@ -96,6 +98,7 @@
 //! | `aws-lc-rs` | yes | signatures by aws-lc-rs, each key prepared once |
 //! | `rust-crypto` | no | signatures in pure Rust; with both on, aws-lc-rs is used unless [`CryptoBackend`] says else |
 //! | `axum` | no | extractors for [`Principal`], `Claims` and [`Credentials`], axum's body, matching on `OriginalUri` |
+//! | `ws` | no | refusals of handshakes by close frame, guarded WebSockets |
 //! | `testing` | no | a clock, tokens and a layer for the tests of applications |
 //! | `full` | no | all of it |
 //!
@@ -115,6 +118,8 @@ mod verify;
 mod keys;
 
 mod authorize;
+
+mod connection;
 
 mod refuse;
 
@@ -143,14 +148,27 @@ pub use api_key::{
 pub use authorize::{
     Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
     OwnershipFuture, OwnershipLayer, RequireScope, RequireScopeFuture, RequireScopeLayer,
-    ResourceId, ResourceKey, Role, Standing, SubjectId, Verdict,
+    ResourceBinding, ResourceId, ResourceKey, Role, Standing, SubjectId, Verdict,
 };
 #[cfg(feature = "axum")]
 pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
+pub use connection::{
+    ConnectionId, Ended, Lease, LeaseEnd, LeasedBody, MalformedConnectionId, MemoryRevocationFeed,
+    MemoryRevocationStore, MemoryTickets, RenewalFuture, RenewalMessages, RenewalService,
+    Revocation, RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
+    RevocationsBuilder, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
+    StreamLeaseLayer, StreamPolicy, Ticket, TicketHash, TicketOffice, TicketOfficeBuilder,
+    TicketRecord, TicketService, TicketServiceFuture, TicketStore,
+};
+#[cfg(feature = "ws")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+pub use connection::{GuardedSocket, InBandRenewal, MessageSocket, WebSocketPolicy};
 pub use error::{ConfigError, StoreError, StoreFuture};
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;
+#[cfg(feature = "jwks")]
+pub use keys::{HttpJwksSource, KeyFetchError, RemoteKeys};
 pub use keys::{Key, Keys};
 pub use layer::{
     ApiKeyAuth, ApiKeyFace, ApiKeyLayer, Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth,
@@ -159,17 +177,21 @@ pub use layer::{
 pub use page::{Cursor, InvalidCursor, Listing, Page};
 pub use principal::{Credentials, Principal};
 pub use refuse::{Challenge, Refusals, Rejection, RejectionKind, Responder, ResponseBody};
+#[cfg(feature = "ws")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+pub use refuse::{CloseMap, Closing, WebSocketRefusal};
 pub use request::{
     Access, AuthorizationHeader, BearerToken, CompiledPaths, ConflictPolicy, CookieToken,
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
-    QueryParameter, Rule, StrippedHeaders, TokenSource,
+    QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
 };
 pub use store::{MemoryApiKeyStore, MemoryOwnerStore};
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
 pub use verify::{
-    Actor, ClaimPath, CryptoBackend, TokenType, VerifiedToken, Verifier, VerifierBuilder,
+    Actor, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken, Verifier,
+    VerifierBuilder,
 };
 pub use watch::Watch;
 

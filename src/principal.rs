@@ -1,12 +1,13 @@
 //! [`Principal`]: who is asking, as the inner service finds it; [`Credentials`]: what they sent along.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, request::Parts};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Actor, Algorithm, BearerToken, NumericDate, Refusals, Rejection, RejectionKind, VerifiedToken,
+    Actor, Algorithm, BearerToken, NumericDate, Refusals, Rejection, RejectionKind, Revocations,
+    VerifiedToken, connection::RenewalRule, verify::Authenticate,
 };
 
 /// Who is asking: the subject of a verified token, with all that the token says about it.
@@ -30,28 +31,40 @@ use crate::{
 #[derive(Clone)]
 pub struct Principal {
     token: Arc<VerifiedToken>,
-    source: &'static str,
     context: Arc<Context>,
 }
 
-/// What the layer that let a request in leaves to those who meet the request later.
+/// What the source of a token leaves to those who meet its principal later.
 #[derive(Debug)]
 pub(crate) struct Context {
+    /// Where the token travelled.
+    pub(crate) source: &'static str,
+    /// Who answered for the token.
+    pub(crate) authenticator: Arc<dyn Authenticate>,
+    pub(crate) layer: Arc<LayerContext>,
+}
+
+/// What a layer leaves to those who meet its requests later.
+#[derive(Debug)]
+pub(crate) struct LayerContext {
     /// How it answers a refusal.
     pub(crate) refusals: Refusals,
+    /// The longest life of a connection, however often it is renewed.
+    pub(crate) connection_cap: Option<Duration>,
+    /// What a newer token of a connection has to fulfil besides.
+    pub(crate) renewal_rules: Vec<RenewalRule>,
+    /// What holds no longer, and the connections that it ends.
+    pub(crate) revocations: Revocations,
 }
 
 impl Principal {
-    pub(crate) fn new(
-        token: Arc<VerifiedToken>,
-        source: &'static str,
-        context: Arc<Context>,
-    ) -> Self {
-        Self {
-            token,
-            source,
-            context,
-        }
+    pub(crate) fn new(token: Arc<VerifiedToken>, context: Arc<Context>) -> Self {
+        Self { token, context }
+    }
+
+    /// How the token was verified, and the token.
+    pub(crate) fn parts(&self) -> (&Arc<Context>, &Arc<VerifiedToken>) {
+        (&self.context, &self.token)
     }
 
     /// The subject (`sub`, [RFC 7519 §4.1.2]): unique within its [issuer](Self::issuer), never empty.
@@ -98,6 +111,14 @@ impl Principal {
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token.token_id()
+    }
+
+    /// The session that the token belongs to (`sid`, [OpenID Connect Front-Channel Logout §3]).
+    ///
+    /// [OpenID Connect Front-Channel Logout §3]: https://openid.net/specs/openid-connect-frontchannel-1_0.html#OPLogout
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.token.session_id()
     }
 
     /// The algorithm of the token's signature.
@@ -151,7 +172,7 @@ impl Principal {
     /// Where the token travelled, such as `header`, `query` or `cookie`.
     #[must_use]
     pub fn source(&self) -> &'static str {
-        self.source
+        self.context.source
     }
 
     /// The verified token itself.
@@ -162,7 +183,7 @@ impl Principal {
 
     /// How the layer that let this principal in answers a refusal.
     pub(crate) fn refusals(&self) -> &Refusals {
-        &self.context.refusals
+        &self.context.layer.refusals
     }
 }
 
@@ -170,7 +191,7 @@ impl fmt::Debug for Principal {
     /// Names neither the subject nor any other claim: a principal ends in logs sooner than one thinks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Principal")
-            .field("source", &self.source)
+            .field("source", &self.source())
             .field("algorithm", &self.algorithm())
             .finish_non_exhaustive()
     }
@@ -179,12 +200,12 @@ impl fmt::Debug for Principal {
 /// Stands in the extensions where [`Access::Optional`](crate::Access::Optional) let a request pass without a token.
 #[derive(Debug, Clone)]
 pub(crate) struct Anonymous {
-    context: Arc<Context>,
+    layer: Arc<LayerContext>,
 }
 
 impl Anonymous {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { context }
+    pub(crate) fn new(layer: Arc<LayerContext>) -> Self {
+        Self { layer }
     }
 }
 
@@ -201,7 +222,7 @@ pub(crate) fn require_principal(head: &Parts) -> Result<&Principal, (RejectionKi
     match head.extensions.get::<Anonymous>() {
         Some(anonymous) => Err((
             RejectionKind::TokenMissing,
-            anonymous.context.refusals.clone(),
+            anonymous.layer.refusals.clone(),
         )),
         None => Err((RejectionKind::Misconfigured, Refusals::default())),
     }
@@ -233,7 +254,7 @@ impl Credentials {
         })
     }
 
-    /// The verified access token.
+    /// The verified access token, or the ticket that came in its place and is spent.
     #[must_use]
     pub fn access_token(&self) -> &BearerToken<'static> {
         &self.access_token

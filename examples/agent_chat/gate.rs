@@ -13,12 +13,16 @@ use crate::config::Config;
 /// Bearer tokens as the issuer mints them, and session cookies of our own, behind one layer.
 pub(crate) fn auth(config: &Config) -> Result<JwtAuthLayer, ConfigError> {
     let keys = Keys::hs256([&config.secret])?;
-    let sessions = Verifier::builder(keys.clone())
+    // A session is minted by ourselves and names no audience; a bearer token for somebody else is none either way.
+    let mut sessions = Verifier::builder(keys.clone())
         .with_leeway(config.leeway)
-        .build()?;
+        .dangerous_without_audience();
+    if let Some(audience) = &config.audience {
+        sessions = sessions.with_audience(audience);
+    }
     let mut auth = JwtAuthLayer::keys(keys)
         .with_leeway(config.leeway)
-        .with_verified_source(CookieToken::new("jwt_token")?, sessions)
+        .with_verified_source(CookieToken::new("jwt_token")?, sessions.build()?)
         .with_allowed_origins(config.allowed_origins.clone())
         .with_stripped_headers(StrippedHeaders::identity())
         .with_paths(Paths::all().exempt("/").exempt("/health").exempt("/auth/*"));

@@ -1,6 +1,12 @@
 //! [`ApiKeys`]: makes keys, and tells who stands behind one.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::Arc,
+    task::{self, Poll, Waker},
+    time::Duration,
+};
 
 use http::request::Parts;
 use serde_json::{Map, Value};
@@ -277,12 +283,34 @@ fn claims(record: &ApiKeyRecord) -> String {
 
 impl Authenticate for ApiKeys {
     fn authenticate(&self, token: &BearerToken<'_>, _: &Parts) -> Authentication {
+        self.verify_renewal(token)
+    }
+
+    /// A connection that was opened with a key goes on with a newer one of the same owner.
+    fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
         // Most junk is found out here, for nothing.
         if KeyText::parse(token.expose(), &self.0.prefix).is_none() {
             return Authentication::Now(Err(RejectionKind::ApiKeyMalformed.into()));
         }
         let (keys, token) = (self.clone(), token.clone().into_owned());
-        Authentication::Later(Box::pin(async move { keys.verify(&token).await }))
+        let mut answer = Box::pin(async move { keys.verify(&token).await });
+        // A store in memory answers at once; the first poll by whoever waits registers its waker for all others.
+        match answer
+            .as_mut()
+            .poll(&mut task::Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(answer) => Authentication::Now(answer),
+            Poll::Pending => Authentication::Later(answer),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.0.clock.now()
+    }
+
+    fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
+        let expiry = token.expires_at()?;
+        Some(Duration::from_secs(expiry.as_secs()))
     }
 }
 

@@ -21,8 +21,12 @@ pub struct Mint<'i> {
     issuer: &'i TokenIssuer,
     subject: String,
     lifetime: Duration,
+    /// An end that no lifetime goes beyond.
+    end: Option<NumericDate>,
     not_before: Option<NumericDate>,
     scopes: Vec<String>,
+    /// In place of the issuer's own.
+    audiences: Option<Vec<String>>,
     claims: Map<String, Value>,
     fault: Option<IssueError>,
 }
@@ -62,9 +66,22 @@ pub enum IssueError {
     /// An empty subject: it would be nobody, or everybody.
     #[error("the subject is empty")]
     SubjectEmpty,
-    /// A lifetime under a second or over a year, or a token that expires before it becomes valid.
-    #[error("the token would live for less than a second, or for over a year")]
+    /// A lifetime under a second or over a year (5 min for connection tokens), or a token that expires before it
+    /// becomes valid.
+    #[error("the token would live for less than a second, or for too long")]
     LifetimeOutOfRange,
+    /// A principal of another issuer, whose subject is somebody else here.
+    #[error("the principal's token has another issuer")]
+    IssuerForeign,
+    /// A connection token for a resource that the principal's own token is not for.
+    #[error("the principal's token is not for this `{name}`")]
+    ResourceForeign {
+        /// The parameter of the resource.
+        name: &'static str,
+    },
+    /// A connection token for no resource, or for one without a name.
+    #[error("the resource is empty")]
+    ResourceMissing,
     /// The system gave no random bytes for the token ID.
     #[error("the system has no randomness")]
     NoRandomness,
@@ -79,8 +96,10 @@ impl<'i> Mint<'i> {
             issuer,
             subject,
             lifetime,
+            end: None,
             not_before: None,
             scopes: Vec::new(),
+            audiences: None,
             claims: Map::new(),
             fault: None,
         }
@@ -127,6 +146,18 @@ impl<'i> Mint<'i> {
         self
     }
 
+    /// Lets the token end no later than this.
+    pub(super) fn with_end(mut self, end: NumericDate) -> Self {
+        self.end = Some(end);
+        self
+    }
+
+    /// Names these audiences, or none, in place of the issuer's own.
+    pub(super) fn with_audiences<'a>(mut self, audiences: impl Iterator<Item = &'a str>) -> Self {
+        self.audiences = Some(audiences.map(str::to_owned).collect());
+        self
+    }
+
     /// Sets when this token becomes valid (`nbf`): by default it says nothing and is valid at once.
     pub fn with_not_before(mut self, not_before: NumericDate) -> Self {
         self.not_before = Some(not_before);
@@ -147,6 +178,7 @@ impl<'i> Mint<'i> {
         let issuer = self.issuer.settings();
         let now = issuer.clock.now().as_secs();
         let expires = now.saturating_add(self.lifetime.as_secs());
+        let expires = self.end.map_or(expires, |end| expires.min(end.as_secs()));
         let alive = now.max(self.not_before.map_or(0, NumericDate::as_secs));
         if alive >= expires || self.lifetime > LONGEST_LIFETIME {
             return Err(IssueError::LifetimeOutOfRange);
@@ -159,7 +191,12 @@ impl<'i> Mint<'i> {
         if let Some(name) = &issuer.issuer {
             set("iss", name.as_str().into());
         }
-        match issuer.audiences.as_slice() {
+        match self
+            .audiences
+            .as_ref()
+            .unwrap_or(&issuer.audiences)
+            .as_slice()
+        {
             [] => {}
             [audience] => _ = set("aud", audience.as_str().into()),
             audiences => _ = set("aud", audiences.into()),

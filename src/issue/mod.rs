@@ -3,8 +3,10 @@
 //! 1. A [`SigningKey`] is a secret or a private key, checked when it is loaded or generated.
 //! 2. A [`TokenIssuer`] signs with one of them and goes on publishing those that it used before.
 //! 3. [`Mint`] collects what one token says and signs it.
-//! 4. [`JwkSetService`] tells verifiers elsewhere the public keys.
+//! 4. [`connection`] makes short tokens for one resource out of a principal.
+//! 5. [`JwkSetService`] tells verifiers elsewhere the public keys.
 
+mod connection;
 mod issuer;
 mod jwk_set;
 mod mint;

@@ -145,6 +145,7 @@ impl Keys {
     ///
     /// # Errors
     /// Only if the document is no JWK Set at all.
+    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
     pub(crate) fn jwk_set_lenient(
         json: &[u8],
     ) -> Result<(Self, Vec<(String, ConfigError)>), ConfigError> {

@@ -3,6 +3,7 @@
 //! 1. A [`Key`] is read from a secret, PEM, DER or a JWK and checked at once: type, size, curve, use and algorithm.
 //! 2. [`Keys`] is a list of them in which no two can be mistaken for each other.
 //! 3. A [`KeySet`] holds the same keys prepared for one crypto backend and one allow-list; verification reads it only.
+//! 4. What a provider publishes and changes comes from `remote`, set by set.
 
 pub(crate) mod der;
 mod jwk;
@@ -10,15 +11,21 @@ mod key;
 mod list;
 mod material;
 pub(crate) mod pem;
+#[cfg(feature = "jwks")]
+mod remote;
 mod secret;
 mod set;
 
 pub use key::Key;
 pub use list::Keys;
+#[cfg(feature = "jwks")]
+pub use remote::{HttpJwksSource, KeyFetchError, RemoteKeys};
 
 pub(crate) use der::KeyType;
 pub(crate) use jwk::thumbprint_input;
 #[cfg(test)]
 pub(crate) use material::ALGORITHMS;
 pub(crate) use material::{Curve, Material, hash_length};
+#[cfg(feature = "jwks")]
+pub(crate) use remote::{Missing, Refresher, Waiting};
 pub(crate) use set::{KeySet, PreparedKey};

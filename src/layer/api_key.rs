@@ -61,8 +61,8 @@ impl AuthLayer<ApiKeyFace> {
         reason = "it begins a builder, as its siblings do"
     )]
     pub fn new(keys: ApiKeys) -> AuthLayerBuilder<ApiKeyFace> {
-        let mut builder = AuthLayerBuilder::new(Verification::Absent { late: None });
-        builder.place(ApiKeyHeader::default(), keys);
+        let mut builder = AuthLayerBuilder::new(Verification::absent());
+        builder.place_keys(ApiKeyHeader::default(), keys);
         builder
     }
 }

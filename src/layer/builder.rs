@@ -2,36 +2,55 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{env, fmt, marker::PhantomData, sync::Arc};
+use std::{env, fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
-use super::{AuthLayer, Face, gate::Gate, verification::Verification};
+use super::{
+    AuthLayer, Face,
+    gate::Gate,
+    verification::{Verification, absent},
+};
+#[cfg(feature = "jwks")]
+use crate::RemoteKeys;
 use crate::{
     ApiKeyHeader, ApiKeys, ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight,
-    Principal, Refusals, StrippedHeaders, TokenSource, Verdict, Verifier, authorize::Requirement,
-    principal::Context, request::AllowedOrigins, verify::Authenticate,
+    Principal, Refusals, ResourceBinding, Revocations, StrippedHeaders, TicketOffice, TokenSource,
+    Verdict, Verifier,
+    authorize::Requirement,
+    connection::{Redeemer, RenewalRule},
+    principal::{Context, LayerContext},
+    request::AllowedOrigins,
+    verify::Authenticate,
 };
 
-/// A place where the token may travel, and who answers for it if not the layer's own verifier.
+/// A place where the token may travel, and who answers for it.
 struct Place {
     source: Arc<dyn TokenSource>,
-    authenticator: Option<Arc<dyn Authenticate>>,
+    answered: Answered,
+}
+
+/// Who answers for the tokens of a place.
+enum Answered {
+    ByLayer,
+    By(Verifier),
+    ByOffice(TicketOffice),
+    ByKeys(ApiKeys),
 }
 
 impl Place {
     fn new(source: impl TokenSource) -> Self {
         Self {
             source: Arc::new(source),
-            authenticator: None,
+            answered: Answered::ByLayer,
         }
     }
 }
 
 /// Configures a [`JwtAuthLayer`](crate::JwtAuthLayer) or a [`CookieAuthLayer`](crate::CookieAuthLayer).
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct AuthLayerBuilder<F> {
-    pub(super) verification: Verification,
+pub struct AuthLayerBuilder<F, K = Keys> {
+    pub(super) verification: Verification<K>,
     paths: Paths,
     sources: Vec<Place>,
     conflict: ConflictPolicy,
@@ -41,6 +60,11 @@ pub struct AuthLayerBuilder<F> {
     preflight: Preflight,
     requirements: Vec<Requirement>,
     refusals: Refusals,
+    #[cfg(feature = "ws")]
+    websocket_refusal: Option<crate::WebSocketRefusal>,
+    connection_cap: Option<Duration>,
+    renewal_rules: Vec<RenewalRule>,
+    revocations: Revocations,
     failure: Option<ConfigError>,
     face: PhantomData<fn() -> F>,
 }
@@ -52,23 +76,6 @@ impl<F: Face> AuthLayerBuilder<F> {
 
     pub(super) fn with_verifier(verifier: Verifier) -> Self {
         Self::new(Verification::shared(verifier))
-    }
-
-    pub(super) fn new(verification: Verification) -> Self {
-        Self {
-            verification,
-            paths: Paths::default(),
-            sources: Vec::new(),
-            conflict: ConflictPolicy::default(),
-            origins: Vec::new(),
-            missing_origin: MissingOrigin::default(),
-            stripped: StrippedHeaders::default(),
-            preflight: Preflight::default(),
-            requirements: Vec::new(),
-            refusals: Refusals::default(),
-            failure: None,
-            face: PhantomData,
-        }
     }
 
     pub(super) fn from_env() -> Result<Self, ConfigError> {
@@ -84,6 +91,37 @@ impl<F: Face> AuthLayerBuilder<F> {
             builder = builder.with_audience(audience);
         }
         Ok(builder)
+    }
+}
+
+#[cfg(feature = "jwks")]
+impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
+    pub(super) fn with_remote_keys(keys: RemoteKeys) -> Self {
+        Self::new(Verification::remote(keys))
+    }
+}
+
+impl<F: Face, K> AuthLayerBuilder<F, K> {
+    pub(super) fn new(verification: Verification<K>) -> Self {
+        Self {
+            verification,
+            paths: Paths::default(),
+            sources: Vec::new(),
+            conflict: ConflictPolicy::default(),
+            origins: Vec::new(),
+            missing_origin: MissingOrigin::default(),
+            stripped: StrippedHeaders::default(),
+            preflight: Preflight::default(),
+            requirements: Vec::new(),
+            refusals: Refusals::default(),
+            #[cfg(feature = "ws")]
+            websocket_refusal: None,
+            connection_cap: None,
+            renewal_rules: Vec::new(),
+            revocations: Revocations::default(),
+            failure: None,
+            face: PhantomData,
+        }
     }
 
     /// Sets which paths are guarded; by default all of them.
@@ -102,7 +140,10 @@ impl<F: Face> AuthLayerBuilder<F> {
     /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
     pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
         self.add_defaults();
-        self.place(source, verifier);
+        self.sources.push(Place {
+            source: Arc::new(source),
+            answered: Answered::By(verifier),
+        });
         self
     }
 
@@ -114,16 +155,28 @@ impl<F: Face> AuthLayerBuilder<F> {
     /// Takes API keys too, wherever this source finds them.
     pub fn with_api_keys_in(mut self, source: impl TokenSource, keys: ApiKeys) -> Self {
         self.add_defaults();
-        self.place(source, keys);
+        self.place_keys(source, keys);
         self
     }
 
-    /// Adds a place whose tokens somebody else answers for.
-    pub(super) fn place(&mut self, source: impl TokenSource, authenticator: impl Authenticate) {
+    pub(super) fn place_keys(&mut self, source: impl TokenSource, keys: ApiKeys) {
         self.sources.push(Place {
             source: Arc::new(source),
-            authenticator: Some(Arc::new(authenticator)),
+            answered: Answered::ByKeys(keys),
         });
+    }
+
+    /// Takes the tickets of this office too, in the query of WebSocket handshakes: see [`TicketOffice`].
+    ///
+    /// A ticket is as good here as the token that it was drawn with would be: one of this layer's verifiers has to accept
+    /// the token's issuer, audience, type and age.
+    pub fn with_tickets(mut self, office: TicketOffice) -> Self {
+        self.add_defaults();
+        self.sources.push(Place {
+            source: Arc::new(office.source()),
+            answered: Answered::ByOffice(office),
+        });
+        self
     }
 
     /// Sets the only places where the token may travel, in place of the layer's own and those added before.
@@ -183,6 +236,62 @@ impl<F: Face> AuthLayerBuilder<F> {
         self
     }
 
+    /// Adds a condition over the present principal of a connection and the one that a newer token names, asked when a
+    /// connection is [renewed](crate::Lease::renew).
+    ///
+    /// Issuer, subject and scopes are compared anyway. Whatever else the request was let in for by
+    /// [`require`](Self::require) has to be asked here, as a renewal has no request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::JwtAuthLayer;
+    ///
+    /// # fn main() -> Result<(), tower_warden::ConfigError> {
+    /// let auth = JwtAuthLayer::hs256("a secret of at least thirty-two bytes")?
+    ///     .with_roles_claim("roles")
+    ///     .require(|principal, _| principal.has_role("editor"))
+    ///     .require_renewal(|_, next| next.has_role("editor"))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_renewal<R, V>(mut self, rule: R) -> Self
+    where
+        R: Fn(&Principal, &Principal) -> V + Send + Sync + 'static,
+        V: Into<Verdict>,
+    {
+        self.renewal_rules.push(RenewalRule::new(rule));
+        self
+    }
+
+    /// Sets what holds no longer although its time is not over: asked for every token, and able to end every open
+    /// [`Lease`](crate::Lease). Layers may share it; none by default.
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
+    /// Sets how refused WebSocket handshakes are answered; by default as
+    /// [`WebSocketRefusal::agents`](crate::WebSocketRefusal::agents) does.
+    ///
+    /// It outdoes what [`with_refusals`](Self::with_refusals) says about it.
+    #[cfg(feature = "ws")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+    pub fn with_websocket_refusal(mut self, refusal: crate::WebSocketRefusal) -> Self {
+        self.websocket_refusal = Some(refusal);
+        self
+    }
+
+    /// Sets the longest life of a connection, however often it is [renewed](crate::Lease::renew); none by default.
+    ///
+    /// It counts from the moment the [`Lease`](crate::Lease) is opened. Without it a connection lasts as long as newer
+    /// tokens come.
+    pub fn with_connection_cap(mut self, cap: Duration) -> Self {
+        self.connection_cap = Some(cap);
+        self
+    }
+
     /// Adds a condition over principal and request head, asked after verification and before the inner service.
     ///
     /// It may return a [`Verdict`], a `bool`, or a `Result<(), Rejection>`. Conditions are asked in their order, until
@@ -223,46 +332,86 @@ impl<F: Face> AuthLayerBuilder<F> {
         self
     }
 
-    /// Checks all settings and makes the layer.
+    /// Demands that a token is for the resource that the request names: see [`ResourceBinding`].
     ///
-    /// What the layer guards is logged once, here.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] with the first setting that cannot be served safely.
-    pub fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+    /// It is a condition among those of [`require`](Self::require), and as they are never skipped.
+    pub fn with_resource_binding(mut self, binding: ResourceBinding) -> Self {
+        match binding.checked() {
+            Ok(binding) => {
+                let hook =
+                    move |principal: &Principal, head: &Parts| binding.check(principal, head);
+                self.requirements.push(Requirement::new(hook));
+                self
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Everything that has to be in order before a verifier is built.
+    fn check(&mut self) -> Result<(), ConfigError> {
         self.add_defaults();
-        if let Some(failure) = self.failure {
+        if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
         self.refusals.check()?;
-        self.stripped.validate()?;
-        let verifier = self.verification.build()?;
+        self.stripped.validate()
+    }
+
+    fn assemble(self, verifier: Option<&Verifier>) -> Result<AuthLayer<F>, ConfigError> {
+        let refusals = self.refusals;
+        #[cfg(feature = "ws")]
+        let refusals = match self.websocket_refusal {
+            Some(refusal) => refusals.with_websocket_refusal(refusal),
+            None => refusals,
+        };
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
+        let layer = Arc::new(LayerContext {
+            refusals,
+            connection_cap: self.connection_cap,
+            renewal_rules: self.renewal_rules,
+            revocations: self.revocations,
+        });
+        let verifiers: Arc<[Verifier]> = verifier
+            .into_iter()
+            .cloned()
+            .chain(
+                self.sources
+                    .iter()
+                    .filter_map(|place| match &place.answered {
+                        Answered::By(verifier) => Some(verifier.clone()),
+                        Answered::ByLayer | Answered::ByOffice(_) | Answered::ByKeys(_) => None,
+                    }),
+            )
+            .collect();
         let mut sources = Vec::with_capacity(self.sources.len());
-        let mut authenticators = Vec::with_capacity(self.sources.len());
+        let mut contexts = Vec::with_capacity(self.sources.len());
         for place in self.sources {
-            let authenticator = match (place.authenticator, &verifier) {
-                (Some(authenticator), _) => authenticator,
-                (None, Some(verifier)) => Arc::new(verifier.clone()) as Arc<_>,
-                (None, None) => return Err(Verification::absent()),
+            let authenticator: Arc<dyn Authenticate> = match place.answered {
+                Answered::ByLayer => Arc::new(verifier.ok_or_else(absent)?.clone()),
+                Answered::By(verifier) => Arc::new(verifier),
+                Answered::ByOffice(office) => {
+                    Arc::new(Redeemer::new(office, Arc::clone(&verifiers)))
+                }
+                Answered::ByKeys(keys) => Arc::new(keys),
             };
+            contexts.push(Arc::new(Context {
+                source: place.source.name(),
+                authenticator,
+                layer: Arc::clone(&layer),
+            }));
             sources.push(place.source);
-            authenticators.push(authenticator);
         }
         Ok(AuthLayer::over(Gate {
             paths,
             sources,
-            authenticators,
+            contexts,
             conflict: self.conflict,
             origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
             stripped: self.stripped,
             preflight: self.preflight,
             requirements: self.requirements,
-            context: Arc::new(Context {
-                refusals: self.refusals,
-            }),
+            layer,
         }))
     }
 
@@ -275,7 +424,7 @@ impl<F: Face> AuthLayerBuilder<F> {
             Ok(sources) => {
                 let places = sources.into_iter().map(|source| Place {
                     source,
-                    authenticator: None,
+                    answered: Answered::ByLayer,
                 });
                 self.sources.extend(places);
             }
@@ -290,7 +439,42 @@ impl<F: Face> AuthLayerBuilder<F> {
     }
 }
 
-impl<F> fmt::Debug for AuthLayerBuilder<F> {
+impl<F: Face> AuthLayerBuilder<F> {
+    /// Checks all settings and makes the layer.
+    ///
+    /// What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first setting that cannot be served safely.
+    pub fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.check()?;
+        let verifier = self.verification.build()?;
+        self.verification = Verification::absent();
+        self.assemble(verifier.as_ref())
+    }
+}
+
+#[cfg(feature = "jwks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
+    /// Checks all settings, fetches the keys, and makes the layer.
+    ///
+    /// It has to be awaited in a tokio runtime. What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Keys`] if the provider does not answer with keys that can be used, otherwise the first setting
+    /// that cannot be served safely.
+    pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.check()?;
+        let verifier = self.verification.build().await?;
+        self.verification = Verification::absent();
+        self.assemble(verifier.as_ref())
+    }
+}
+
+impl<F, K> fmt::Debug for AuthLayerBuilder<F, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthLayerBuilder").finish_non_exhaustive()
     }

@@ -11,17 +11,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response, Uri, request::Parts};
+use http::{Request, Response, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
 
 use super::passage::Passage;
 use crate::{
     Access, CompiledPaths, ConflictPolicy, PathDecision, Preflight, Principal, Rejection,
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
-    principal::{Anonymous, Context},
-    request::{AllowedOrigins, is_preflight, select},
+    principal::{Anonymous, Context, LayerContext},
+    request::{AllowedOrigins, is_preflight, requested_path, select},
     telemetry,
-    verify::{Authenticate, Authenticated, Authentication},
+    verify::{Authenticated, Authentication},
 };
 
 /// What one layer decides by, shared by all its services.
@@ -29,14 +29,14 @@ use crate::{
 pub(crate) struct Gate {
     pub(super) paths: CompiledPaths,
     pub(super) sources: Vec<Arc<dyn TokenSource>>,
-    /// Who answers for the tokens of each source, in the order of `sources`.
-    pub(super) authenticators: Vec<Arc<dyn Authenticate>>,
+    /// Who answers for the tokens of each source, and what principals keep of it, in the order of `sources`.
+    pub(super) contexts: Vec<Arc<Context>>,
     pub(super) conflict: ConflictPolicy,
     pub(super) origins: AllowedOrigins,
     pub(super) stripped: StrippedHeaders,
     pub(super) preflight: Preflight,
     pub(super) requirements: Vec<Requirement>,
-    pub(super) context: Arc<Context>,
+    pub(super) layer: Arc<LayerContext>,
 }
 
 /// What becomes of a request.
@@ -83,7 +83,7 @@ impl Gate {
     /// and those pass.
     #[inline]
     pub(super) fn guards<B>(&self, request: &mut Request<B>) -> Option<PathDecision<'_>> {
-        let path = matched_path(request.extensions(), request.uri());
+        let path = requested_path(request.extensions(), request.uri());
         let rule = self.paths.decide(request.method(), path);
         let passes = rule.access() == Access::Public
             || self.preflight == Preflight::PassThrough
@@ -114,8 +114,8 @@ impl Gate {
             }
             // A requirement is never skipped, so nobody passes it unseen.
             None if rule.access() == Access::Optional && self.requirements.is_empty() => {
-                head.extensions
-                    .insert(Anonymous::new(Arc::clone(&self.context)));
+                let anonymous = Anonymous::new(Arc::clone(&self.layer));
+                head.extensions.insert(anonymous);
                 Decision::Admit(Passage::Varying)
             }
             None => Self::refuse(RejectionKind::TokenMissing.into(), None),
@@ -134,9 +134,10 @@ impl Gate {
             let foreign = |kind: RejectionKind| (kind.into(), Some(source.name()));
             self.origins.check(head).map_err(foreign)?;
         }
+        let authenticator = &self.contexts[index].authenticator;
         Ok(Some((
             index,
-            self.authenticators[index].authenticate(&selected.token, head),
+            authenticator.authenticate(&selected.token, head),
         )))
     }
 
@@ -148,12 +149,17 @@ impl Gate {
         answer: Authenticated,
         rule: PathDecision<'_>,
     ) -> Decision {
+        let context = &self.contexts[source];
         let source = &*self.sources[source];
         let token = match answer {
             Ok(token) => token,
             Err(rejection) => return Self::refuse(rejection, Some(source.name())),
         };
-        let principal = Principal::new(token, source.name(), Arc::clone(&self.context));
+        // However the token came to be believed: what was revoked since is refused here.
+        if self.layer.revocations.is_revoked(&token) {
+            return Self::refuse(RejectionKind::Revoked.into(), Some(source.name()));
+        }
+        let principal = Principal::new(token, Arc::clone(context));
         if !rule.scopes().iter().all(|scope| principal.has_scope(scope)) {
             let rejection = Rejection::insufficient_scope(rule.scopes().join(" "));
             return Self::refuse(rejection, Some(source.name()));
@@ -201,7 +207,7 @@ impl Gate {
                 let answer = ready!(answer.as_mut().poll(cx));
                 let rule = self
                     .paths
-                    .decide(&head.method, matched_path(&head.extensions, &head.uri));
+                    .decide(&head.method, requested_path(&head.extensions, &head.uri));
                 self.welcome(head, *source, answer, rule)
             }
             Question::Requirement {
@@ -231,24 +237,23 @@ impl Gate {
     }
 
     /// The response to a request that goes no further.
-    pub(super) fn respond<B: ResponseBody>(&self, refusal: Refusal) -> Response<B> {
+    pub(super) fn respond<B: ResponseBody>(
+        &self,
+        head: &mut Parts,
+        refusal: Refusal,
+    ) -> Response<B> {
         match refusal {
-            Refusal::Rejection(rejection) => self.context.refusals.respond(&rejection),
+            Refusal::Rejection(rejection) => {
+                // A refusal that accepts the handshake first echoes a subprotocol, and must not echo a token.
+                if head.headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+                    self.sources.iter().for_each(|source| source.conceal(head));
+                }
+                self.layer.refusals.respond_to(head, &rejection)
+            }
             Refusal::Answer(mut response, passage) => {
                 passage.mark(response.headers_mut());
                 response.map(B::from_bytes)
             }
         }
     }
-}
-
-/// The path that the client asked for; with axum the one before any `nest` cut its prefix off.
-#[inline]
-fn matched_path<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r str {
-    #[cfg(feature = "axum")]
-    if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
-        return original.0.path();
-    }
-    let _ = extensions;
-    uri.path()
 }

@@ -18,6 +18,8 @@ use super::{
     gate::{Decision, Gate},
     passage::Passage,
 };
+#[cfg(feature = "jwks")]
+use crate::RemoteKeys;
 use crate::{ConfigError, Keys, ResponseBody, Verifier};
 
 /// Layer that applies the [`Auth`] middleware: a [`JwtAuthLayer`](crate::JwtAuthLayer) or a
@@ -45,6 +47,48 @@ impl<F: Face> AuthLayer<F> {
     /// Verifies as this verifier does, which other layers may share.
     pub fn verifier(verifier: Verifier) -> AuthLayerBuilder<F> {
         AuthLayerBuilder::with_verifier(verifier)
+    }
+
+    /// Verifies the tokens of this issuer, whose keys are found by its discovery document and kept fresh: see
+    /// [`RemoteKeys::discover`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tower_warden::{JwtAuthLayer, Paths};
+    ///
+    /// # async fn build() -> Result<(), tower_warden::ConfigError> {
+    /// let auth = JwtAuthLayer::discover("https://id.example/realms/acme")
+    ///     .with_audience("https://api.example")
+    ///     .with_paths(Paths::all().exempt("/health"))
+    ///     .build()
+    ///     .await?;
+    ///
+    /// // Only https, so that nobody on the way can hand us a key of his.
+    /// let refused = JwtAuthLayer::discover("http://id.example").build().await;
+    /// assert!(refused.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn discover(issuer: impl Into<String>) -> AuthLayerBuilder<F, RemoteKeys> {
+        Self::remote(RemoteKeys::discover(issuer))
+    }
+
+    /// Verifies with the keys of the JWK Set at this address, kept fresh: see [`RemoteKeys::jwks`]. Whose they are has to
+    /// be said by [`with_issuer`](AuthLayerBuilder::with_issuer).
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn jwks(url: impl Into<String>) -> AuthLayerBuilder<F, RemoteKeys> {
+        Self::remote(RemoteKeys::jwks(url))
+    }
+
+    /// Verifies with the keys of a provider.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn remote(keys: RemoteKeys) -> AuthLayerBuilder<F, RemoteKeys> {
+        AuthLayerBuilder::with_remote_keys(keys)
     }
 
     /// Verifies with the secret in the environment variable `JWT_SECRET`, and demands what `JWT_ISSUER` and
@@ -147,7 +191,7 @@ where
             Decision::Admit(passage) => {
                 ResponseFuture::inner(self.inner.call(Request::from_parts(head, body)), passage)
             }
-            Decision::Refuse(refusal) => ResponseFuture::refused(&self.gate, refusal),
+            Decision::Refuse(refusal) => ResponseFuture::refused(&self.gate, &mut head, refusal),
             // Somebody else has to be asked first: the rare way.
             Decision::Pending(question) => {
                 let gate = Arc::clone(&self.gate);

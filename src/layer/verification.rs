@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::{AuthLayerBuilder, Face};
+#[cfg(feature = "jwks")]
+use crate::RemoteKeys;
 use crate::{Algorithm, ClaimPath, Clock, ConfigError, Keys, TokenType, Verifier, VerifierBuilder};
 
 /// A verifier of the layer's own, or one that was made elsewhere.
 #[derive(Debug)]
-pub(super) enum Verification {
-    Fresh(Box<VerifierBuilder>),
+pub(super) enum Verification<K = Keys> {
+    Fresh(Box<VerifierBuilder<K>>),
     Shared {
         verifier: Verifier,
         /// The first setting that was tried on it: too late, others may use it already.
@@ -26,6 +28,56 @@ impl Verification {
         Self::Fresh(Box::new(Verifier::builder(keys)))
     }
 
+    pub(super) fn build(self) -> Result<Option<Verifier>, ConfigError> {
+        match self {
+            Self::Fresh(builder) => builder.build().map(Some),
+            Self::Shared { verifier, late } => on_time(verifier, late).map(Some),
+            Self::Absent { late: None } => Ok(None),
+            Self::Absent { late: Some(_) } => Err(absent()),
+        }
+    }
+}
+
+#[cfg(feature = "jwks")]
+impl Verification<RemoteKeys> {
+    pub(super) fn remote(keys: RemoteKeys) -> Self {
+        Self::Fresh(Box::new(Verifier::remote(keys)))
+    }
+
+    pub(super) async fn build(self) -> Result<Option<Verifier>, ConfigError> {
+        match self {
+            Self::Fresh(builder) => builder.build().await.map(Some),
+            Self::Shared { verifier, late } => on_time(verifier, late).map(Some),
+            Self::Absent { late: None } => Ok(None),
+            Self::Absent { late: Some(_) } => Err(absent()),
+        }
+    }
+}
+
+fn on_time(verifier: Verifier, late: Option<&'static str>) -> Result<Verifier, ConfigError> {
+    match late {
+        None => Ok(verifier),
+        Some(name) => Err(ConfigError::Setting {
+            name,
+            value: String::from("(on a shared verifier)"),
+            problem: "set it where the verifier is built",
+        }),
+    }
+}
+
+/// What is wrong where nobody answers for a token.
+pub(super) const fn absent() -> ConfigError {
+    ConfigError::Missing {
+        name: "verifier",
+        problem: "this layer verifies API keys only: give other sources theirs by `with_verified_source`",
+    }
+}
+
+impl<K> Verification<K> {
+    pub(super) const fn absent() -> Self {
+        Self::Absent { late: None }
+    }
+
     pub(super) fn shared(verifier: Verifier) -> Self {
         Self::Shared {
             verifier,
@@ -36,7 +88,7 @@ impl Verification {
     fn set(
         self,
         name: &'static str,
-        setting: impl FnOnce(VerifierBuilder) -> VerifierBuilder,
+        setting: impl FnOnce(VerifierBuilder<K>) -> VerifierBuilder<K>,
     ) -> Self {
         match self {
             Self::Fresh(builder) => Self::Fresh(Box::new(setting(*builder))),
@@ -49,40 +101,13 @@ impl Verification {
             },
         }
     }
-
-    /// What is wrong with a place that nobody answers for.
-    pub(super) const fn absent() -> ConfigError {
-        ConfigError::Missing {
-            name: "verifier",
-            problem: "this layer verifies API keys only: give other sources theirs by `with_verified_source`",
-        }
-    }
-
-    pub(super) fn build(self) -> Result<Option<Verifier>, ConfigError> {
-        match self {
-            Self::Fresh(builder) => builder.build().map(Some),
-            Self::Shared {
-                verifier,
-                late: None,
-            } => Ok(Some(verifier)),
-            Self::Absent { late: None } => Ok(None),
-            Self::Absent { late: Some(_) } => Err(Self::absent()),
-            Self::Shared {
-                late: Some(name), ..
-            } => Err(ConfigError::Setting {
-                name,
-                value: String::from("(on a shared verifier)"),
-                problem: "set it where the verifier is built",
-            }),
-        }
-    }
 }
 
-impl<F: Face> AuthLayerBuilder<F> {
+impl<F: Face, K> AuthLayerBuilder<F, K> {
     fn verify(
         mut self,
         name: &'static str,
-        setting: impl FnOnce(VerifierBuilder) -> VerifierBuilder,
+        setting: impl FnOnce(VerifierBuilder<K>) -> VerifierBuilder<K>,
     ) -> Self {
         self.verification = self.verification.set(name, setting);
         self
@@ -141,6 +166,14 @@ impl<F: Face> AuthLayerBuilder<F> {
         self.verify("with_clock", |verifier| verifier.with_clock(clock))
     }
 
+    /// Accepts tokens that name no audience: see [`VerifierBuilder::dangerous_without_audience`].
+    pub fn dangerous_without_audience(self) -> Self {
+        self.verify(
+            "dangerous_without_audience",
+            VerifierBuilder::dangerous_without_audience,
+        )
+    }
+
     /// Accepts tokens that never expire: see [`VerifierBuilder::dangerous_without_expiry`].
     pub fn dangerous_without_expiry(self) -> Self {
         self.verify(
@@ -162,6 +195,23 @@ impl<F: Face> AuthLayerBuilder<F> {
         self.verify(
             "dangerous_any_audience",
             VerifierBuilder::dangerous_any_audience,
+        )
+    }
+}
+
+#[cfg(feature = "jwks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
+    /// Builds without waiting for the first keys: see [`VerifierBuilder::with_lazy_keys`].
+    pub fn with_lazy_keys(self) -> Self {
+        self.verify("with_lazy_keys", VerifierBuilder::with_lazy_keys)
+    }
+
+    /// Accepts tokens of any issuer whom the keys belong to: see [`VerifierBuilder::dangerous_any_issuer`].
+    pub fn dangerous_any_issuer(self) -> Self {
+        self.verify(
+            "dangerous_any_issuer",
+            VerifierBuilder::dangerous_any_issuer,
         )
     }
 }

@@ -4,13 +4,24 @@
 //! 2. [`challenge`]: `WWW-Authenticate` as RFC 6750 and RFC 9110 want it.
 //! 3. [`refusals`]: how a layer answers, with the presets of the systems that this crate replaces.
 //! 4. [`body`]: a refusal in the body type of the wrapped service.
+//! 5. `websocket`, `closing`, `upgrade` (feature `ws`): a refused handshake, said by status or by close frame.
 
 mod body;
 mod challenge;
+#[cfg(feature = "ws")]
+mod closing;
 mod refusals;
 mod rejection;
+#[cfg(feature = "ws")]
+mod upgrade;
+#[cfg(feature = "ws")]
+mod websocket;
 
 pub use body::ResponseBody;
 pub use challenge::Challenge;
+#[cfg(feature = "ws")]
+pub use closing::Closing;
 pub use refusals::{Refusals, Responder};
 pub use rejection::{Rejection, RejectionKind};
+#[cfg(feature = "ws")]
+pub use websocket::{CloseMap, WebSocketRefusal};

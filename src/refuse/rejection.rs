@@ -38,18 +38,30 @@ pub enum RejectionKind {
     TypeMismatch,
     /// A required claim is missing, or a claim has the wrong type or value.
     ClaimInvalid,
+    /// Token, session, subject or key have been [revoked](crate::Revocations).
+    Revoked,
+    /// The ticket is unknown, used or expired.
+    TicketInvalid,
     /// The token lacks a scope.
     ScopeInsufficient,
     /// A requirement of the application said no.
     Forbidden,
+    /// The token or ticket is bound to another resource than the one asked for.
+    ResourceMismatch,
     /// Credentials that a browser attaches by itself came with a page of another origin.
     OriginForeign,
+    /// The body of a request to this crate's own services cannot be read.
+    RequestMalformed,
+    /// The connection to renew has ended, or there never was one of that name.
+    ConnectionEnded,
+    /// The token names another subject, or issuer, than the one that the connection was opened with.
+    RenewalOtherSubject,
+    /// The token is not newer than the one that keeps the connection open.
+    RenewalNotNewer,
     /// The keys cannot be had at the moment: our trouble, not the token's.
     KeysUnavailable,
     /// A store that has to be asked does not answer: our trouble, not the token's.
     StoreUnavailable,
-    /// The body of a request to this crate's own services cannot be read.
-    RequestMalformed,
     /// What came is no API key: its form or its checksum is wrong.
     ApiKeyMalformed,
     /// The API key is not known here: it never was, or it has been revoked.
@@ -82,12 +94,18 @@ impl RejectionKind {
             | Self::AudienceMismatch
             | Self::TypeMismatch
             | Self::ClaimInvalid
+            | Self::TicketInvalid
+            | Self::Revoked
             | Self::ApiKeyMalformed
             | Self::ApiKeyUnknown => StatusCode::UNAUTHORIZED,
-            Self::ScopeInsufficient | Self::Forbidden | Self::OriginForeign | Self::NotOwner => {
-                StatusCode::FORBIDDEN
-            }
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::ScopeInsufficient
+            | Self::Forbidden
+            | Self::ResourceMismatch
+            | Self::OriginForeign
+            | Self::RenewalOtherSubject
+            | Self::NotOwner => StatusCode::FORBIDDEN,
+            Self::ConnectionEnded | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::RenewalNotNewer => StatusCode::CONFLICT,
             Self::KeysUnavailable | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -111,12 +129,18 @@ impl RejectionKind {
             Self::AudienceMismatch => "wrong_audience",
             Self::TypeMismatch => "wrong_type",
             Self::ClaimInvalid => "claim_invalid",
+            Self::Revoked => "revoked",
+            Self::TicketInvalid => "ticket_invalid",
             Self::ScopeInsufficient => "insufficient_scope",
             Self::Forbidden => "forbidden",
+            Self::ResourceMismatch => "wrong_resource",
             Self::OriginForeign => "origin_foreign",
+            Self::RequestMalformed => "request_malformed",
+            Self::ConnectionEnded => "connection_ended",
+            Self::RenewalOtherSubject => "renewal_other_subject",
+            Self::RenewalNotNewer => "renewal_not_newer",
             Self::KeysUnavailable => "keys_unavailable",
             Self::StoreUnavailable => "store_unavailable",
-            Self::RequestMalformed => "request_malformed",
             Self::ApiKeyMalformed => "api_key_malformed",
             Self::ApiKeyUnknown => "api_key_unknown",
             Self::NotOwner => "not_owner",
@@ -143,12 +167,18 @@ impl RejectionKind {
             Self::AudienceMismatch => "the token is meant for another audience",
             Self::TypeMismatch => "the token is of another type",
             Self::ClaimInvalid => "a claim of the token is missing or wrong",
+            Self::Revoked => "the token has been revoked",
+            Self::TicketInvalid => "the ticket is unknown, used or expired",
             Self::ScopeInsufficient => "the token lacks a scope that this resource needs",
             Self::Forbidden => "this is not allowed with this token",
+            Self::ResourceMismatch => "this token is for another resource",
             Self::OriginForeign => "a page of another origin may not use these credentials",
+            Self::RequestMalformed => "the body of the request cannot be read",
+            Self::ConnectionEnded => "there is no such open connection",
+            Self::RenewalOtherSubject => "the connection belongs to another subject",
+            Self::RenewalNotNewer => "the connection already has a token that is as new",
             Self::KeysUnavailable => "the keys to verify the token cannot be had at the moment",
             Self::StoreUnavailable => "a store that has to be asked does not answer at the moment",
-            Self::RequestMalformed => "the body of the request cannot be read",
             Self::ApiKeyMalformed => "this is no API key of this service, or it was mistyped",
             Self::ApiKeyUnknown => "the API key is not known here, or has been revoked",
             // The words of `agents-oauth2-jwt-bearer`, which its clients show.

@@ -18,9 +18,11 @@ pub(crate) use preflight::is_preflight;
 pub(crate) use source::select;
 pub use source::{
     AuthorizationHeader, ConflictPolicy, CookieToken, MalformedCredentials, QueryParameter,
-    TokenSource,
+    SubprotocolToken, TokenSource,
 };
 pub use stripped::StrippedHeaders;
 pub(crate) use target::requested_path;
 pub use token::BearerToken;
 pub(crate) use upgrade::may_open_a_socket;
+#[cfg(feature = "ws")]
+pub(crate) use {source::first_protocol, upgrade::is_websocket_handshake};

@@ -1,13 +1,14 @@
 //! The path that a request asks for, wherever routers have put it.
 
-use http::request::Parts;
+use http::{Extensions, Uri};
 
 /// The path that the client asked for; with axum the one before any `nest` cut its prefix off.
 #[inline]
-pub(crate) fn requested_path(head: &Parts) -> &str {
+pub(crate) fn requested_path<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r str {
     #[cfg(feature = "axum")]
-    if let Some(original) = head.extensions.get::<axum::extract::OriginalUri>() {
+    if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
         return original.0.path();
     }
-    head.uri.path()
+    let _ = extensions;
+    uri.path()
 }

@@ -1,6 +1,11 @@
-//! What a refusal tells the operator: one event with a bounded reason, never a credential.
+//! What refusals and ends tell the operator: one event each with a bounded reason, never a credential.
 
 use crate::{Rejection, RejectionKind};
+
+/// Logs the end of a connection once: its reason, and where its token had travelled.
+pub(crate) fn connection_ended(reason: &'static str, source: &'static str) {
+    tracing::info!(target: "tower_warden", reason, source, "connection ended");
+}
 
 /// Logs a refusal once, under the target `tower_warden`.
 ///

@@ -1,10 +1,10 @@
 //! [`Authenticate`]: whoever can say what stands behind a token that a request carries.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
-use super::{VerifiedToken, Verifier};
+use super::{Verification, VerifiedToken, Verifier};
 use crate::{BearerToken, Rejection};
 
 /// The answer to the question who sent a token.
@@ -21,10 +21,35 @@ pub(crate) enum Authentication {
 /// Tells what stands behind a token, each kind of token its own way.
 pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
     fn authenticate(&self, token: &BearerToken<'_>, head: &Parts) -> Authentication;
+
+    /// Verifies a newer token for a connection that a token of this source has opened: there is no request it came with.
+    fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication;
+
+    /// The time by which it judges.
+    fn now(&self) -> Duration;
+
+    /// The time from which on it would refuse this token for its age; `None` if there is none.
+    fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration>;
 }
 
 impl Authenticate for Verifier {
     fn authenticate(&self, token: &BearerToken<'_>, _: &Parts) -> Authentication {
-        Authentication::Now(self.verify(token))
+        self.verify_renewal(token)
+    }
+
+    fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
+        match self.check(token) {
+            Verification::Verified(token) => Authentication::Now(Ok(token)),
+            Verification::Rejected(rejection) => Authentication::Now(Err(rejection)),
+            Verification::KeyMissing(wait) => Authentication::Later(wait.into_inner()),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.now()
+    }
+
+    fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
+        self.accepts_until(token)
     }
 }

@@ -3,12 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::Algorithm;
+#[cfg(feature = "jwks")]
+use jsonwebtoken::AlgorithmFamily;
 
 use super::{
     CryptoBackend, Verifier,
+    authority::Authority,
     path::ClaimPath,
     rules::{Audience, Presence, Rules, TokenType},
 };
+#[cfg(feature = "jwks")]
+use crate::RemoteKeys;
 use crate::{Clock, ConfigError, Keys, SystemClock};
 
 /// The most leeway that makes sense between clocks that are set at all.
@@ -19,23 +24,33 @@ const MAX_TOKEN_SIZE: usize = 64 * 1024;
 /// Builds a [`Verifier`]. Whatever is not set here is as strict as it can be without knowing the application.
 #[derive(Debug)]
 #[must_use = "a verifier begins with `build`"]
-pub struct VerifierBuilder {
-    keys: Keys,
+pub struct VerifierBuilder<K = Keys> {
+    keys: K,
     rules: Rules,
     /// Whether the check of the audience was given up: at odds with naming one.
     any_audience: bool,
     clock: Arc<dyn Clock>,
     backend: Option<CryptoBackend>,
+    /// Whether the check of the issuer was given up where it is demanded.
+    #[cfg(feature = "jwks")]
+    any_issuer: bool,
+    /// Whether building does not wait for the first keys.
+    #[cfg(feature = "jwks")]
+    lazy: bool,
 }
 
-impl VerifierBuilder {
-    pub(super) fn new(keys: Keys) -> Self {
+impl<K> VerifierBuilder<K> {
+    pub(super) fn new(keys: K) -> Self {
         Self {
             keys,
             rules: Rules::default(),
             any_audience: false,
             clock: Arc::new(SystemClock),
             backend: None,
+            #[cfg(feature = "jwks")]
+            any_issuer: false,
+            #[cfg(feature = "jwks")]
+            lazy: false,
         }
     }
 
@@ -132,6 +147,16 @@ impl VerifierBuilder {
         self
     }
 
+    /// Accepts tokens without `aud` although this service has a name. One that names somebody else is still refused.
+    ///
+    /// # Security
+    ///
+    /// A token that its issuer meant for nobody in particular then opens every service of that kind.
+    pub fn dangerous_without_audience(mut self) -> Self {
+        self.rules.audience_presence = Presence::Waived;
+        self
+    }
+
     /// Accepts tokens without `exp`. One that has it still expires.
     ///
     /// # Security
@@ -152,23 +177,13 @@ impl VerifierBuilder {
         self
     }
 
-    /// Checks the rules against each other and prepares the keys.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Setting`] for an empty name, a leeway or size out of range, an audience beside
-    /// [`dangerous_any_audience`](Self::dangerous_any_audience), or algorithms that no key serves;
-    /// [`ConfigError::Key`] if the backend cannot use a key; [`ConfigError::NoCryptoBackend`] if there is none.
-    pub fn build(mut self) -> Result<Verifier, ConfigError> {
+    /// Checks the rules against each other, and settles what was left open.
+    fn settle(&mut self) -> Result<CryptoBackend, ConfigError> {
         self.check()?;
         if self.any_audience {
             self.rules.audience = Audience::Anybody;
         }
-        let backend = match self.backend {
-            Some(backend) => backend,
-            None => CryptoBackend::preferred()?,
-        };
-        Verifier::new(&self.keys, self.rules, self.clock, backend)
+        self.backend.map_or_else(CryptoBackend::preferred, Ok)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -244,5 +259,92 @@ impl VerifierBuilder {
             }
         }
         Ok(())
+    }
+}
+
+impl VerifierBuilder {
+    /// Checks the rules against each other and prepares the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Setting`] for an empty name, a leeway or size out of range, an audience beside
+    /// [`dangerous_any_audience`](Self::dangerous_any_audience), or algorithms that no key serves;
+    /// [`ConfigError::Key`] if the backend cannot use a key; [`ConfigError::NoCryptoBackend`] if there is none.
+    pub fn build(mut self) -> Result<Verifier, ConfigError> {
+        let backend = self.settle()?;
+        Authority::given(&self.keys, self.rules, self.clock, backend).map(Verifier::of)
+    }
+}
+
+#[cfg(feature = "jwks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+impl VerifierBuilder<RemoteKeys> {
+    /// Builds without waiting for the first keys: until they have come, tokens are refused with 503.
+    ///
+    /// By default a provider that cannot be reached fails the start of the service.
+    pub fn with_lazy_keys(mut self) -> Self {
+        self.lazy = true;
+        self
+    }
+
+    /// Accepts tokens of any issuer whom the keys at this address belong to.
+    ///
+    /// # Security
+    ///
+    /// Many providers sign for all their customers with the same keys: each of them can then mint tokens for you.
+    pub fn dangerous_any_issuer(mut self) -> Self {
+        self.any_issuer = true;
+        self
+    }
+
+    /// Checks the rules against each other, and fetches the keys.
+    ///
+    /// It has to be awaited in a tokio runtime. What keeps the keys fresh ends with the last clone of the verifier.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Keys`] if the provider does not answer with keys that can be used here;
+    /// [`ConfigError::Missing`] without an issuer; otherwise as for keys that are given.
+    pub async fn build(mut self) -> Result<Verifier, ConfigError> {
+        let backend = self.settle()?;
+        self.check_remote()?;
+        let authority = Authority::remote(self.keys, self.rules, self.clock, backend)?;
+        if self.lazy {
+            // Looking for keys is what makes somebody ask for them.
+            let _ = authority.ready();
+        } else {
+            authority.refresh().await?;
+        }
+        Ok(Verifier::of(authority))
+    }
+
+    fn check_remote(&self) -> Result<(), ConfigError> {
+        let issuer = self.rules.issuer.as_deref();
+        match (self.keys.issuer(), issuer) {
+            (Some(discovered), Some(named)) if discovered != named => Err(ConfigError::Setting {
+                name: "with_issuer",
+                value: named.to_owned(),
+                problem: "is not the issuer whose keys are used: name it once, where it is discovered",
+            }),
+            (_, Some(named)) if self.any_issuer => Err(ConfigError::Setting {
+                name: "with_issuer",
+                value: named.to_owned(),
+                problem: "is at odds with `dangerous_any_issuer`: choose one of them",
+            }),
+            (_, None) if !self.any_issuer => Err(ConfigError::Missing {
+                name: "with_issuer",
+                problem: "a provider may sign for others with the same keys",
+            }),
+            _ => Ok(()),
+        }?;
+        let secret = |algorithm: &Algorithm| algorithm.family() == AlgorithmFamily::Hmac;
+        match &self.rules.algorithms {
+            Some(allowed) if allowed.iter().any(secret) => Err(ConfigError::Setting {
+                name: "with_algorithms",
+                value: format!("{allowed:?}"),
+                problem: "the keys that a provider publishes are never secrets: leave out HS256, HS384 and HS512",
+            }),
+            _ => Ok(()),
+        }
     }
 }

@@ -23,6 +23,7 @@ pub(super) struct Members {
     not_before: Option<Value>,
     issued_at: Option<Value>,
     token_id: Option<Value>,
+    session_id: Option<Value>,
     actor: Option<Value>,
     scope: Option<Value>,
     scp: Option<Value>,
@@ -39,6 +40,7 @@ pub(super) struct Claims {
     pub(super) not_before: Option<NumericDate>,
     pub(super) issued_at: Option<NumericDate>,
     pub(super) token_id: Option<Text>,
+    pub(super) session_id: Option<Text>,
     pub(super) actor: Option<Box<Actor>>,
     pub(super) scopes: Strings,
     pub(super) roles: Strings,
@@ -58,6 +60,7 @@ impl Members {
                 b"nbf" => members.not_before = value,
                 b"iat" => members.issued_at = value,
                 b"jti" => members.token_id = value,
+                b"sid" => members.session_id = value,
                 b"act" => members.actor = value,
                 b"scope" if rules.scopes.is_none() => members.scope = value,
                 b"scp" if rules.scopes.is_none() => members.scp = value,
@@ -115,6 +118,7 @@ impl Members {
             issuer: text(&self.issuer)?,
             subject: text(&self.subject)?,
             token_id: text(&self.token_id)?,
+            session_id: text(&self.session_id)?,
             audiences: match &self.audience {
                 Some(value) => Strings::take(value, payload, Strings::One)?,
                 None => Strings::None,
@@ -191,6 +195,15 @@ impl Claims {
         Ok(())
     }
 
+    /// The first instant at which [`check_times`](Self::check_times) would refuse them as expired or too old.
+    pub(super) fn accepted_until(&self, rules: &Rules) -> Option<Duration> {
+        let after = |date: NumericDate, span| seconds(date).saturating_add(span);
+        let expiry = self.expires_at.map(|date| after(date, rules.leeway));
+        let too_old = self.issued_at.zip(rules.max_age);
+        let too_old = too_old.map(|(date, age)| after(date, age.saturating_add(rules.leeway)));
+        [expiry, too_old].into_iter().flatten().min()
+    }
+
     fn check_issuer(&self, payload: &str, rules: &Rules) -> Result<(), RejectionKind> {
         let found = self.issuer.as_ref().map(|issuer| issuer.of(payload));
         match &rules.issuer {
@@ -208,6 +221,7 @@ impl Claims {
         let admitted = match &rules.audience {
             Audience::Anybody => true,
             Audience::Unnamed => !present,
+            Audience::OneOf(_) if !present && rules.audience_presence == Presence::Waived => true,
             Audience::OneOf(names) => self
                 .audiences
                 .of(payload)

@@ -4,21 +4,31 @@
 //! | --- | --- | --- |
 //! | 1 | `compact` | more than 8 KiB, not three parts, base64url that is not canonical |
 //! | 2 | `header` | `crit`, `b64`, `zip`, `enc`, duplicate members, an algorithm beyond the twelve |
-//! | 3 | `verifier` | an algorithm that is not allowed, a key that is not at hand |
-//! | 4 | `json`, `claims` | a payload that is not one JSON object, duplicate members, a token that has expired |
+//! | 3 | `authority` | an algorithm that is not allowed, a key that is not at hand |
+//! | 4 | `json`, `names`, `claims` | a payload that is not one JSON object, duplicate members, a token that has expired |
 //! | 5 | `signature` | a signature that is not the key's |
 //! | 6 | `claims`, `date`, `strings`, `actor`, `rules` | claims that are missing, of the wrong type, or not as configured |
 //!
 //! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
-//! places in the payload. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the house sees.
+//! places in the payload. With several `issuers` the payload is looked at first, for the name of one; where a key is
+//! `missing` and its provider is asked, the caller may `wait`, and the token starts again. `builder` fixes the
+//! [rules](rules::Rules) once, `token` is what the rest of the house sees, `remembered` what stays of it where a ticket
+//! stands in its place.
 
 mod authenticate;
 mod builder;
+mod issuers;
 mod verifier;
+
+mod authority;
+#[cfg(feature = "jwks")]
+mod missing;
+mod wait;
 
 mod compact;
 mod header;
 mod json;
+mod names;
 mod signature;
 
 mod actor;
@@ -28,12 +38,14 @@ mod path;
 mod rules;
 mod strings;
 
+mod remembered;
 mod token;
 
 pub use actor::Actor;
 pub(crate) use authenticate::{Authenticate, Authenticated, Authentication};
 pub use builder::VerifierBuilder;
 pub use path::ClaimPath;
+pub(crate) use remembered::Remembered;
 pub use rules::TokenType;
 pub use signature::CryptoBackend;
 #[cfg(feature = "aws-lc-rs")]
@@ -41,3 +53,4 @@ pub(crate) use signature::hmac_with;
 pub(crate) use signature::{SignatureVerifier, sha256};
 pub use token::VerifiedToken;
 pub use verifier::Verifier;
+pub use wait::{KeyWait, Verification};

@@ -25,7 +25,7 @@ impl ClaimPath {
     }
 
     /// Whether it leads anywhere: at least one name, and none of them empty.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|name| !name.is_empty())
     }
 

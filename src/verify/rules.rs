@@ -79,6 +79,8 @@ pub(super) struct Rules {
     pub(super) algorithms: Option<Vec<Algorithm>>,
     pub(super) issuer: Option<String>,
     pub(super) audience: Audience,
+    /// Whether a token may leave it open whom it is for, where we have a name.
+    pub(super) audience_presence: Presence,
     pub(super) subject: Presence,
     pub(super) expiry: Presence,
     pub(super) leeway: Duration,
@@ -96,6 +98,7 @@ impl Default for Rules {
             algorithms: None,
             issuer: None,
             audience: Audience::Unnamed,
+            audience_presence: Presence::Required,
             subject: Presence::Required,
             expiry: Presence::Required,
             leeway: Duration::from_secs(30),

@@ -11,10 +11,13 @@ use jsonwebtoken::Algorithm;
 use serde::de::DeserializeOwned;
 
 use super::{
+    ClaimPath,
     actor::Actor,
     claims::{Claims, Members},
     header::Header,
+    json,
     rules::{Audience, Presence, Rules},
+    strings::Strings,
 };
 use crate::{BearerToken, NumericDate, Rejection, RejectionKind};
 
@@ -129,6 +132,15 @@ impl VerifiedToken {
             .map(|text| text.of(&self.payload))
     }
 
+    /// `sid`: the session at the issuer that the token belongs to.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.claims
+            .session_id
+            .as_ref()
+            .map(|text| text.of(&self.payload))
+    }
+
     /// What the token allows: the words of `scope` ([RFC 8693 §4.2]), else `scp`, or the configured claim.
     ///
     /// [RFC 8693 §4.2]: https://www.rfc-editor.org/rfc/rfc8693#section-4.2
@@ -179,13 +191,39 @@ impl VerifiedToken {
         Ok(read)
     }
 
+    /// Whether this claim is that string, or an array of strings with it; `None` if there is no such claim.
+    pub(crate) fn claim_holds(&self, path: &ClaimPath, wanted: &str) -> Option<bool> {
+        let value = self.claim_at(path)?;
+        let found = Strings::take(&value, &self.payload, Strings::One);
+        Some(found.is_ok_and(|found| found.of(&self.payload).any(|found| found == wanted)))
+    }
+
+    /// This claim, whatever it is.
+    pub(crate) fn claim_value(&self, path: &ClaimPath) -> Option<serde_json::Value> {
+        let value = self.claim_at(path)?;
+        serde_json::from_str(value.span.of(&self.payload)).ok()
+    }
+
+    fn claim_at(&self, path: &ClaimPath) -> Option<json::Value> {
+        let mut first = None;
+        json::scan(&self.payload, |name, value| {
+            if path.begins_with(name) {
+                first = Some(value);
+            }
+        })
+        .ok()?;
+        path.follow(first?, &self.payload)
+    }
+
     /// The claims as the JSON object that was signed.
     #[must_use]
     pub fn claims_text(&self) -> &str {
         &self.payload
     }
 
-    /// The token itself. Whoever holds its text can act for its subject.
+    /// The token itself; where a ticket came in its place, that ticket, which is spent.
+    ///
+    /// Whoever holds a token's text can act for its subject.
     #[must_use]
     pub fn token(&self) -> &BearerToken<'static> {
         &self.token

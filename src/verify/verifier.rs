@@ -1,28 +1,19 @@
-//! [`Verifier`]: the order in which a token is doubted.
+//! [`Verifier`]: who is trusted, and what is said about a token.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
-
+#[cfg(feature = "jwks")]
+use super::wait::KeyWait;
 use super::{
-    CryptoBackend,
+    authority::{Asking, Authority, Doubt},
     builder::VerifierBuilder,
-    claims::Members,
-    compact::{Compact, Room},
-    header::{Header, HeaderMemo},
-    rules::Rules,
+    issuers::Issuers,
     token::VerifiedToken,
+    wait::Verification,
 };
-use crate::{
-    BearerToken, Clock, ConfigError, Rejection, RejectionKind,
-    keys::{KeySet, Keys, PreparedKey},
-};
+#[cfg(feature = "jwks")]
+use crate::RemoteKeys;
+use crate::{BearerToken, ConfigError, Rejection, RejectionKind, keys::Keys};
 
 /// Verifies tokens: one set of keys, one set of rules.
 ///
@@ -54,24 +45,13 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Verifier {
-    shared: Arc<Shared>,
+    trust: Trust,
 }
 
-struct Shared {
-    rules: Rules,
-    clock: Arc<dyn Clock>,
-    backend: CryptoBackend,
-    snapshot: ArcSwap<Snapshot>,
-    /// The last epoch given out.
-    epochs: AtomicU64,
-}
-
-/// The keys of one moment, and what may be remembered as long as they hold.
-struct Snapshot {
-    keys: KeySet,
-    headers: HeaderMemo,
-    /// Another one for each reload, so that what was verified with other keys can be told apart.
-    epoch: u64,
+#[derive(Clone)]
+enum Trust {
+    One(Arc<Authority>),
+    Many(Arc<Issuers>),
 }
 
 impl Verifier {
@@ -80,27 +60,89 @@ impl Verifier {
         VerifierBuilder::new(keys)
     }
 
-    pub(super) fn new(
-        keys: &Keys,
-        rules: Rules,
-        clock: Arc<dyn Clock>,
-        backend: CryptoBackend,
-    ) -> Result<Self, ConfigError> {
-        let snapshot = Snapshot::prepare(keys, &rules, backend, 0)?;
-        let shared = Shared {
-            rules,
-            clock,
-            backend,
-            snapshot: ArcSwap::from_pointee(snapshot),
-            epochs: AtomicU64::new(0),
-        };
+    /// Begins a verifier that trusts this issuer, whose keys are found by its discovery document and kept fresh; see
+    /// [`RemoteKeys::discover`]. Tokens have to name the issuer.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn discover(issuer: impl Into<String>) -> VerifierBuilder<RemoteKeys> {
+        Self::remote(RemoteKeys::discover(issuer))
+    }
+
+    /// Begins a verifier that trusts the keys of the JWK Set at this address, kept fresh; see [`RemoteKeys::jwks`].
+    ///
+    /// Whose keys they are has to be said by [`with_issuer`](VerifierBuilder::with_issuer).
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn jwks(url: impl Into<String>) -> VerifierBuilder<RemoteKeys> {
+        Self::remote(RemoteKeys::jwks(url))
+    }
+
+    /// Begins a verifier that trusts the keys of a provider.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn remote(keys: RemoteKeys) -> VerifierBuilder<RemoteKeys> {
+        let issuer = keys.issuer().map(str::to_owned);
+        let builder = VerifierBuilder::new(keys);
+        match issuer {
+            Some(issuer) => builder.with_issuer(issuer),
+            None => builder,
+        }
+    }
+
+    /// Trusts several issuers: a token is verified by the one of these verifiers whose issuer it names in `iss`, with
+    /// the keys, audiences and rules of that one alone. Whoever is not in the list is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Missing`] without any verifier, or for one without [issuer](VerifierBuilder::with_issuer);
+    /// [`ConfigError::Setting`] if two name the same.
+    ///
+    /// # Examples
+    ///
+    /// The tenants of one provider, each by its name:
+    ///
+    /// ```
+    /// # #[cfg(feature = "jwks")]
+    /// # async fn build() -> Result<(), tower_warden::ConfigError> {
+    /// use tower_warden::Verifier;
+    ///
+    /// let mut verifiers = Vec::new();
+    /// for tenant in ["8a6fbb1c-6c1c-4b6e-9c0e-0d9e6a1f2b3c", "f2f8b6f0-91a5-4a3f-8d0e-6c2a7b9d1e4f"] {
+    ///     let issuer = format!("https://login.microsoftonline.com/{tenant}/v2.0");
+    ///     verifiers.push(Verifier::discover(issuer).with_audience("orders").build().await?);
+    /// }
+    /// let verifier = Verifier::issuers(verifiers)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn issuers(verifiers: impl IntoIterator<Item = Self>) -> Result<Self, ConfigError> {
+        let mut issuers = Issuers::default();
+        for verifier in verifiers {
+            match verifier.trust {
+                Trust::One(authority) => issuers.add(authority)?,
+                Trust::Many(others) => {
+                    for authority in others.all() {
+                        issuers.add(Arc::clone(authority))?;
+                    }
+                }
+            }
+        }
         Ok(Self {
-            shared: Arc::new(shared),
+            trust: Trust::Many(Arc::new(issuers.checked()?)),
         })
+    }
+
+    pub(super) fn of(authority: Authority) -> Self {
+        Self {
+            trust: Trust::One(Arc::new(authority)),
+        }
     }
 
     /// Verifies a token, cheapest doubt first: size, form, header, algorithm and key, claims that can be read, expiry,
     /// signature, and then what the claims say ([RFC 8725], [RFC 7519 §7.2]).
+    ///
+    /// It waits for nobody. If a provider has to be asked for the key, that begins in the background, and the token is
+    /// refused as [`KeysUnavailable`](RejectionKind::KeysUnavailable) until then: [`check`](Self::check) can wait.
     ///
     /// # Errors
     ///
@@ -109,134 +151,133 @@ impl Verifier {
     /// [RFC 8725]: https://www.rfc-editor.org/rfc/rfc8725
     /// [RFC 7519 §7.2]: https://www.rfc-editor.org/rfc/rfc7519#section-7.2
     pub fn verify(&self, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
-        let snapshot = self.shared.snapshot.load();
+        let authority = self.authority_for(token)?;
         // The cache of verified tokens will be asked here, before anything is read, and filled below, once everything
-        // is: under `snapshot.epoch`, so that a reload empties it.
-        Ok(self.shared.verify(&snapshot, token)?)
+        // is: under the epoch of the keys, so that a change of theirs empties it.
+        match authority.attempt(token, Asking::Allowed) {
+            Ok(verified) => Ok(verified),
+            Err(doubt) => Err(doubt.kind().into()),
+        }
+    }
+
+    /// Verifies a token on the spot if its key is at hand, and says so if it has to be waited for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{BearerToken, Rejection, VerifiedToken, Verification, Verifier};
+    /// # use std::sync::Arc;
+    ///
+    /// async fn verify(verifier: &Verifier, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
+    ///     match verifier.check(token) {
+    ///         Verification::Verified(token) => Ok(token),
+    ///         Verification::Rejected(rejection) => Err(rejection),
+    ///         // A provider is being asked: 2 s at most by default.
+    ///         Verification::KeyMissing(wait) => wait.await,
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn check(&self, token: &BearerToken<'_>) -> Verification {
+        let authority = match self.authority_for(token) {
+            Ok(authority) => authority,
+            Err(kind) => return Verification::Rejected(kind.into()),
+        };
+        match authority.attempt(token, Asking::Allowed) {
+            Ok(verified) => Verification::Verified(verified),
+            Err(Doubt::Rejected(kind)) => Verification::Rejected(kind.into()),
+            #[cfg(feature = "jwks")]
+            Err(Doubt::KeyMissing(missing)) => {
+                let (authority, token) = (Arc::clone(authority), token.clone().into_owned());
+                Verification::KeyMissing(KeyWait::new(missing.settle(authority, token)))
+            }
+        }
+    }
+
+    /// Whether tokens can be verified: for the health check of a service. Only keys of a provider can be missing.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.all().all(|authority| authority.ready())
+    }
+
+    /// How long ago the keys were fetched, the oldest ones if there are several issuers. `None` as long as there are
+    /// none, and for keys that were given.
+    #[must_use]
+    pub fn keys_age(&self) -> Option<Duration> {
+        self.all()
+            .filter_map(|authority| authority.keys_age())
+            .max()
+    }
+
+    /// Fetches the keys of all providers now, one after the other, whenever they would be due. Keys that were given
+    /// stay.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Keys`] with the first provider that did not answer as it should; its former keys stay in use.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub async fn refresh(&self) -> Result<(), ConfigError> {
+        let mut answer = Ok(());
+        for authority in self.all() {
+            answer = answer.and(authority.refresh().await);
+        }
+        answer
     }
 
     /// Replaces the keys, for this verifier and all its clones, from the next token on. The rules stay.
     ///
     /// # Errors
     ///
-    /// As for [`VerifierBuilder::build`]; the former keys then stay in use.
+    /// As for [`VerifierBuilder::build`]; the former keys then stay in use. [`ConfigError::Setting`] if the keys are a
+    /// provider's, or if there are several issuers.
     pub fn reload(&self, keys: Keys) -> Result<(), ConfigError> {
-        let shared = &*self.shared;
-        let epoch = shared.epochs.fetch_add(1, Ordering::Relaxed) + 1;
-        let fresh = Snapshot::prepare(&keys, &shared.rules, shared.backend, epoch)?;
-        shared.snapshot.store(Arc::new(fresh));
-        Ok(())
+        match &self.trust {
+            Trust::One(authority) => authority.reload(&keys),
+            Trust::Many(_) => Err(ConfigError::Setting {
+                name: "reload",
+                value: String::from("(several issuers)"),
+                problem: "reload the verifier of the issuer",
+            }),
+        }
     }
-}
 
-impl Shared {
-    fn verify(
-        &self,
-        snapshot: &Snapshot,
-        token: &BearerToken<'_>,
-    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
-        let rules = &self.rules;
-        let compact = Compact::split(token.expose(), rules.max_token_size)?;
+    /// The time by which it judges; all its issuers' clocks are taken for one.
+    pub(super) fn now(&self) -> Duration {
+        self.all()
+            .map(|authority| authority.clock.now())
+            .next()
+            .unwrap_or_default()
+    }
 
-        let mut room = Room::<512>::new();
-        let header = match snapshot.headers.find(compact.header) {
-            Some(known) => HeaderOnce::Known(known),
-            None => HeaderOnce::Fresh(Header::parse(room.decode_text(compact.header)?)?),
+    /// The time from which on it would refuse a token of its own for its age.
+    pub(super) fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
+        let authority = match &self.trust {
+            Trust::One(authority) => authority,
+            Trust::Many(issuers) => issuers.named(token.issuer()?)?,
         };
-        let mut keys = snapshot.keys_for(header.get())?;
-
-        let mut room = Room::<2048>::new();
-        let payload = room.decode_text(compact.payload)?;
-        let members = Members::find(payload, rules)?;
-        let now = self.clock.now();
-        members.refuse_expired(payload, rules, now)?;
-
-        let mut room = Room::<1024>::new();
-        let signature = room.decode(compact.signature)?;
-        if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
-            return Err(RejectionKind::SignatureInvalid);
-        }
-        // They borrow from the header, which the token now takes along.
-        drop(keys);
-
-        let claims = members.judge(payload, rules, now)?;
-        if !rules.token_type.admits(header.get().media_type.as_deref()) {
-            return Err(RejectionKind::TypeMismatch);
-        }
-        Ok(Arc::new(VerifiedToken {
-            token: token.clone().into_owned(),
-            header: match header {
-                HeaderOnce::Known(known) => Arc::clone(known),
-                HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh),
-            },
-            payload: payload.into(),
-            claims,
-            typed: OnceLock::new(),
-        }))
-    }
-}
-
-/// A header that was met before, or one that was read just now.
-enum HeaderOnce<'s, 'h> {
-    Known(&'s Arc<Header<'static>>),
-    Fresh(Header<'h>),
-}
-
-impl<'h> HeaderOnce<'_, 'h> {
-    fn get(&self) -> &Header<'h> {
-        match self {
-            Self::Known(known) => known,
-            Self::Fresh(fresh) => fresh,
-        }
-    }
-}
-
-impl Snapshot {
-    fn prepare(
-        keys: &Keys,
-        rules: &Rules,
-        backend: CryptoBackend,
-        epoch: u64,
-    ) -> Result<Self, ConfigError> {
-        Ok(Self {
-            keys: KeySet::prepare(keys, rules.algorithms.as_deref(), backend)?,
-            headers: HeaderMemo::default(),
-            epoch,
-        })
+        token.claims.accepted_until(&authority.rules)
     }
 
-    /// The keys that may have signed a token with this header: one at least. Keys are prepared for allowed algorithms
-    /// only, so an algorithm without a key is one that is not allowed.
-    ///
-    /// Several issuers, and keys that must be fetched first, will be told apart here.
-    fn keys_for<'s>(
-        &'s self,
-        header: &Header<'_>,
-    ) -> Result<impl Iterator<Item = &'s PreparedKey>, RejectionKind> {
-        let algorithm = header.algorithm;
-        let keys = self.keys.keys();
-        if !keys.iter().any(|key| key.algorithm() == algorithm) {
-            return Err(RejectionKind::AlgorithmNotAllowed);
+    #[inline]
+    fn authority_for(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, RejectionKind> {
+        match &self.trust {
+            Trust::One(authority) => Ok(authority),
+            Trust::Many(issuers) => issuers.choose(token),
         }
-        let mut candidates = self
-            .keys
-            .candidates(algorithm, header.key_id.as_deref())
-            .filter_map(|index| keys.get(index))
-            .peekable();
-        match candidates.peek() {
-            Some(_) => Ok(candidates),
-            None => Err(RejectionKind::KeyUnknown),
-        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Authority>> {
+        let (one, many) = match &self.trust {
+            Trust::One(authority) => (Some(authority), None),
+            Trust::Many(issuers) => (None, Some(issuers.all())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
     }
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let snapshot = self.shared.snapshot.load();
-        f.debug_struct("Verifier")
-            .field("rules", &self.shared.rules)
-            .field("keys", &snapshot.keys)
-            .field("epoch", &snapshot.epoch)
-            .finish_non_exhaustive()
+        f.debug_list().entries(self.all()).finish()
     }
 }

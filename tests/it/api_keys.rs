@@ -723,7 +723,7 @@ fn nobody_gets_a_key_without_a_principal() {
     );
 }
 
-/// A store that remembers what it was asked, and fails to order.
+/// A store that remembers what it was asked, answers later, and fails to order.
 #[derive(Debug, Clone, Default)]
 struct Watched(Arc<Inside>);
 
@@ -777,7 +777,10 @@ impl Watched {
         if fault.is_some_and(|fault| self.has(fault)) {
             return Box::pin(async { Err(StoreError::new("connection refused")) });
         }
-        answer
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            answer.await
+        })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use tower_warden::{
     ApiKeyLayer, ApiKeyService, ApiKeys, Auth, AuthLayerBuilder, BearerToken, ConfigError,
-    CookieAuthLayer, Credentials, JwtAuthLayer, Keys, MemoryOwnerStore, Owned, Owners,
-    OwnershipLayer, Paths, Principal, Refusals, Rejection, RequireScope, RequireScopeLayer,
-    TokenIssuer, Verifier,
+    CookieAuthLayer, Credentials, JwtAuthLayer, Keys, MemoryOwnerStore, MemoryTickets, Owned,
+    Owners, OwnershipLayer, Paths, Principal, Refusals, Rejection, RequireScope, RequireScopeLayer,
+    ResourceBinding, StoreError, TicketOffice, TicketRecord, TicketService, TokenIssuer, Verifier,
 };
 
 fn shared<T: Send + Sync + 'static>() {}
@@ -24,6 +24,12 @@ fn types_can_be_shared_and_sent() {
     shared::<ApiKeys>();
     shared::<ApiKeyLayer>();
     shared::<ApiKeyService>();
+    shared::<ResourceBinding>();
+    shared::<TicketOffice>();
+    shared::<TicketService>();
+    shared::<TicketRecord>();
+    shared::<MemoryTickets>();
+    shared::<StoreError>();
     shared::<Verifier>();
     shared::<TokenIssuer>();
     shared::<Keys>();
@@ -41,6 +47,8 @@ fn layers_and_principals_are_cheap_to_clone() {
     cloned::<JwtAuthLayer>();
     cloned::<CookieAuthLayer>();
     cloned::<Auth<()>>();
+    cloned::<TicketOffice>();
+    cloned::<TicketService>();
     cloned::<Verifier>();
     cloned::<Principal>();
     cloned::<Refusals>();

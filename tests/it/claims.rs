@@ -229,6 +229,24 @@ fn a_named_audience_is_required_and_one_match_is_enough() {
 }
 
 #[test]
+fn an_audience_may_be_left_open_where_that_is_allowed() {
+    for (aud, expected) in [
+        ("", Ok(())),
+        (r#","aud":"orders""#, Ok(())),
+        (r#","aud":["bills","orders"]"#, Ok(())),
+        (r#","aud":"bills""#, Err(AudienceMismatch)),
+        (r#","aud":[]"#, Err(AudienceMismatch)),
+        (r#","aud":7"#, Err(ClaimInvalid)),
+    ] {
+        let claims = format!(r#"{{"sub":"alice","exp":2000{aud}}}"#);
+        let lenient = verifier()
+            .with_audience("orders")
+            .dangerous_without_audience();
+        assert_eq!(judge(lenient, &claims).map(|_| ()), expected, "{aud}");
+    }
+}
+
+#[test]
 fn expiry_and_subject_are_required_unless_waived() {
     for (claims, strict, waived) in [
         (r#"{"sub":"alice","exp":2000}"#, Ok(()), Ok(())),
@@ -487,7 +505,8 @@ fn a_verified_token_and_its_verifier_print_no_secret() {
 
 #[test]
 fn what_is_configured_badly_fails_at_build() {
-    let cases: [(fn(VerifierBuilder) -> VerifierBuilder, &str, &str); 11] = [
+    type Change = fn(VerifierBuilder) -> VerifierBuilder;
+    let cases: [(Change, &str, &str); 11] = [
         (|it| it.with_issuer(""), "with_issuer", ""),
         (|it| it.with_audience(""), "with_audience", ""),
         (
@@ -679,7 +698,7 @@ fn is_doubtful(claims: &str, issuer: Option<&str>) -> bool {
             value.is_string()
                 || value
                     .as_array()
-                    .is_some_and(|list| list.iter().all(|one| one.is_string()))
+                    .is_some_and(|list| list.iter().all(serde_json::Value::is_string))
         })
         || wrong("aud", |value| {
             value.as_array().is_none_or(|list| !list.is_empty())

@@ -16,17 +16,43 @@ mod extractors;
 #[cfg(feature = "testing")]
 mod hostile;
 mod issue;
+#[cfg(feature = "jwks")]
+mod jwks_discovery;
+#[cfg(feature = "jwks")]
+mod jwks_faults;
+#[cfg(feature = "jwks")]
+mod jwks_issuers;
+#[cfg(feature = "jwks")]
+mod jwks_refresh;
 mod jwt_layer;
 mod keys;
+#[cfg(feature = "testing")]
+mod lease;
+#[cfg(feature = "jwks")]
+mod log_lines;
 mod ownership;
 mod paths;
+#[cfg(feature = "jwks")]
+mod provider;
 mod raw_socket;
 mod redaction;
+#[cfg(feature = "testing")]
+mod renewal;
 mod requirements;
+mod resource;
+#[cfg(feature = "testing")]
+mod revocation;
 mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+#[cfg(feature = "testing")]
+mod stream;
+mod ticket;
 mod tower_contract;
 mod verify_hazards;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_guard;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_support;

@@ -627,14 +627,18 @@ impl Service<Request<String>> for Strict {
 
 #[test]
 fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
-    let owned = OwnershipLayer::new(block_on(store()), key());
-    let mut service = auth().layer(owned.layer(Strict(false)));
-    block_on(async {
-        for who in ["alice", "mallory", "alice"] {
-            let ready = service.ready().await.unwrap();
-            ready.call(get(ROOM, &token(who))).await.unwrap();
-        }
-    });
+    let at_once = OwnershipLayer::new(block_on(store()), key());
+    let later = OwnershipLayer::new(Counted::around(block_on(store())), key());
+    for owned in [at_once, later] {
+        let mut service = auth().layer(owned.layer(Strict(false)));
+        block_on(async {
+            for (who, status) in [("alice", 200), ("mallory", 403), ("alice", 200)] {
+                let ready = service.ready().await.unwrap();
+                let response = ready.call(get(ROOM, &token(who))).await.unwrap();
+                assert_eq!(response.status(), status, "{who}");
+            }
+        });
+    }
 }
 
 #[cfg(feature = "axum")]
@@ -671,7 +675,7 @@ async fn an_extractor_of_axum_finds_it_behind_any_nest() {
     assert_eq!(ask("/unowned", "alice").await.0, 500);
 }
 
-/// A store that counts what it is asked.
+/// A store that counts what it is asked, and answers later.
 #[derive(Debug, Clone)]
 struct Counted {
     store: Arc<MemoryOwnerStore>,
@@ -779,7 +783,12 @@ macro_rules! owner_store {
     };
 }
 
-owner_store!(Counted, |self| self.count(), |_fault, otherwise| otherwise);
+owner_store!(Counted, |self| self.count(), |_fault, otherwise| {
+    Box::pin(async {
+        tokio::task::yield_now().await;
+        otherwise.await
+    })
+});
 owner_store!(Broken, |self| self.0, |fault, otherwise| self
     .fail(fault, otherwise));
 

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{Owned, rules::Rules};
-use crate::{Refusals, Rejection, ResponseBody, telemetry};
+use crate::{Refusals, Rejection, ResponseBody};
 
 /// What the store will have said.
 type Answer = Pin<Box<dyn Future<Output = Result<Owned, Rejection>> + Send>>;
@@ -67,6 +67,12 @@ impl<S: Service<Request<B>>, B> OwnershipFuture<S, B> {
         });
         Self {
             state: State::Asked { wait: Some(wait) },
+        }
+    }
+
+    pub(super) fn inner(future: S::Future) -> Self {
+        Self {
+            state: State::Inner { future },
         }
     }
 
@@ -127,9 +133,11 @@ impl<S, B> Asked<S, B> {
                 }
             }
             Err(rejection) => {
-                telemetry::refused(&rejection, None);
+                let response = self
+                    .rules
+                    .respond(&mut self.head, rejection, &self.refusals);
                 State::Refused {
-                    response: Some(self.rules.respond(rejection, &self.refusals)),
+                    response: Some(response),
                 }
             }
         }

@@ -114,7 +114,9 @@ impl ResourceKey {
     pub fn resource(&self, head: &Parts) -> Option<ResourceId> {
         match &self.0 {
             Place::Path { template, segments } => {
-                let Found::Here(values) = template.find(requested_path(head)) else {
+                let Found::Here(values) =
+                    template.find(requested_path(&head.extensions, &head.uri))
+                else {
                     return None;
                 };
                 let mut values = values.iter();

@@ -13,7 +13,7 @@
 use std::{
     mem,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     ConfigError, Refusals, Rejection, RejectionKind, ResponseBody, authorize::scope::check_scope,
-    principal::require_principal, telemetry,
+    principal::require_principal,
 };
 
 /// Layer that applies the [`Ownership`] middleware, inside a [`JwtAuthLayer`](crate::JwtAuthLayer) or
@@ -191,23 +191,24 @@ impl<S> Ownership<S> {
         self.inner
     }
 
-    /// Reads what to ask of the store, or why there is nothing to ask, and how that is said.
-    fn inquire(&self, head: &Parts) -> Result<(Inquiry, Refusals), (Rejection, Refusals)> {
-        let principal = require_principal(head).map_err(|(kind, refusals)| {
-            if kind == RejectionKind::Misconfigured {
-                tracing::error!(
-                    target: "tower_warden",
-                    path = head.uri.path(),
-                    "an OwnershipLayer asks for a principal and no layer has looked at the request: mount a \
-                     JwtAuthLayer or CookieAuthLayer outside it, and do not exempt its path",
-                );
+    /// Reads what to ask of the store, or why there is nothing to ask, and how a refusal is said.
+    fn inquire(&self, head: &Parts) -> (Result<Inquiry, Rejection>, Refusals) {
+        match require_principal(head) {
+            Ok(principal) => {
+                let inquiry = self.rules.inquire(principal, head);
+                (inquiry, principal.refusals().clone())
             }
-            (kind.into(), refusals)
-        })?;
-        let refusals = principal.refusals().clone();
-        match self.rules.inquire(principal, head) {
-            Ok(inquiry) => Ok((inquiry, refusals)),
-            Err(rejection) => Err((rejection, refusals)),
+            Err((kind, refusals)) => {
+                if kind == RejectionKind::Misconfigured {
+                    tracing::error!(
+                        target: "tower_warden",
+                        path = head.uri.path(),
+                        "an OwnershipLayer asks for a principal and no layer has looked at the request: mount a \
+                         JwtAuthLayer or CookieAuthLayer outside it, and do not exempt its path",
+                    );
+                }
+                (Err(kind.into()), refusals)
+            }
         }
     }
 }
@@ -226,16 +227,31 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (head, body) = request.into_parts();
-        match self.inquire(&head) {
-            Ok((inquiry, refusals)) => {
-                let answer = Box::pin(Arc::clone(&self.rules).decide(inquiry));
+        let (mut head, body) = request.into_parts();
+        let (inquiry, refusals) = self.inquire(&head);
+        let inquiry = match inquiry {
+            Ok(inquiry) => inquiry,
+            Err(rejection) => {
+                let response = self.rules.respond(&mut head, rejection, &refusals);
+                return OwnershipFuture::refused(response);
+            }
+        };
+        let mut answer = Box::pin(Arc::clone(&self.rules).decide(inquiry));
+        // A store in memory answers at once; the first poll by whoever waits registers its waker for all others.
+        match answer
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(Ok(owned)) => {
+                head.extensions.insert(owned);
+                OwnershipFuture::inner(self.inner.call(Request::from_parts(head, body)))
+            }
+            Poll::Ready(Err(rejection)) => {
+                OwnershipFuture::refused(self.rules.respond(&mut head, rejection, &refusals))
+            }
+            Poll::Pending => {
                 let rules = Arc::clone(&self.rules);
                 OwnershipFuture::asked(rules, refusals, answer, head, body, self.take_ready())
-            }
-            Err((rejection, refusals)) => {
-                telemetry::refused(&rejection, None);
-                OwnershipFuture::refused(self.rules.respond(rejection, &refusals))
             }
         }
     }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Principal, Refusals, Rejection, RejectionKind, ResponseBody, request::may_open_a_socket,
+    telemetry,
 };
 
 /// What an [`OwnershipLayer`](super::OwnershipLayer) decides by.
@@ -140,15 +141,17 @@ impl Rules {
     /// The answer to a request that goes no further.
     pub(super) fn respond<B: ResponseBody>(
         &self,
+        head: &mut Parts,
         rejection: Rejection,
         refusals: &Refusals,
     ) -> Response<B> {
+        telemetry::refused(&rejection, None);
         if rejection.kind() != RejectionKind::NotOwner {
-            return refusals.respond(&rejection);
+            return refusals.respond_to(head, &rejection);
         }
         match &self.concealment {
-            Concealment::Open => refusals.respond(&rejection),
-            Concealment::NotFound => refusals.respond(&RejectionKind::NotFound.into()),
+            Concealment::Open => refusals.respond_to(head, &rejection),
+            Concealment::NotFound => refusals.respond_to(head, &RejectionKind::NotFound.into()),
             Concealment::Like(missing) => {
                 let mut response = missing();
                 let rejection = Rejection::new(RejectionKind::NotFound);

@@ -93,7 +93,8 @@ impl PathTemplate {
 
     /// Finds the parameters in a raw path.
     pub(crate) fn find<'r>(&self, path: &'r str) -> Found<'r> {
-        // The method decides nothing here: an extended `CONNECT` has a path, and a plain one has none that is canonical.
+        // The method decides nothing here: an extended `CONNECT` has a path, and a plain one has none that is
+        // canonical.
         if matches!(Form::of(&Method::GET, path), Form::Odd(_)) {
             return Found::Doubtful;
         }

@@ -54,6 +54,24 @@ pub(crate) fn value_of<'q>(pair: &'q str, name: &str, case: Case) -> Option<&'q 
     }
 }
 
+/// A parameter that came twice, or cannot be decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+/// The decoded value of the one parameter of that name, or none.
+pub(crate) fn single<'q>(
+    query: Option<&'q str>,
+    name: &str,
+) -> Result<Option<Cow<'q, str>>, Unreadable> {
+    let values = pairs(query.unwrap_or_default());
+    let mut values = values.filter_map(|pair| value_of(pair, name, Case::Exact));
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => decode(value).map(Some).ok_or(Unreadable),
+        (Some(_), Some(_)) => Err(Unreadable),
+    }
+}
+
 /// Decodes a value as forms do, `+` for a blank; `None` for a bad escape or bytes that are not UTF-8.
 pub(crate) fn decode(value: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr2(b'%', b'+', value.as_bytes()).is_none() {

@@ -1,0 +1,141 @@
+//! [`Lease`]: how long an accepted request may go on.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::request::Parts;
+
+use super::{ConnectionId, Ended, LeaseEnd, open::Open};
+use crate::Principal;
+
+/// How long an accepted request may go on: a WebSocket, a streamed answer, a long job.
+///
+/// A request was let in because its token was good at that moment. A lease watches over the time after: it ends when
+/// the token would be refused (`exp` and leeway), when the layer's
+/// [cap](crate::AuthLayerBuilder::with_connection_cap) is reached, when token, session or subject are
+/// [revoked](crate::Revocations), or when the application [says so](Self::end). A newer token
+/// [renews](Self::renew) it.
+///
+/// Nothing is done for a lease until one is asked for: [`Principal::lease`], [`Lease::from_head`], or as an argument of
+/// an axum handler. Each of these opens a connection of its own, so ask once for each connection and clone what you
+/// got: clones are the same connection, and the connection is over when the last of them is dropped.
+///
+/// # Examples
+///
+/// No message is handled after the end:
+///
+/// ```
+/// use tower_warden::{Lease, LeaseEnd};
+///
+/// async fn converse(lease: Lease, mut messages: impl FnMut() -> Option<String>) -> Option<LeaseEnd> {
+///     while let Some(message) = messages() {
+///         if let Err(end) = lease.check() {
+///             return Some(end);
+///         }
+///         println!("{message}, heard {:?} before the end", lease.remaining());
+///     }
+///     None
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Lease {
+    open: Arc<Open>,
+}
+
+impl Lease {
+    /// Opens a connection for the principal of this request; `None` where no layer has let one in.
+    #[must_use]
+    pub fn from_head(head: &Parts) -> Option<Self> {
+        head.extensions.get::<Principal>().map(Principal::lease)
+    }
+
+    /// Enters a connection into the register, where revocations find it.
+    fn begin(open: Open) -> Self {
+        let open = Arc::new(open);
+        let revocations = &open.context().layer.revocations;
+        revocations.connections().remember(&open);
+        // Whoever revokes from now on finds the connection; whoever did so a moment ago has not.
+        if revocations.is_revoked(&open.token()) {
+            open.end(LeaseEnd::Revoked);
+        }
+        Self { open }
+    }
+
+    /// Another connection of the same principal, until then, in microseconds since the epoch.
+    pub(super) fn prolonged(&self, deadline: u64) -> Self {
+        Self::begin(Open::until(&self.principal(), deadline))
+    }
+
+    pub(super) fn open(&self) -> &Arc<Open> {
+        &self.open
+    }
+
+    pub(super) fn from_open(open: Arc<Open>) -> Self {
+        Self { open }
+    }
+
+    /// Who is connected, by the token that keeps the connection open now.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        self.open.principal()
+    }
+
+    /// The name of the connection, which the client may be told.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.open.id()
+    }
+
+    /// How long the connection may last if nothing happens; zero once it has ended.
+    ///
+    /// It is [`Duration::MAX`] and less for tokens that say so: nothing is promised about its size.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.open.remaining().unwrap_or_default()
+    }
+
+    /// Whether the connection may go on, by the clock of this very moment: to be asked before each message is handled.
+    ///
+    /// It costs a look at the clock.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the connection has ended.
+    pub fn check(&self) -> Result<(), LeaseEnd> {
+        self.open.remaining().map(|_| ())
+    }
+
+    /// Resolves when the connection has to end.
+    ///
+    /// It wakes its task at the end and at each renewal, and looks at the clock every 15 s in between, so that a clock
+    /// that is set is noticed. It serves to wake up whoever waits for a message: that a message may be handled is for
+    /// [`check`](Self::check) to say.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled outside a tokio runtime that has its timer enabled.
+    pub fn ended(&self) -> Ended {
+        Ended::new(self.clone())
+    }
+
+    /// Ends the connection. The first reason stays: it is returned.
+    pub fn end(&self, end: LeaseEnd) -> LeaseEnd {
+        self.open.end(end)
+    }
+}
+
+impl Principal {
+    /// Opens a connection for this principal, which may last as long as its [`Lease`].
+    ///
+    /// The layer's [cap](crate::AuthLayerBuilder::with_connection_cap) counts from now. Each call opens another
+    /// connection: for the same one clone the lease.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        Lease::begin(Open::new(self))
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.open.fmt(f)
+    }
+}

@@ -1,0 +1,247 @@
+//! [`Open`]: what all clones of a lease share, some three hundred bytes for each connection.
+
+use std::{
+    fmt, mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use super::{ConnectionId, LeaseEnd};
+use crate::{Principal, VerifiedToken, principal::Context, telemetry};
+
+/// A connection that is open, or has just ended.
+pub(super) struct Open {
+    id: ConnectionId,
+    /// How the token was verified: a renewal is verified alike.
+    context: Arc<Context>,
+    /// When it ends unless it is renewed, in microseconds since the epoch.
+    deadline: AtomicU64,
+    /// The latest deadline that any renewal can reach.
+    cap: u64,
+    /// Zero while the connection is open, then the reason why it ended.
+    end: AtomicU8,
+    state: Mutex<State>,
+}
+
+/// What changes seldom.
+struct State {
+    token: Arc<VerifiedToken>,
+    watchers: Vec<(u64, Waker)>,
+    next_watcher: u64,
+}
+
+/// What came of a renewal.
+pub(super) enum Replaced {
+    Done,
+    /// Another one came first.
+    Overtaken,
+}
+
+impl Open {
+    /// A connection that lasts as long as its token, and the layer's cap, let it.
+    pub(super) fn new(principal: &Principal) -> Self {
+        let (context, token) = principal.parts();
+        let cap = match context.layer.connection_cap {
+            Some(cap) => micros(context.authenticator.now().saturating_add(cap)),
+            None => u64::MAX,
+        };
+        Self::with_deadline(principal, deadline_of(context, token, cap), cap)
+    }
+
+    /// A connection that lasts until then, in microseconds since the epoch, whatever its token says.
+    pub(super) fn until(principal: &Principal, deadline: u64) -> Self {
+        Self::with_deadline(principal, deadline, deadline)
+    }
+
+    fn with_deadline(principal: &Principal, deadline: u64, cap: u64) -> Self {
+        let (context, token) = principal.parts();
+        Self {
+            id: ConnectionId::random(),
+            deadline: AtomicU64::new(deadline),
+            context: Arc::clone(context),
+            cap,
+            end: AtomicU8::new(0),
+            state: Mutex::new(State {
+                token: Arc::clone(token),
+                watchers: Vec::new(),
+                next_watcher: 0,
+            }),
+        }
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    pub(super) fn token(&self) -> Arc<VerifiedToken> {
+        Arc::clone(&self.state().token)
+    }
+
+    pub(super) fn principal(&self) -> Principal {
+        Principal::new(self.token(), Arc::clone(&self.context))
+    }
+
+    /// How long the connection may still last, or why it may not.
+    pub(super) fn remaining(&self) -> Result<Duration, LeaseEnd> {
+        if let Some(end) = self.ended() {
+            return Err(end);
+        }
+        let now = self.now();
+        match self.deadline().checked_sub(now) {
+            Some(left) if left > 0 => Ok(Duration::from_micros(left)),
+            _ => self.expire(now),
+        }
+    }
+
+    /// The present time, in microseconds since the epoch.
+    pub(super) fn now(&self) -> u64 {
+        micros(self.context.authenticator.now())
+    }
+
+    /// When the connection ends, or has ended by time, in microseconds since the epoch.
+    pub(super) fn deadline(&self) -> u64 {
+        self.deadline.load(Ordering::Acquire)
+    }
+
+    fn ended(&self) -> Option<LeaseEnd> {
+        LeaseEnd::from_byte(self.end.load(Ordering::Acquire))
+    }
+
+    /// Ends the connection whose deadline has come, unless a renewal has moved it in the meantime.
+    fn expire(&self, now: u64) -> Result<Duration, LeaseEnd> {
+        let state = self.state();
+        let deadline = self.deadline();
+        match deadline.checked_sub(now) {
+            Some(left) if left > 0 => Ok(Duration::from_micros(left)),
+            _ => {
+                let end = if deadline < self.cap {
+                    LeaseEnd::Expired
+                } else {
+                    LeaseEnd::CapReached
+                };
+                Err(self.end_with(end, state))
+            }
+        }
+    }
+
+    /// Ends the connection, unless it has ended already; returns why it did.
+    pub(super) fn end(&self, end: LeaseEnd) -> LeaseEnd {
+        self.end_with(end, self.state())
+    }
+
+    fn end_with(&self, end: LeaseEnd, mut state: MutexGuard<'_, State>) -> LeaseEnd {
+        // The end is written under the lock, under which renewals and watchers look at it.
+        if let Some(first) = self.ended() {
+            return first;
+        }
+        self.end.store(end.to_byte(), Ordering::Release);
+        let watchers = mem::take(&mut state.watchers);
+        drop(state);
+        telemetry::connection_ended(end.code(), self.context.source);
+        self.context.layer.revocations.connections().forget(self.id);
+        for (_, waker) in watchers {
+            waker.wake();
+        }
+        end
+    }
+
+    /// Puts the token of `next` in the place of the present one, if that is still `present`, and moves the deadline.
+    pub(super) fn replace(
+        &self,
+        present: &Principal,
+        next: &Principal,
+    ) -> Result<Replaced, LeaseEnd> {
+        let (_, present) = present.parts();
+        let (_, next) = next.parts();
+        let mut state = self.state();
+        if let Some(end) = self.ended() {
+            return Err(end);
+        }
+        if !Arc::ptr_eq(&state.token, present) {
+            return Ok(Replaced::Overtaken);
+        }
+        let deadline = deadline_of(&self.context, next, self.cap);
+        self.deadline.store(deadline, Ordering::Release);
+        state.token = Arc::clone(next);
+        // Whoever sleeps until the former deadline has to look at the new one.
+        let watchers = mem::take(&mut state.watchers);
+        drop(state);
+        for (_, waker) in watchers {
+            waker.wake();
+        }
+        Ok(Replaced::Done)
+    }
+
+    /// Wakes this task when the connection ends or its deadline moves. Returns the watcher's number, for the next time.
+    pub(super) fn watch(&self, watcher: Option<u64>, waker: &Waker) -> u64 {
+        let mut state = self.state();
+        let known = watcher.and_then(|number| {
+            state
+                .watchers
+                .iter_mut()
+                .find(|(known, _)| *known == number)
+        });
+        if let Some((number, known)) = known {
+            known.clone_from(waker);
+            return *number;
+        }
+        let number = watcher.unwrap_or(state.next_watcher);
+        if watcher.is_none() {
+            state.next_watcher += 1;
+        }
+        // One connection has one watcher as a rule, and room for one is all it pays for.
+        if state.watchers.is_empty() {
+            state.watchers.reserve_exact(1);
+        }
+        state.watchers.push((number, waker.clone()));
+        number
+    }
+
+    pub(super) fn unwatch(&self, watcher: u64) {
+        self.state()
+            .watchers
+            .retain(|(number, _)| *number != watcher);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that is done under the lock can leave it half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            telemetry::connection_ended("finished", self.context.source);
+            self.context.layer.revocations.connections().forget(self.id);
+        }
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open")
+            .field("id", &self.id)
+            .field("end", &self.ended())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The instant from which on this token keeps no connection open.
+fn deadline_of(context: &Context, token: &VerifiedToken, cap: u64) -> u64 {
+    let until = context.authenticator.accepts_until(token);
+    until.map_or(u64::MAX, micros).min(cap)
+}
+
+/// Microseconds; whatever lies beyond half a million years is held there.
+pub(super) fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}

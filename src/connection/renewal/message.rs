@@ -1,0 +1,201 @@
+//! [`RenewalMessages`]: the door within the connection, a JSON message.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde::{Deserialize, Serialize};
+
+use crate::{BearerToken, ConnectionId, Lease, Rejection, RejectionKind};
+
+/// A longer message is no renewal: no verifier reads tokens of that size.
+const LONGEST: usize = 64 * 1024;
+
+/// The messages by which a client renews its connection from within, as JSON texts.
+///
+/// | who | message |
+/// | --- | --- |
+/// | service, once at the start | `{"type":"auth_ok","ttl":3600,"connection_id":"…"}` |
+/// | client | `{"type":"auth","token":"…"}` |
+/// | service | `{"type":"auth_ok","ttl":3600,"connection_id":"…"}` |
+/// | service, when it refuses | `{"type":"auth_error","code":"renewal_not_newer"}` |
+///
+/// `ttl` is the time until the connection ends, in whole seconds. The codes are those of
+/// [`RejectionKind::code`]. A refusal leaves the connection as it was.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{Lease, RenewalMessages};
+///
+/// /// Returns what is to be sent in answer, and keeps renewals away from the conversation.
+/// async fn receive(lease: &Lease, text: &str) -> String {
+///     let renewals = RenewalMessages::default();
+///     match renewals.answer(lease, text).await {
+///         Some(reply) => reply,
+///         None => format!("you said {text}"),
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RenewalMessages {
+    kind: Cow<'static, str>,
+}
+
+impl Default for RenewalMessages {
+    /// The types `auth`, `auth_ok` and `auth_error`.
+    fn default() -> Self {
+        Self {
+            kind: Cow::Borrowed("auth"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Incoming<'m> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'m, str>,
+    #[serde(default)]
+    token: serde_json::Value,
+}
+
+#[derive(Serialize)]
+struct Accepted {
+    #[serde(rename = "type")]
+    kind: String,
+    ttl: u64,
+    connection_id: String,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    #[serde(rename = "type")]
+    kind: String,
+    code: &'static str,
+}
+
+impl RenewalMessages {
+    /// Sets the client's type of message; the answers' are the same with `_ok` and `_error` behind. `auth` by default.
+    #[must_use]
+    pub fn with_type(mut self, kind: impl Into<Cow<'static, str>>) -> Self {
+        self.kind = kind.into();
+        self
+    }
+
+    /// What a client is told at the start, so that it renews in time.
+    #[must_use]
+    pub fn greeting(&self, lease: &Lease) -> String {
+        self.accepted(lease.remaining().as_secs(), lease.id())
+    }
+
+    /// Renews the connection if this message asks for it, and returns the answer to send. `None` for every other
+    /// message: it is for the application.
+    pub async fn answer(&self, lease: &Lease, message: &str) -> Option<String> {
+        let renewed = match self.recognise(message)? {
+            Ok(token) => lease.renew(&token).await.map(|_| ()),
+            Err(kind) => Err(Rejection::new(kind)),
+        };
+        Some(match renewed {
+            Ok(()) => self.greeting(lease),
+            Err(rejection) => self.refused(&rejection),
+        })
+    }
+
+    /// The token of a renewal, or that there is none in it; `None` for every other message.
+    #[must_use]
+    pub fn recognise(&self, message: &str) -> Option<Result<BearerToken<'static>, RejectionKind>> {
+        // Most messages are others: this look costs nothing beside them.
+        if message.len() > LONGEST
+            || memmem::find(message.as_bytes(), self.kind.as_bytes()).is_none()
+        {
+            return None;
+        }
+        let incoming: Incoming<'_> = serde_json::from_str(message).ok()?;
+        if incoming.kind != self.kind {
+            return None;
+        }
+        Some(match incoming.token {
+            serde_json::Value::String(token) => Ok(BearerToken::new(token)),
+            _ => Err(RejectionKind::RequestMalformed),
+        })
+    }
+
+    fn accepted(&self, ttl: u64, id: ConnectionId) -> String {
+        json(&Accepted {
+            kind: format!("{}_ok", self.kind),
+            ttl,
+            connection_id: id.to_string(),
+        })
+    }
+
+    fn refused(&self, rejection: &Rejection) -> String {
+        json(&Refused {
+            kind: format!("{}_error", self.kind),
+            code: rejection.kind().code(),
+        })
+    }
+}
+
+fn json(answer: &impl Serialize) -> String {
+    serde_json::to_string(answer).expect("texts and numbers can be written as JSON")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_message_of_our_type_is_a_renewal() {
+        let renewals = RenewalMessages::default();
+        let table = [
+            (r#"{"type":"auth","token":"a.b.c"}"#, Some(Ok("a.b.c"))),
+            (
+                r#" { "token" : "a.b.c" , "type" : "auth" , "x":1 } "#,
+                Some(Ok("a.b.c")),
+            ),
+            (r#"{"type":"auth","token":""}"#, Some(Ok(""))),
+            (r#"{"type":"auth"}"#, Some(Err(()))),
+            (r#"{"type":"auth","token":null}"#, Some(Err(()))),
+            (r#"{"type":"auth","token":["a"]}"#, Some(Err(()))),
+            (r#"{"type":"chat","token":"auth"}"#, None),
+            (r#"{"type":"auth_ok","token":"a"}"#, None),
+            (r#"{"type":["auth"],"token":"a"}"#, None),
+            (r#"{"type":"auth","type":"auth","token":"a"}"#, None),
+            (r#"["type","auth"]"#, None),
+            (r#"{"type":"auth","token":"a"} and more"#, None),
+            ("auth", None),
+            ("", None),
+        ];
+        for (message, expected) in table {
+            let found = renewals.recognise(message);
+            let found = found
+                .as_ref()
+                .map(|found| found.as_ref().map(BearerToken::expose).map_err(|_| ()));
+            assert_eq!(found, expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn the_type_is_the_applications_choice() {
+        let renewals = RenewalMessages::default().with_type("cf_agent_auth");
+        let message = r#"{"type":"cf_agent_auth","token":"a"}"#;
+        assert!(renewals.recognise(message).is_some());
+        assert!(
+            renewals
+                .recognise(r#"{"type":"auth","token":"a"}"#)
+                .is_none()
+        );
+        let refused = renewals.refused(&RejectionKind::RenewalNotNewer.into());
+        assert_eq!(
+            refused,
+            r#"{"type":"cf_agent_auth_error","code":"renewal_not_newer"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_too_long_is_for_the_application() {
+        let token = "a".repeat(LONGEST);
+        let message = format!(r#"{{"type":"auth","token":"{token}"}}"#);
+        assert!(RenewalMessages::default().recognise(&message).is_none());
+    }
+}

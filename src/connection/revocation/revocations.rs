@@ -1,0 +1,279 @@
+//! [`Revocations`]: what an application holds, and its layers share.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use super::{
+    Revocation, RevocationStore,
+    follow::follow,
+    marks::Marks,
+    store::{Publish, Publisher},
+};
+use crate::{
+    Clock, SystemClock, VerifiedToken,
+    connection::{Connections, LeaseEnd},
+};
+
+/// What holds no longer although its time is not over: tokens, sessions, subjects, keys.
+///
+/// Given to one layer or to several, it is asked for every token that they verify, from memory; and what it is told ends
+/// every open [`Lease`](crate::Lease) that is concerned, at once. Entries go when their tokens have expired.
+///
+/// [`new`](Self::new) is for one process, [`shared`](Self::shared) for many nodes. Clones are the same.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{JwtAuthLayer, Lease, LeaseEnd, Revocation, Revocations};
+///
+/// # fn main() -> Result<(), tower_warden::ConfigError> {
+/// let revocations = Revocations::new();
+/// let auth = JwtAuthLayer::hs256("a secret of at least thirty-two bytes")?
+///     .with_revocations(revocations.clone())
+///     .build()?;
+/// # Ok(())
+/// # }
+///
+/// /// Ends what the token of this connection keeps open anywhere, this connection included.
+/// async fn log_out(lease: &Lease, revocations: &Revocations) -> Result<(), Box<dyn std::error::Error>> {
+///     let revocation = Revocation::of(&lease.principal()).ok_or("a token that nobody can name")?;
+///     revocations.revoke(revocation).await?;
+///     assert_eq!(lease.check(), Err(LeaseEnd::Revoked));
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Revocations {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    marks: Marks,
+    connections: Arc<Connections>,
+    capacity: usize,
+    clock: Arc<dyn Clock>,
+    store: Option<Box<dyn Publish>>,
+}
+
+/// Why something could not be revoked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevocationError {
+    /// As many are in force as may be. Nothing was revoked.
+    #[error("{capacity} revocations are in force, and there is room for no more")]
+    Full {
+        /// See [`RevocationsBuilder::with_capacity`].
+        capacity: usize,
+    },
+    /// It is revoked here, but other nodes may not have heard of it: revoke it again.
+    #[error("other nodes could not be told of the revocation")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Default for Revocations {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Revocations {
+    /// Nothing is revoked, and what will be is known in this process only.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Shares revocations with every node that uses this store: see [`RevocationsBuilder::share`].
+    ///
+    /// # Errors
+    ///
+    /// What the store answers when it cannot be read now.
+    pub async fn shared<S: RevocationStore>(store: S) -> Result<Self, S::Error> {
+        Self::builder().share(store).await
+    }
+
+    /// Begins revocations with settings of their own.
+    #[must_use]
+    pub fn builder() -> RevocationsBuilder {
+        RevocationsBuilder {
+            capacity: 1_000_000,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    pub(super) fn upgrade(node: &Weak<Shared>) -> Option<Self> {
+        node.upgrade().map(|shared| Self { shared })
+    }
+
+    /// Revokes, here at once and on other nodes as soon as they hear of it.
+    ///
+    /// Open connections that it concerns have ended when this returns, here; on other nodes within a second as a rule.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationError::Full`], and [`RevocationError::Store`] when it is revoked on this node only. Both can be
+    /// tried again.
+    pub async fn revoke(&self, revocation: Revocation) -> Result<(), RevocationError> {
+        self.apply(&revocation)?;
+        match &self.shared.store {
+            Some(store) => store
+                .publish(&revocation)
+                .await
+                .map_err(RevocationError::Store),
+            None => Ok(()),
+        }
+    }
+
+    /// Revokes on this node only: for those who hear of it elsewhere, such as a back-channel logout that every node
+    /// receives. Returns how many connections it ended.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationError::Full`].
+    pub fn apply(&self, revocation: &Revocation) -> Result<usize, RevocationError> {
+        let shared = &*self.shared;
+        let refused = shared
+            .marks
+            .add([revocation], shared.capacity, shared.clock.now());
+        if refused > 0 {
+            return Err(RevocationError::Full {
+                capacity: shared.capacity,
+            });
+        }
+        Ok(self.end_revoked())
+    }
+
+    /// Takes over what the store says.
+    pub(super) fn adopt(&self, revocations: &[Revocation]) {
+        let shared = &*self.shared;
+        let now = shared.clock.now();
+        let refused = shared.marks.add(revocations, shared.capacity, now);
+        if refused > 0 {
+            tracing::error!(
+                target: "tower_warden",
+                refused,
+                capacity = shared.capacity,
+                "there is no room for revocations of other nodes",
+            );
+        }
+        self.end_revoked();
+    }
+
+    fn end_revoked(&self) -> usize {
+        let shared = &*self.shared;
+        let is_revoked = |token: &VerifiedToken| shared.marks.cover(token);
+        shared.connections.end_all(LeaseEnd::Revoked, is_revoked)
+    }
+
+    /// Whether this token holds no longer.
+    #[must_use]
+    #[inline]
+    pub fn is_revoked(&self, token: &VerifiedToken) -> bool {
+        self.shared.marks.cover(token)
+    }
+
+    /// Whether the API key of this ID holds no longer.
+    #[must_use]
+    pub fn is_api_key_revoked(&self, id: &str) -> bool {
+        self.shared.marks.cover_api_key(id)
+    }
+
+    /// How many entries there are, those included that will go at the next opportunity.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.marks.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many connections are open, over all layers that share these revocations.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.connections.len()
+    }
+
+    /// The connections that it can end.
+    pub(in crate::connection) fn connections(&self) -> &Arc<Connections> {
+        &self.shared.connections
+    }
+}
+
+/// Configures [`Revocations`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is told to build"]
+pub struct RevocationsBuilder {
+    capacity: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl RevocationsBuilder {
+    /// Sets how many entries there is room for; a million by default, at some 50 bytes each.
+    ///
+    /// At the end of the room [`revoke`](Revocations::revoke) fails: nothing that is in force is ever forgotten.
+    pub fn with_capacity(mut self, entries: usize) -> Self {
+        self.capacity = entries;
+        self
+    }
+
+    /// Sets the clock that tells which entries are over; the system's by default.
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Makes revocations that are known in this process only.
+    #[must_use]
+    pub fn build(self) -> Revocations {
+        self.finish(None)
+    }
+
+    /// Makes revocations that every node knows that uses this store: reads what is in force, and follows from then on.
+    ///
+    /// A task keeps up with the store as long as a clone of the returned value is held. While the store does not
+    /// answer, the node judges by what it knows, and the log says so.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers when it cannot be read now: a node that does not know what is revoked should not begin to
+    /// serve.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn share<S: RevocationStore>(self, store: S) -> Result<Revocations, S::Error> {
+        let store = Arc::new(store);
+        let node = self.finish(Some(Box::new(Publisher(Arc::clone(&store)))));
+        // To listen comes first: what is published while the whole is read comes out of the feed.
+        let feed = store.subscribe().await?;
+        node.adopt(&store.load().await?);
+        tokio::spawn(follow(store, Some(feed), Arc::downgrade(&node.shared)));
+        Ok(node)
+    }
+
+    fn finish(self, store: Option<Box<dyn Publish>>) -> Revocations {
+        Revocations {
+            shared: Arc::new(Shared {
+                marks: Marks::default(),
+                connections: Arc::default(),
+                capacity: self.capacity,
+                clock: self.clock,
+                store,
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Revocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocations")
+            .field("entries", &self.len())
+            .field("connections", &self.open_connections())
+            .finish_non_exhaustive()
+    }
+}

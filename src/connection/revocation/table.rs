@@ -1,0 +1,203 @@
+//! [`Table`]: fingerprints with what is known of each, read without a lock and without an allocation.
+
+use std::{
+    array,
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+
+use super::entry;
+
+/// So many parts a table has: a new entry copies one of them.
+const SHARDS: usize = 32;
+
+/// What is revoked of one token ID, session, subject or key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Tokens issued before that second are revoked; `u64::MAX` for all.
+    pub(super) before: u64,
+    /// When the last of them has expired.
+    pub(super) expires_at: u64,
+}
+
+type Shard = HashMap<u64, Mark, BuildHasherDefault<Identity>>;
+
+pub(super) struct Table {
+    shards: [ArcSwap<Shard>; SHARDS],
+    len: AtomicUsize,
+    writer: Mutex<()>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let empty = Arc::<Shard>::default();
+        Self {
+            shards: array::from_fn(|_| ArcSwap::new(Arc::clone(&empty))),
+            len: AtomicUsize::new(0),
+            writer: Mutex::new(()),
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len.load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// The mark of this fingerprint.
+    pub(super) fn find(&self, fingerprint: u64) -> Option<Mark> {
+        self.shards[shard_of(fingerprint)]
+            .load()
+            .get(&fingerprint)
+            .copied()
+    }
+
+    /// Adds marks, each to what is known already, and drops what is over.
+    ///
+    /// Returns how many there was no room for.
+    pub(super) fn add(
+        &self,
+        marks: impl IntoIterator<Item = (u64, Mark)>,
+        room: usize,
+        now: Duration,
+    ) -> usize {
+        let mut fresh: [Vec<(u64, Mark)>; SHARDS] = array::from_fn(|_| Vec::new());
+        for (fingerprint, mark) in marks {
+            fresh[shard_of(fingerprint)].push((fingerprint, mark));
+        }
+        // Readers never wait; a writer that panicked has replaced whole shards or none.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = 0;
+        for (shard, fresh) in self.shards.iter().zip(fresh) {
+            if !fresh.is_empty() {
+                refused += self.add_to(shard, fresh, room, now);
+            }
+        }
+        refused
+    }
+
+    fn add_to(
+        &self,
+        shard: &ArcSwap<Shard>,
+        fresh: Vec<(u64, Mark)>,
+        room: usize,
+        now: Duration,
+    ) -> usize {
+        let former = shard.load_full();
+        let mut next = Shard::clone(&former);
+        next.retain(|_, mark| !entry::is_over(mark.expires_at, now));
+        let others = self.len() - former.len();
+        let mut refused = 0;
+        for (fingerprint, mark) in fresh {
+            let has_room = others + next.len() < room;
+            match next.get_mut(&fingerprint) {
+                Some(known) => {
+                    known.before = known.before.max(mark.before);
+                    known.expires_at = known.expires_at.max(mark.expires_at);
+                }
+                None if has_room => {
+                    next.insert(fingerprint, mark);
+                }
+                None => refused += 1,
+            }
+        }
+        // Nobody finds the table empty once a mark is in it.
+        self.len.store(others + next.len(), Ordering::Release);
+        shard.store(Arc::new(next));
+        refused
+    }
+
+    /// Drops what is over, in all parts.
+    pub(super) fn purge(&self, now: Duration) {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        for shard in &self.shards {
+            self.add_to(shard, Vec::new(), 0, now);
+        }
+    }
+}
+
+fn shard_of(fingerprint: u64) -> usize {
+    // The map itself uses the lowest and the highest bits.
+    (fingerprint >> 32) as usize % SHARDS
+}
+
+/// Fingerprints are hashes already, under a key of this process.
+#[derive(Default)]
+pub(super) struct Identity(u64);
+
+impl Hasher for Identity {
+    fn write(&mut self, bytes: &[u8]) {
+        // Not used by `u64`; whoever uses it gets a poor hash, not a wrong one.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, fingerprint: u64) {
+        self.0 = fingerprint;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    fn mark(before: u64, expires_at: u64) -> Mark {
+        Mark { before, expires_at }
+    }
+
+    #[test]
+    fn a_second_mark_never_weakens_the_first() {
+        let table = Table::default();
+        table.add([(7, mark(100, 5_000))], 10, NOW);
+        table.add([(7, mark(50, 6_000))], 10, NOW);
+        assert_eq!(table.find(7), Some(mark(100, 6_000)));
+        assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn entries_go_once_their_tokens_have_expired() {
+        let table = Table::default();
+        table.add(
+            (0..100).map(|key| (key << 32, mark(u64::MAX, 2_000))),
+            1_000,
+            NOW,
+        );
+        assert_eq!(table.len(), 100);
+        // A token may be accepted for up to five minutes after `exp`.
+        table.purge(Duration::from_secs(2_299));
+        assert_eq!(table.len(), 100);
+        table.purge(Duration::from_secs(2_300));
+        assert_eq!(table.len(), 0);
+        assert!(table.is_empty());
+        assert_eq!(table.find(3 << 32), None);
+    }
+
+    #[test]
+    fn a_full_table_refuses_and_forgets_nothing() {
+        let table = Table::default();
+        let all = (0..20).map(|key| (key << 32, mark(u64::MAX, 9_000)));
+        assert_eq!(table.add(all, 16, NOW), 4);
+        assert_eq!(table.len(), 16);
+        let again = table.add([(0, mark(u64::MAX, 9_500))], 16, NOW);
+        assert_eq!(again, 0, "what is known needs no room");
+        assert_eq!(table.add([(u64::MAX, mark(1, 9_000))], 16, NOW), 1);
+    }
+}

@@ -1,0 +1,155 @@
+//! [`Redeemer`]: what stands behind a ticket that comes with a handshake.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use http::request::Parts;
+
+use super::{
+    TicketHash, TicketOffice, TicketRecord,
+    office::{Office, Repeated, origin},
+};
+use crate::{
+    BearerToken, Rejection, RejectionKind, VerifiedToken, Verifier,
+    request::{Found, requested_path},
+    verify::{Authenticate, Authenticated, Authentication},
+};
+
+/// Answers for the tickets of one layer, by the rules of its verifiers.
+#[derive(Debug)]
+pub(crate) struct Redeemer {
+    office: TicketOffice,
+    verifiers: Arc<[Verifier]>,
+}
+
+impl Redeemer {
+    /// The first of the verifiers that would have let the token in decides.
+    pub(crate) fn new(office: TicketOffice, verifiers: Arc<[Verifier]>) -> Self {
+        Self { office, verifiers }
+    }
+}
+
+impl Authenticate for Redeemer {
+    fn authenticate(&self, token: &BearerToken<'_>, head: &Parts) -> Authentication {
+        let office = Arc::clone(&self.office.0);
+        let Some(shown) = Shown::read(&office, token, head) else {
+            return Authentication::Now(Err(RejectionKind::TicketInvalid.into()));
+        };
+        let verifiers = Arc::clone(&self.verifiers);
+        let mut answer = Box::pin(async move { redeem(&office, &verifiers, shown).await });
+        // A store in memory answers at once; the first poll by whoever waits registers its waker for all others.
+        match answer
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(answer) => Authentication::Now(answer),
+            Poll::Pending => Authentication::Later(answer),
+        }
+    }
+
+    /// A connection that was opened with a ticket goes on with a token, by the first verifier that lets it in: a ticket is
+    /// for handshakes only.
+    fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
+        let mut refused = None;
+        for verifier in &*self.verifiers {
+            match verifier.verify_renewal(token) {
+                Authentication::Now(Err(rejection)) => _ = refused.get_or_insert(rejection),
+                answer => return answer,
+            }
+        }
+        Authentication::Now(Err(refused.unwrap_or(RejectionKind::Misconfigured.into())))
+    }
+
+    fn now(&self) -> Duration {
+        self.office.0.clock.now()
+    }
+
+    /// By the strictest of the verifiers: which of them let the token in is not remembered.
+    fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
+        self.verifiers
+            .iter()
+            .filter_map(|verifier| verifier.accepts_until(token))
+            .min()
+    }
+}
+
+/// A ticket, and what of the handshake it has to fit.
+struct Shown {
+    ticket: BearerToken<'static>,
+    hash: TicketHash,
+    client: Option<String>,
+    /// `None` for a path that names no resource, or none for sure.
+    resource: Option<BTreeMap<String, String>>,
+    origin: Result<Option<String>, Repeated>,
+}
+
+impl Shown {
+    fn read(office: &Office, ticket: &BearerToken<'_>, head: &Parts) -> Option<Self> {
+        let hash = TicketHash::of(ticket, office.backend)?;
+        let names = office.template.names();
+        let resource = match office
+            .template
+            .find(requested_path(&head.extensions, &head.uri))
+        {
+            Found::Here(values) => {
+                let names = names.iter().map(ToString::to_string);
+                Some(names.zip(values.into_iter().map(Into::into)).collect())
+            }
+            Found::Elsewhere | Found::Doubtful => None,
+        };
+        Some(Self {
+            ticket: ticket.clone().into_owned(),
+            hash,
+            client: office.client_of(head.uri.query()).map(Into::into),
+            resource,
+            origin: origin(&head.headers),
+        })
+    }
+
+    /// Whether the handshake is the one that the ticket was drawn for.
+    fn fits(&self, record: &TicketRecord) -> Result<(), RejectionKind> {
+        match (&record.origin, &self.origin) {
+            (Some(drawn), Ok(Some(shown))) if drawn == shown => {}
+            (None, _) => {}
+            _ => return Err(RejectionKind::OriginForeign),
+        }
+        match &self.resource {
+            Some(resource) if *resource == record.resource => Ok(()),
+            _ => Err(RejectionKind::ResourceMismatch),
+        }
+    }
+}
+
+async fn redeem(office: &Office, verifiers: &[Verifier], shown: Shown) -> Authenticated {
+    let now = office.clock.now();
+    let client = shown.client.as_deref();
+    let taken = office.store.take(shown.hash, client, now).await;
+    let taken = taken
+        .map_err(|error| Rejection::new(RejectionKind::StoreUnavailable).with_source(error))?;
+    // A store may be late to drop what has expired.
+    let record = taken
+        .filter(|record| now < record.expires_at())
+        .ok_or(RejectionKind::TicketInvalid)?;
+    shown.fits(&record)?;
+    Ok(Arc::new(recall(verifiers, &record, &shown.ticket)?))
+}
+
+/// The token behind the ticket, if one of the verifiers lets it in; else what the first one says.
+fn recall(
+    verifiers: &[Verifier],
+    record: &TicketRecord,
+    ticket: &BearerToken<'_>,
+) -> Result<VerifiedToken, RejectionKind> {
+    let mut refused = None;
+    for verifier in verifiers {
+        match verifier.recall(&record.token, ticket) {
+            Ok(token) => return Ok(token),
+            Err(kind) => _ = refused.get_or_insert(kind),
+        }
+    }
+    Err(refused.unwrap_or(RejectionKind::Misconfigured))
+}

@@ -1,0 +1,210 @@
+//! [`RemoteKeys`]: which provider is asked for keys, and with how much patience.
+
+use std::{sync::Arc, time::Duration};
+
+use jwks_client_rs::source::JwksSource;
+
+use super::{
+    KeyFetchError,
+    discovery::DiscoveredSource,
+    fetch::HttpFetch,
+    refresh::{Policy, Refresher},
+    source::{ForeignSource, HttpJwksSource, KeyFetcher},
+};
+use crate::{Clock, ConfigError, Keys};
+
+/// Keys that a provider publishes and changes, as a [`Verifier`](crate::Verifier) uses them.
+///
+/// They are fetched when the verifier is built, and again in the background at 80 % of the lifetime that the provider
+/// states (`Cache-Control`, held within 1 min and 24 h; 10 min if it states none). Verification never waits for that.
+///
+/// | what happens | what follows |
+/// | --- | --- |
+/// | a token names a key that is not there | one fetch, at most one in 30 s; the request waits for it, 2 s at most |
+/// | a key is gone from the set | tokens signed with it are refused from then on |
+/// | a fetch fails | the keys stay; it is repeated after 1 s, 2 s, 4 s … 5 min |
+/// | the keys are older than 24 h | 503 until they can be fetched again |
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use tower_warden::{RemoteKeys, Verifier};
+///
+/// # async fn build() -> Result<(), tower_warden::ConfigError> {
+/// let keys = RemoteKeys::jwks("https://id.example/.well-known/jwks.json")
+///     .with_stale_limit(Duration::from_secs(60 * 60));
+/// let verifier = Verifier::remote(keys)
+///     .with_issuer("https://id.example")
+///     .with_audience("orders")
+///     .build()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a verifier has to be built of it"]
+pub struct RemoteKeys {
+    place: Place,
+    client: Option<reqwest::Client>,
+    policy: Policy,
+}
+
+#[derive(Debug)]
+enum Place {
+    Issuer(String),
+    Address(String),
+    Foreign(Arc<dyn KeyFetcher>),
+}
+
+impl RemoteKeys {
+    /// Finds the keys of this issuer by its discovery document ([OpenID Connect Discovery], [RFC 8414]).
+    ///
+    /// The document is looked for in the three well-known places of an issuer with a path, and has to name the issuer
+    /// exactly as it is given here, final slash included.
+    ///
+    /// [OpenID Connect Discovery]: https://openid.net/specs/openid-connect-discovery-1_0.html
+    /// [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
+    pub fn discover(issuer: impl Into<String>) -> Self {
+        Self::new(Place::Issuer(issuer.into()))
+    }
+
+    /// Takes the JWK Set at this address: https, or http on loopback.
+    pub fn jwks(url: impl Into<String>) -> Self {
+        Self::new(Place::Address(url.into()))
+    }
+
+    /// Takes the keys of a source written for `jwks_client_rs`. They pass through the same checks as all others.
+    pub fn source(source: impl JwksSource + Send + Sync + 'static) -> Self {
+        Self::new(Place::Foreign(Arc::new(ForeignSource(source))))
+    }
+
+    fn new(place: Place) -> Self {
+        Self {
+            place,
+            client: None,
+            policy: Policy::default(),
+        }
+    }
+
+    /// Asks with this client: for a proxy, a private certificate authority, or another TLS.
+    ///
+    /// By default one is made that follows no redirects, uses no proxy and takes 2 s to connect. Time and size of an
+    /// answer are bounded whichever client it is.
+    ///
+    /// # Security
+    /// Give it a client that follows no redirects: an answer that was led elsewhere is refused, but only after the
+    /// other place was asked.
+    pub fn with_client(mut self, client: reqwest::Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Sets how long the provider may take for one answer, to its last byte: 100 ms to 30 s, 5 s by default.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.timeout = timeout;
+        self
+    }
+
+    /// Sets how long keys are used after the fetch that brought them, if all later ones fail: 1 min to 30 days, 24 h by
+    /// default. A key that was withdrawn in that time goes on being accepted.
+    pub fn with_stale_limit(mut self, limit: Duration) -> Self {
+        self.policy.stale_limit = limit;
+        self
+    }
+
+    /// Sets the least time between two fetches that tokens with unknown keys may cause: 1 s to 10 min, 30 s by default.
+    ///
+    /// A provider that signs with a key in the moment in which it publishes it should be asked more often.
+    pub fn with_refetch_floor(mut self, floor: Duration) -> Self {
+        self.policy.floor = floor;
+        self
+    }
+
+    /// Sets how long a request waits for a fetch that may bring its key: 10 s at most, 2 s by default.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.policy.patience = patience;
+        self
+    }
+
+    /// The issuer whose document names the keys.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        match &self.place {
+            Place::Issuer(issuer) => Some(issuer),
+            Place::Address(_) | Place::Foreign(_) => None,
+        }
+    }
+
+    /// Checks the settings, and begins without keys.
+    pub(crate) fn open<T: Send + Sync + 'static>(
+        self,
+        clock: Arc<dyn Clock>,
+        prepare: impl Fn(&Keys, u64) -> Option<T> + Send + Sync + 'static,
+    ) -> Result<Refresher<T>, ConfigError> {
+        self.policy.check()?;
+        let source = match self.place {
+            Place::Foreign(source) => source,
+            Place::Address(url) => open(self.client, &self.policy, &url, HttpJwksSource::over)?,
+            Place::Issuer(name) => open(self.client, &self.policy, &name, DiscoveredSource::over)?,
+        };
+        Ok(Refresher::new(
+            source,
+            self.policy,
+            clock,
+            Box::new(prepare),
+        ))
+    }
+}
+
+fn open<F: KeyFetcher>(
+    client: Option<reqwest::Client>,
+    policy: &Policy,
+    place: &str,
+    over: impl FnOnce(HttpFetch, &str) -> Result<F, KeyFetchError>,
+) -> Result<Arc<dyn KeyFetcher>, ConfigError> {
+    client
+        .map_or_else(HttpFetch::new, |client| Ok(HttpFetch::with_client(client)))
+        .and_then(|http| over(http.within(policy.timeout), place))
+        .map(|source| Arc::new(source) as Arc<dyn KeyFetcher>)
+        .map_err(|error| ConfigError::keys(place, error))
+}
+
+impl Policy {
+    fn check(&self) -> Result<(), ConfigError> {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        for (name, value, bounds, problem) in [
+            (
+                "with_timeout",
+                self.timeout,
+                second / 10..=30 * second,
+                "choose between 100 ms and 30 s",
+            ),
+            (
+                "with_stale_limit",
+                self.stale_limit,
+                minute..=30 * 24 * 60 * minute,
+                "choose between 1 min and 30 days",
+            ),
+            (
+                "with_refetch_floor",
+                self.floor,
+                second..=10 * minute,
+                "choose between 1 s and 10 min",
+            ),
+            (
+                "with_patience",
+                self.patience,
+                Duration::ZERO..=10 * second,
+                "choose 10 s at most: clients do not wait longer either",
+            ),
+        ] {
+            if !bounds.contains(&value) {
+                return Err(ConfigError::Setting {
+                    name,
+                    value: format!("{value:?}"),
+                    problem,
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! [`KeyFetchError`]: why keys could not be had from a provider.
+
+use std::{error::Error, fmt};
+
+use crate::ConfigError;
+
+/// Why a fetch brought no keys. It is for the operator; clients only learn that keys are unavailable.
+///
+/// A failed fetch changes nothing: the keys that were there before stay in use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyFetchError {
+    /// An address that keys must not come from.
+    #[error("`{url}` is refused: {problem}")]
+    Address {
+        /// The address as it was given.
+        url: String,
+        /// What is wrong with it, and the way out.
+        problem: &'static str,
+    },
+    /// The answer did not come, or did not end, within the time allowed.
+    #[error("no complete answer in time")]
+    Timeout,
+    /// No connection: the name is unknown, nobody listens, or the certificate is not trusted.
+    #[error("no connection: {cause}")]
+    Connect {
+        /// What the system or TLS said.
+        cause: String,
+    },
+    /// The exchange broke off.
+    #[error("the exchange broke off: {cause}")]
+    Exchange {
+        /// What the HTTP client said.
+        cause: String,
+    },
+    /// A status other than 200.
+    #[error("answered with status {status}")]
+    Status {
+        /// The status of the answer.
+        status: u16,
+    },
+    /// A redirect, which is never followed: it would let the answer choose where keys come from.
+    #[error("answered with a redirect, which is not followed: configure the address it leads to")]
+    Redirected,
+    /// The body is longer than 512 KiB, counted after decompression.
+    #[error("the answer is longer than {limit} bytes")]
+    TooLong {
+        /// The most bytes that are read.
+        limit: usize,
+    },
+    /// The body is compressed, which nobody asked for.
+    #[error("the answer is compressed, which was not asked for")]
+    Compressed,
+    /// The body is not the JSON that is wanted here.
+    #[error("the answer is no {wanted}: {problem}")]
+    Malformed {
+        /// `JWK Set` or `discovery document`.
+        wanted: &'static str,
+        /// Where it ends to be one.
+        problem: String,
+    },
+    /// The set holds more than 100 keys.
+    #[error("the set holds {count} keys, {limit} are the most")]
+    TooManyKeys {
+        /// How many it holds.
+        count: usize,
+        /// The most that are taken.
+        limit: usize,
+    },
+    /// The set is empty, or no key in it serves an algorithm allowed here.
+    #[error("none of the {count} keys in the set is usable here{faults}")]
+    NoUsableKey {
+        /// How many the set holds.
+        count: usize,
+        /// What is wrong with the first of them.
+        faults: String,
+    },
+    /// The discovery document speaks for somebody else. The two names are compared byte by byte, final slash included.
+    #[error(
+        "the issuer is configured as `{configured}`, but the discovery document says `{stated}`"
+    )]
+    IssuerMismatch {
+        /// The issuer as it was configured.
+        configured: String,
+        /// The issuer as the document names it.
+        stated: String,
+    },
+    /// A source of another crate failed.
+    #[error("the source failed: {cause}")]
+    Source {
+        /// What it said.
+        cause: String,
+    },
+    /// No tokio runtime is there to fetch in.
+    #[error("there is no tokio runtime to fetch in")]
+    NoRuntime,
+    /// The task that fetched was ended: its runtime shut down, or a source panicked.
+    #[error("the fetch was interrupted")]
+    Interrupted,
+}
+
+impl KeyFetchError {
+    /// A bounded word for logs and metrics, such as `timeout` or `status`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "address",
+            Self::Timeout => "timeout",
+            Self::Connect { .. } => "connect",
+            Self::Exchange { .. } => "exchange",
+            Self::Status { .. } => "status",
+            Self::Redirected => "redirected",
+            Self::TooLong { .. } => "too_long",
+            Self::Compressed => "compressed",
+            Self::Malformed { .. } => "malformed",
+            Self::TooManyKeys { .. } => "too_many_keys",
+            Self::NoUsableKey { .. } => "no_usable_key",
+            Self::IssuerMismatch { .. } => "issuer_mismatch",
+            Self::Source { .. } => "source",
+            Self::NoRuntime => "no_runtime",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// An error with all that lies behind it, on one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// What is wrong with the keys of a set, on one line of bounded length.
+pub(super) struct Faults<'f>(pub(super) &'f [(String, ConfigError)]);
+
+impl Faults<'_> {
+    const SHOWN: usize = 5;
+}
+
+impl fmt::Display for Faults<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (_, fault)) in self.0.iter().take(Self::SHOWN).enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{fault}")?;
+        }
+        match self.0.len().saturating_sub(Self::SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Keys that a provider publishes and changes: fetched with care, kept fresh, and never waited for by those who have one.
+//!
+//! | step | file | what it answers for |
+//! | --- | --- | --- |
+//! | 1 | `config` | [`RemoteKeys`]: what is asked, and with how much patience |
+//! | 2 | `discovery` | from the name of an issuer to the address of its keys |
+//! | 3 | `endpoint`, `fetch`, `lifetime` | one careful GET: https, no redirects, bounded in time and size |
+//! | 4 | `source` | [`HttpJwksSource`], and any `JwksSource` of `jwks_client_rs` |
+//! | 5 | `refresh`, `schedule` | one fetch at a time, ahead of need; a failed one changes nothing |
+//! | 6 | `snapshot` | what a set must be to replace the keys that are there |
+//! | 7 | `demand`, `unknown` | tokens that name keys nobody has: who waits, who is refused, what is remembered |
+//! | 8 | `error` | [`KeyFetchError`], for the operator |
+
+mod config;
+mod demand;
+mod discovery;
+mod endpoint;
+mod error;
+mod fetch;
+mod lifetime;
+mod refresh;
+mod schedule;
+mod snapshot;
+mod source;
+mod unknown;
+
+pub use config::RemoteKeys;
+pub use error::KeyFetchError;
+pub use source::HttpJwksSource;
+
+pub(crate) use demand::{Missing, Waiting};
+pub(crate) use refresh::Refresher;

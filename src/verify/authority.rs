@@ -1,0 +1,346 @@
+//! [`Authority`]: one set of keys and its rules, and the order in which they doubt a token.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+
+#[cfg(feature = "jwks")]
+use super::missing::MissingKey;
+use super::{
+    CryptoBackend,
+    claims::Members,
+    compact::{Compact, Room},
+    header::{Header, HeaderMemo},
+    rules::Rules,
+    token::VerifiedToken,
+};
+use crate::{
+    BearerToken, Clock, ConfigError, RejectionKind,
+    keys::{KeySet, Keys, PreparedKey},
+};
+#[cfg(feature = "jwks")]
+use crate::{RemoteKeys, keys::Refresher};
+
+/// One set of keys and its rules.
+pub(super) struct Authority {
+    pub(super) rules: Rules,
+    pub(super) clock: Arc<dyn Clock>,
+    backend: CryptoBackend,
+    keys: KeySource,
+}
+
+/// Who has the keys.
+enum KeySource {
+    /// We do, until the next [reload](Authority::reload).
+    Given {
+        snapshot: ArcSwap<Snapshot>,
+        /// The last epoch given out.
+        epochs: AtomicU64,
+    },
+    /// A provider, who may change them.
+    #[cfg(feature = "jwks")]
+    Remote(Refresher<Snapshot>),
+}
+
+/// The keys of one moment, and what may be remembered as long as they hold.
+pub(super) struct Snapshot {
+    pub(super) keys: KeySet,
+    headers: HeaderMemo,
+    /// Another one for each reload, so that what was verified with other keys can be told apart.
+    epoch: u64,
+}
+
+/// Why a token is not verified, or not yet.
+pub(super) enum Doubt {
+    /// It will not do.
+    Rejected(RejectionKind),
+    /// Its key may be on the way.
+    #[cfg(feature = "jwks")]
+    KeyMissing(MissingKey),
+}
+
+/// Whether a provider may be asked for a key that is not at hand.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asking {
+    Allowed,
+    /// It has just been asked.
+    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
+    Over,
+}
+
+impl Authority {
+    /// Trusts these keys, prepared for the rules.
+    pub(super) fn given(
+        keys: &Keys,
+        rules: Rules,
+        clock: Arc<dyn Clock>,
+        backend: CryptoBackend,
+    ) -> Result<Self, ConfigError> {
+        let snapshot = Snapshot::prepare(keys, &rules, backend, 0)?;
+        Ok(Self {
+            rules,
+            clock,
+            backend,
+            keys: KeySource::Given {
+                snapshot: ArcSwap::from_pointee(snapshot),
+                epochs: AtomicU64::new(0),
+            },
+        })
+    }
+
+    /// Trusts the keys of a provider, which has not been asked yet.
+    #[cfg(feature = "jwks")]
+    pub(super) fn remote(
+        keys: RemoteKeys,
+        rules: Rules,
+        clock: Arc<dyn Clock>,
+        backend: CryptoBackend,
+    ) -> Result<Self, ConfigError> {
+        let allowed = rules.algorithms.clone();
+        let refresher = keys.open(Arc::clone(&clock), move |keys, epoch| {
+            let keys = KeySet::prepare(keys, allowed.as_deref(), backend).ok()?;
+            let usable = !keys.keys().is_empty();
+            usable.then(|| Snapshot::new(keys, epoch))
+        })?;
+        Ok(Self {
+            rules,
+            clock,
+            backend,
+            keys: KeySource::Remote(refresher),
+        })
+    }
+
+    /// Replaces keys that were given.
+    pub(super) fn reload(&self, keys: &Keys) -> Result<(), ConfigError> {
+        match &self.keys {
+            KeySource::Given { snapshot, epochs } => {
+                let epoch = epochs.fetch_add(1, Ordering::Relaxed) + 1;
+                let fresh = Snapshot::prepare(keys, &self.rules, self.backend, epoch)?;
+                snapshot.store(Arc::new(fresh));
+                Ok(())
+            }
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => Err(ConfigError::Setting {
+                name: "reload",
+                value: refresher.origin().to_owned(),
+                problem: "the keys are a provider's: refresh them",
+            }),
+        }
+    }
+
+    /// Whether there are keys to verify with.
+    pub(super) fn ready(&self) -> bool {
+        match &self.keys {
+            KeySource::Given { .. } => true,
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => refresher.ready(),
+        }
+    }
+
+    /// How long ago keys were fetched.
+    pub(super) fn keys_age(&self) -> Option<Duration> {
+        match &self.keys {
+            KeySource::Given { .. } => None,
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => refresher.age(),
+        }
+    }
+
+    /// Fetches keys now.
+    #[cfg(feature = "jwks")]
+    pub(super) async fn refresh(&self) -> Result<(), ConfigError> {
+        match &self.keys {
+            KeySource::Given { .. } => Ok(()),
+            KeySource::Remote(refresher) => {
+                let answer = refresher.refresh().await;
+                answer.map_err(|error| ConfigError::keys(refresher.origin(), error))
+            }
+        }
+    }
+
+    /// Verifies with the keys of this moment.
+    #[cfg_attr(not(feature = "jwks"), allow(unused_variables))]
+    pub(super) fn attempt(
+        &self,
+        token: &BearerToken<'_>,
+        asking: Asking,
+    ) -> Result<Arc<VerifiedToken>, Doubt> {
+        let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
+        match &self.keys {
+            KeySource::Given { snapshot, .. } => {
+                Ok(self.verify(&snapshot.load(), token, compact, || self.clock.now())?)
+            }
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => {
+                let now = self.clock.now();
+                let current = refresher.current(now);
+                let keys = current.get();
+                let kind = match keys {
+                    None => RejectionKind::KeysUnavailable,
+                    Some(keys) => match self.verify(&keys.value, token, compact, || now) {
+                        Ok(verified) => return Ok(verified),
+                        Err(kind) => kind,
+                    },
+                };
+                let keyless = matches!(
+                    kind,
+                    RejectionKind::KeysUnavailable
+                        | RejectionKind::KeyUnknown
+                        | RejectionKind::AlgorithmNotAllowed
+                );
+                if !keyless {
+                    return Err(kind.into());
+                }
+                let seen = keys.map(|keys| (&*keys.value, keys.epoch()));
+                Err(self.ask(refresher, compact, seen, now, asking))
+            }
+        }
+    }
+
+    fn verify(
+        &self,
+        snapshot: &Snapshot,
+        token: &BearerToken<'_>,
+        compact: Compact<'_>,
+        now: impl FnOnce() -> Duration,
+    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
+        let rules = &self.rules;
+
+        let mut room = Room::<512>::new();
+        let header = match snapshot.headers.find(compact.header) {
+            Some(known) => HeaderOnce::Known(known),
+            None => HeaderOnce::Fresh(Header::parse(room.decode_text(compact.header)?)?),
+        };
+        let mut keys = snapshot.keys_for(header.get())?;
+
+        let mut room = Room::<2048>::new();
+        let payload = room.decode_text(compact.payload)?;
+        let members = Members::find(payload, rules)?;
+        let now = now();
+        members.refuse_expired(payload, rules, now)?;
+
+        let mut room = Room::<1024>::new();
+        let signature = room.decode(compact.signature)?;
+        if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
+            return Err(RejectionKind::SignatureInvalid);
+        }
+        // They borrow from the header, which the token now takes along.
+        drop(keys);
+
+        let claims = members.judge(payload, rules, now)?;
+        if !rules.token_type.admits(header.get().media_type.as_deref()) {
+            return Err(RejectionKind::TypeMismatch);
+        }
+        Ok(Arc::new(VerifiedToken {
+            token: token.clone().into_owned(),
+            header: match header {
+                HeaderOnce::Known(known) => Arc::clone(known),
+                HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh),
+            },
+            payload: payload.into(),
+            claims,
+            typed: OnceLock::new(),
+        }))
+    }
+}
+
+/// A header that was met before, or one that was read just now.
+enum HeaderOnce<'s, 'h> {
+    Known(&'s Arc<Header<'static>>),
+    Fresh(Header<'h>),
+}
+
+impl<'h> HeaderOnce<'_, 'h> {
+    fn get(&self) -> &Header<'h> {
+        match self {
+            Self::Known(known) => known,
+            Self::Fresh(fresh) => fresh,
+        }
+    }
+}
+
+impl Snapshot {
+    fn prepare(
+        keys: &Keys,
+        rules: &Rules,
+        backend: CryptoBackend,
+        epoch: u64,
+    ) -> Result<Self, ConfigError> {
+        let keys = KeySet::prepare(keys, rules.algorithms.as_deref(), backend)?;
+        Ok(Self::new(keys, epoch))
+    }
+
+    fn new(keys: KeySet, epoch: u64) -> Self {
+        Self {
+            keys,
+            headers: HeaderMemo::default(),
+            epoch,
+        }
+    }
+
+    /// The keys that may have signed a token with this header: one at least. Keys are prepared for allowed algorithms
+    /// only, so an algorithm without a key is one that is not allowed.
+    fn keys_for<'s>(
+        &'s self,
+        header: &Header<'_>,
+    ) -> Result<impl Iterator<Item = &'s PreparedKey>, RejectionKind> {
+        let algorithm = header.algorithm;
+        let keys = self.keys.keys();
+        if !keys.iter().any(|key| key.algorithm() == algorithm) {
+            return Err(RejectionKind::AlgorithmNotAllowed);
+        }
+        let mut candidates = self
+            .keys
+            .candidates(algorithm, header.key_id.as_deref())
+            .filter_map(|index| keys.get(index))
+            .peekable();
+        match candidates.peek() {
+            Some(_) => Ok(candidates),
+            None => Err(RejectionKind::KeyUnknown),
+        }
+    }
+}
+
+impl Doubt {
+    /// What it comes to if nobody waits.
+    pub(super) fn kind(&self) -> RejectionKind {
+        match self {
+            Self::Rejected(kind) => *kind,
+            #[cfg(feature = "jwks")]
+            Self::KeyMissing(_) => RejectionKind::KeysUnavailable,
+        }
+    }
+}
+
+impl From<RejectionKind> for Doubt {
+    fn from(kind: RejectionKind) -> Self {
+        Self::Rejected(kind)
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shared = f.debug_struct("Verifier");
+        shared.field("rules", &self.rules);
+        match &self.keys {
+            KeySource::Given { snapshot, .. } => {
+                let snapshot = snapshot.load();
+                shared
+                    .field("keys", &snapshot.keys)
+                    .field("epoch", &snapshot.epoch);
+            }
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(keys) => {
+                shared.field("keys", keys);
+            }
+        }
+        shared.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! [`Issuers`]: who may issue tokens, each with keys and rules of its own.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    authority::Authority,
+    compact::{Compact, Room},
+    json,
+};
+use crate::{BearerToken, ConfigError, RejectionKind};
+
+/// An allow-list of issuers. What a token says of its issuer chooses the keys that then have to prove it.
+#[derive(Default)]
+pub(super) struct Issuers {
+    by_name: HashMap<Box<str>, Arc<Authority>>,
+    /// The longest token that any of them reads.
+    max_token_size: usize,
+}
+
+impl Issuers {
+    pub(super) fn add(&mut self, authority: Arc<Authority>) -> Result<(), ConfigError> {
+        let issuer = authority.rules.issuer.as_deref();
+        let issuer = issuer.ok_or(ConfigError::Missing {
+            name: "with_issuer",
+            problem: "among several issuers each needs its name",
+        })?;
+        let name: Box<str> = issuer.into();
+        self.max_token_size = self.max_token_size.max(authority.rules.max_token_size);
+        if self.by_name.insert(name.clone(), authority).is_some() {
+            return Err(ConfigError::Setting {
+                name: "issuers",
+                value: name.into(),
+                problem: "is named twice: its tokens cannot have two sets of rules",
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn checked(self) -> Result<Self, ConfigError> {
+        if self.by_name.is_empty() {
+            return Err(ConfigError::Missing {
+                name: "issuers",
+                problem: "without an issuer no token can be verified",
+            });
+        }
+        Ok(self)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Authority>> {
+        self.by_name.values()
+    }
+
+    /// The keys and rules of the issuer of that name.
+    pub(super) fn named(&self, issuer: &str) -> Option<&Arc<Authority>> {
+        self.by_name.get(issuer)
+    }
+
+    /// The keys and rules of the issuer that a token names. Nothing else of the token is believed by that, and the name
+    /// itself is looked at again with all other claims.
+    pub(super) fn choose(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, RejectionKind> {
+        let compact = Compact::split(token.expose(), self.max_token_size)?;
+        let mut room = Room::<2048>::new();
+        let payload = room.decode_text(compact.payload)?;
+        let mut issuer = None;
+        json::scan(payload, |name, value| {
+            if name == "iss" {
+                issuer = Some(value);
+            }
+        })
+        .map_err(|json::Invalid| RejectionKind::TokenMalformed)?;
+        let issuer = match issuer {
+            Some(value) => value.string(payload).ok_or(RejectionKind::ClaimInvalid)?,
+            None => return Err(RejectionKind::IssuerMismatch),
+        };
+        self.by_name
+            .get(&*issuer)
+            .ok_or(RejectionKind::IssuerMismatch)
+    }
+}

@@ -1,0 +1,92 @@
+//! [`MissingKey`]: what becomes of a token whose key a provider has to be asked for.
+
+use std::{sync::Arc, time::Duration};
+
+use jsonwebtoken::AlgorithmFamily;
+
+use super::{
+    authority::{Asking, Authority, Doubt, Snapshot},
+    compact::{Compact, Room},
+    header::Header,
+    token::VerifiedToken,
+};
+use crate::{
+    BearerToken, Rejection, RejectionKind,
+    keys::{Missing, PreparedKey, Refresher, Waiting},
+};
+
+/// A key that somebody is being asked for.
+pub(super) struct MissingKey {
+    id: Option<Box<str>>,
+    waiting: Waiting<Snapshot>,
+}
+
+impl Authority {
+    /// Decides whether a provider is asked for the key of a token that found none.
+    #[cold]
+    pub(super) fn ask(
+        &self,
+        refresher: &Refresher<Snapshot>,
+        compact: Compact<'_>,
+        seen: Option<(&Snapshot, u64)>,
+        now: Duration,
+        asking: Asking,
+    ) -> Doubt {
+        let mut room = Room::<512>::new();
+        let header = match room.decode_text(compact.header).and_then(Header::parse) {
+            Ok(header) => header,
+            Err(kind) => return kind.into(),
+        };
+        // Whether a provider has other keys or not: theirs are public ones, and the list of algorithms is ours.
+        let algorithm = header.algorithm;
+        let listed = self.rules.algorithms.as_ref();
+        if algorithm.family() == AlgorithmFamily::Hmac
+            || listed.is_some_and(|allowed| !allowed.contains(&algorithm))
+        {
+            return RejectionKind::AlgorithmNotAllowed.into();
+        }
+        let id = header.key_id.as_deref();
+        let same_id = |key: &PreparedKey| id.is_some() && key.id() == id;
+        if let Some((snapshot, _)) = seen
+            && snapshot.keys.keys().iter().any(same_id)
+        {
+            // The key is here, but it is another algorithm's, or there are two of the name.
+            return RejectionKind::KeyUnknown.into();
+        }
+        if let Asking::Over = asking {
+            return match seen {
+                Some(_) => RejectionKind::KeyUnknown.into(),
+                None => RejectionKind::KeysUnavailable.into(),
+            };
+        }
+        match refresher.missing(id, seen.map(|(_, epoch)| epoch), now) {
+            Missing::Unknown => RejectionKind::KeyUnknown.into(),
+            Missing::Unavailable => RejectionKind::KeysUnavailable.into(),
+            Missing::Wait(waiting) => Doubt::KeyMissing(MissingKey {
+                id: id.map(Into::into),
+                waiting,
+            }),
+        }
+    }
+}
+
+impl MissingKey {
+    /// Waits for the provider, and verifies once more with what it answered.
+    pub(super) async fn settle(
+        mut self,
+        authority: Arc<Authority>,
+        token: BearerToken<'static>,
+    ) -> Result<Arc<VerifiedToken>, Rejection> {
+        if !self.waiting.fetched().await {
+            return Err(RejectionKind::KeysUnavailable.into());
+        }
+        let doubt = match authority.attempt(&token, Asking::Over) {
+            Ok(verified) => return Ok(verified),
+            Err(doubt) => doubt.kind(),
+        };
+        if doubt == RejectionKind::KeyUnknown {
+            self.waiting.not_found(self.id.as_deref());
+        }
+        Err(doubt.into())
+    }
+}

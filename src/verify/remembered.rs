@@ -1,0 +1,176 @@
+//! [`Remembered`]: what a verified token said, kept while the token itself is not.
+
+use std::{borrow::Cow, sync::Arc};
+
+use jsonwebtoken::Algorithm;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    claims::Members, header::Header, strings::Strings, token::VerifiedToken, verifier::Verifier,
+};
+use crate::{BearerToken, RejectionKind};
+
+/// The header and the claims of a token that was verified, without the signature: nobody can sign in with them.
+///
+/// Scopes and roles are kept as they were read, so that they never widen, whatever another verifier would read.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    alg: Algorithm,
+    kid: Option<String>,
+    typ: Option<String>,
+    claims: String,
+    scopes: Vec<String>,
+    roles: Vec<String>,
+}
+
+impl VerifiedToken {
+    /// What this token says, to be [recalled](Verifier::recall).
+    pub(crate) fn remember(&self) -> Remembered {
+        Remembered {
+            alg: self.algorithm(),
+            kid: self.key_id().map(str::to_owned),
+            typ: self.media_type().map(str::to_owned),
+            claims: self.claims_text().to_owned(),
+            scopes: self.scopes().map(str::to_owned).collect(),
+            roles: self.roles().map(str::to_owned).collect(),
+        }
+    }
+}
+
+impl Verifier {
+    /// Makes a verified token of what one said that was verified before; `token` is what came in its place.
+    ///
+    /// All rules but the signature are asked again, so a token that this verifier would have refused, because of its
+    /// issuer, audience, type or age, is refused now.
+    ///
+    /// # Errors
+    ///
+    /// The kind of the rule that is broken: of the last issuer, if there are several.
+    pub(crate) fn recall(
+        &self,
+        remembered: &Remembered,
+        token: &BearerToken<'_>,
+    ) -> Result<VerifiedToken, RejectionKind> {
+        let payload = remembered.claims.as_str();
+        let media_type = remembered.typ.as_deref();
+        let mut claims = Err(RejectionKind::AlgorithmNotAllowed);
+        for authority in self.all() {
+            let rules = &authority.rules;
+            let allowed = rules.algorithms.as_ref();
+            if !allowed.is_none_or(|allowed| allowed.contains(&remembered.alg)) {
+                continue;
+            }
+            claims = Members::find(payload, rules)
+                .and_then(|members| members.judge(payload, rules, authority.clock.now()));
+            if claims.is_ok() && !rules.token_type.admits(media_type) {
+                claims = Err(RejectionKind::TypeMismatch);
+            }
+            if claims.is_ok() {
+                break;
+            }
+        }
+        let mut claims = claims?;
+        claims.scopes = listed(&remembered.scopes);
+        claims.roles = listed(&remembered.roles);
+        Ok(VerifiedToken {
+            token: token.clone().into_owned(),
+            header: Arc::new(Header {
+                algorithm: remembered.alg,
+                key_id: remembered.kid.clone().map(Cow::Owned),
+                media_type: remembered.typ.clone().map(Cow::Owned),
+            }),
+            payload: payload.into(),
+            claims,
+            typed: Default::default(),
+        })
+    }
+}
+
+fn listed(texts: &[String]) -> Strings {
+    Strings::Unescaped(texts.iter().map(|text| text.as_str().into()).collect())
+}
+
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{Keys, SigningKey, TokenIssuer, TokenType};
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn verifier() -> crate::VerifierBuilder {
+        Verifier::builder(Keys::hs256([SECRET]).unwrap())
+    }
+
+    fn remembered(audience: &str) -> Remembered {
+        let issuer = TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap())
+            .with_issuer("us")
+            .with_audience(audience)
+            .build()
+            .unwrap();
+        let token = issuer
+            .mint("alice")
+            .with_claim("roles", ["reader"])
+            .with_claim("admin_roles", ["root"])
+            .with_claim("admin_scopes", ["everything"])
+            .with_claim("sid", "s1")
+            .with_scopes(["a", "b"])
+            .sign()
+            .unwrap();
+        let verifier = verifier()
+            .with_audience(audience)
+            .with_roles_claim("roles")
+            .build()
+            .unwrap();
+        verifier.verify(&token).unwrap().remember()
+    }
+
+    #[test]
+    fn what_was_verified_is_recalled_as_it_was_and_never_wider() {
+        let ticket = BearerToken::new("ticket");
+        let remembered = remembered("orders");
+        let text = serde_json::to_string(&remembered).unwrap();
+        let remembered: Remembered = serde_json::from_str(&text).unwrap();
+        let verifier = verifier()
+            .with_audience("orders")
+            .with_issuer("us")
+            .with_roles_claim("admin_roles")
+            .with_scope_claim("admin_scopes")
+            .build()
+            .unwrap();
+        let token = verifier.recall(&remembered, &ticket).unwrap();
+        assert_eq!(token.subject(), Some("alice"));
+        assert_eq!(token.issuer(), Some("us"));
+        assert_eq!(token.scopes().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(token.roles().collect::<Vec<_>>(), ["reader"]);
+        assert_eq!(token.token().expose(), "ticket");
+        assert_eq!(token.claims::<serde_json::Value>().unwrap()["sid"], "s1");
+        assert!(token.expires_at().is_some() && token.token_id().is_some());
+    }
+
+    #[test]
+    fn a_verifier_recalls_only_what_it_would_have_let_in() {
+        let ticket = BearerToken::new("ticket");
+        for (builder, kind) in [
+            (
+                verifier().with_audience("payments"),
+                RejectionKind::AudienceMismatch,
+            ),
+            (verifier(), RejectionKind::AudienceMismatch),
+            (
+                verifier().with_audience("orders").with_issuer("them"),
+                RejectionKind::IssuerMismatch,
+            ),
+            (
+                verifier()
+                    .with_audience("orders")
+                    .with_token_type(TokenType::AccessToken),
+                RejectionKind::TypeMismatch,
+            ),
+        ] {
+            let verifier = builder.build().unwrap();
+            let refused = verifier.recall(&remembered("orders"), &ticket).unwrap_err();
+            assert_eq!(refused, kind);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! From the name of an issuer to its keys.
+
+use serde_json::{Value, json};
+use tower::{Layer, ServiceExt};
+use tower_warden::{Algorithm, ConfigError, JwtAuthLayer, RejectionKind, Verifier};
+
+use crate::{
+    provider::{Provider, Reply, StillClock, on_the_spot, signer, token},
+    support::{Inner, get, refusal},
+};
+
+/// The document of an issuer whose keys stand at `/keys` of the provider.
+fn document(issuer: &str, provider: &str) -> Value {
+    json!({
+        "issuer": issuer,
+        "jwks_uri": format!("{provider}/keys"),
+        "userinfo_endpoint": format!("{provider}/userinfo"),
+        "id_token_signing_alg_values_supported": ["RS256", "EdDSA", "ES512"],
+    })
+}
+
+async fn build(issuer: &str, clock: &StillClock) -> Result<Verifier, ConfigError> {
+    Verifier::discover(issuer)
+        .with_audience("api")
+        .with_clock(clock.clone())
+        .build()
+        .await
+}
+
+#[tokio::test]
+async fn the_document_is_found_in_each_of_its_three_places() {
+    let clock = StillClock::new();
+    for (path, place, wanted) in [
+        ("", "/.well-known/openid-configuration", 1),
+        ("/", "/.well-known/openid-configuration", 1),
+        ("", "/.well-known/oauth-authorization-server", 2),
+        (
+            "/realms/acme",
+            "/realms/acme/.well-known/openid-configuration",
+            1,
+        ),
+        (
+            "/oauth2/default/",
+            "/oauth2/default/.well-known/openid-configuration",
+            1,
+        ),
+        (
+            "/tenant",
+            "/.well-known/oauth-authorization-server/tenant",
+            2,
+        ),
+        ("/tenant", "/.well-known/openid-configuration/tenant", 3),
+    ] {
+        let provider = Provider::always(Reply::status(404)).await;
+        let issuer = format!("{}{path}", provider.url);
+        let signer = signer(&issuer, "a", &clock);
+        let (document, set) = (document(&issuer, &provider.url), signer.jwk_set());
+        provider.script(move |path| match path {
+            "/keys" => Reply::json(set.clone()),
+            path if path == place => Reply::json(document.to_string()),
+            // What servers of single-page applications say to everything.
+            _ => Reply::json("<!doctype html>"),
+        });
+        let verifier = build(&issuer, &clock).await.unwrap();
+        assert!(on_the_spot(&verifier, &token(&signer)), "{issuer} {place}");
+        assert_eq!(provider.hits(), wanted + 1, "{:?}", provider.paths());
+
+        // The document is believed for a while: the next fetch goes straight to the keys.
+        verifier.refresh().await.unwrap();
+        assert_eq!(provider.paths().last().unwrap(), "/keys");
+        assert_eq!(provider.hits(), wanted + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_document_of_somebody_else_is_refused_with_both_names() {
+    let clock = StillClock::new();
+    let provider = Provider::always(Reply::status(404)).await;
+    for (configured, stated) in [
+        ("", "/"),
+        ("/", ""),
+        ("/realms/acme", "/realms/acme/"),
+        ("/realms/acme", "/realms/Acme"),
+        ("/realms/acme", "/realms/other"),
+        ("/{tenantid}/v2.0", "/common/v2.0"),
+    ] {
+        let (configured, stated) = (
+            format!("{}{configured}", provider.url),
+            format!("{}{stated}", provider.url),
+        );
+        let document = document(&stated, &provider.url).to_string();
+        provider.reply(Reply::json(document));
+        let error = build(&configured, &clock).await.unwrap_err();
+        let ConfigError::Keys { source, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(source.code(), "issuer_mismatch");
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("`{configured}`")) && text.contains(&format!("`{stated}`")),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_address_of_the_keys_is_checked_as_if_it_were_configured() {
+    let clock = StillClock::new();
+    let canary = Provider::always(Reply::json("{}")).await;
+    let provider = Provider::always(Reply::status(404)).await;
+    for (jwks_uri, wanted) in [
+        (json!("http://id.example/keys"), "address"),
+        (json!("file:///etc/keys"), "address"),
+        (json!("/keys"), "address"),
+        (json!(format!("http://x@localhost:{}/", 1)), "address"),
+        (json!(7), "malformed"),
+        (Value::Null, "malformed"),
+        (json!(provider.url), "malformed"),
+    ] {
+        let mut document = document(&provider.url, &provider.url);
+        document["jwks_uri"] = jwks_uri.clone();
+        provider.reply(Reply::json(document.to_string()));
+        let error = build(&provider.url, &clock).await.unwrap_err();
+        let ConfigError::Keys { source, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(source.code(), wanted, "{jwks_uri}: {error}");
+    }
+    assert_eq!(canary.hits(), 0);
+}
+
+#[tokio::test]
+async fn keys_that_move_are_found_again() {
+    let clock = StillClock::new();
+    let provider = Provider::always(Reply::status(404)).await;
+    let signer = signer(&provider.url, "a", &clock);
+    let (issuer, set) = (provider.url.clone(), signer.jwk_set());
+    let at = move |place: &'static str| {
+        let (issuer, set) = (issuer.clone(), set.clone());
+        move |path: &str| match path {
+            "/.well-known/openid-configuration" => {
+                let mut document = document(&issuer, &issuer);
+                document["jwks_uri"] = json!(format!("{issuer}{place}"));
+                Reply::json(document.to_string())
+            }
+            path if path == place => Reply::json(set.clone()),
+            _ => Reply::status(404),
+        }
+    };
+    provider.script(at("/old"));
+    let verifier = build(&provider.url, &clock).await.unwrap();
+    provider.script(at("/new"));
+    assert!(verifier.refresh().await.is_err(), "the old place is empty");
+    assert!(on_the_spot(&verifier, &token(&signer)));
+    verifier.refresh().await.unwrap();
+    assert_eq!(provider.paths().last().unwrap(), "/new");
+}
+
+#[tokio::test]
+async fn what_the_provider_could_never_satisfy_fails_at_build() {
+    for (built, wanted) in [
+        (
+            Verifier::discover("http://id.example").build().await,
+            "http is for loopback only",
+        ),
+        (
+            Verifier::discover("https://id.example")
+                .with_issuer("https://other.example")
+                .build()
+                .await,
+            "with_issuer",
+        ),
+        (
+            Verifier::jwks("https://id.example/keys").build().await,
+            "with_issuer",
+        ),
+        (
+            Verifier::jwks("https://id.example/keys")
+                .with_issuer("https://id.example")
+                .dangerous_any_issuer()
+                .build()
+                .await,
+            "dangerous_any_issuer",
+        ),
+        (
+            Verifier::discover("https://id.example")
+                .with_algorithms([Algorithm::RS256, Algorithm::HS256])
+                .build()
+                .await,
+            "with_algorithms",
+        ),
+    ] {
+        let text = built.unwrap_err().to_string();
+        assert!(text.contains(wanted), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_finds_its_keys_by_the_name_of_the_issuer() {
+    let clock = StillClock::new();
+    let provider = Provider::always(Reply::status(503)).await;
+    let signer = signer(&provider.url, "a", &clock);
+    let strict = JwtAuthLayer::discover(&provider.url).build().await;
+    assert!(matches!(strict, Err(ConfigError::Keys { .. })));
+
+    let lazy = JwtAuthLayer::discover(&provider.url)
+        .with_audience("api")
+        .with_clock(clock.clone())
+        .with_lazy_keys()
+        .build()
+        .await
+        .unwrap();
+    let service = lazy.layer(Inner::default());
+    let send = async || {
+        let request = get("/chat", &token(&signer));
+        refusal(&service.clone().oneshot(request).await.unwrap())
+    };
+    assert_eq!(send().await, Some(RejectionKind::KeysUnavailable));
+
+    let (document, set) = (document(&provider.url, &provider.url), signer.jwk_set());
+    provider.script(move |path| match path {
+        "/keys" => Reply::json(set.clone()),
+        _ => Reply::json(document.to_string()),
+    });
+    clock.advance(31);
+    assert_eq!(send().await, None);
+    let strict = JwtAuthLayer::discover(&provider.url).build().await;
+    assert!(strict.is_ok());
+}

@@ -1,0 +1,174 @@
+//! How long an accepted request may go on.
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use serde_json::json;
+use tokio::time::{Instant, advance, timeout};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_warden::{
+    AuthLayerBuilder, Bearer, BearerToken, JwtAuthLayer, LeaseEnd, Principal, SigningKey,
+    TokenIssuer,
+    testing::{ManualClock, TestTokens},
+};
+
+use crate::support::SECRET;
+
+pub(crate) const START: u64 = 1_000;
+
+pub(crate) fn clock() -> ManualClock {
+    ManualClock::at(START)
+}
+
+pub(crate) fn issuer(clock: &ManualClock) -> TokenIssuer {
+    TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap())
+        .with_clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+pub(crate) fn layer(clock: &ManualClock) -> AuthLayerBuilder<Bearer> {
+    JwtAuthLayer::hs256(SECRET)
+        .unwrap()
+        .with_clock(clock.clone())
+}
+
+/// A token that expires then.
+pub(crate) fn expiring(clock: &ManualClock, exp: u64) -> BearerToken<'static> {
+    let lifetime = Duration::from_secs(exp - START);
+    issuer(clock)
+        .mint("alice")
+        .with_lifetime(lifetime)
+        .sign()
+        .unwrap()
+}
+
+/// Lets a request in with this token, and returns its principal.
+pub(crate) async fn admit(layer: &JwtAuthLayer, token: &BearerToken<'_>) -> Principal {
+    let inner = service_fn(async |request: Request<String>| {
+        let principal = request.extensions().get::<Principal>().cloned();
+        let mut response = Response::new(String::new());
+        response.extensions_mut().insert(principal.unwrap());
+        Ok::<_, std::convert::Infallible>(response)
+    });
+    let request = crate::support::get("/chat", token);
+    let mut response = layer.layer(inner).oneshot(request).await.unwrap();
+    response.extensions_mut().remove().unwrap()
+}
+
+#[tokio::test]
+async fn a_lease_ends_exactly_when_the_token_would_be_refused() {
+    let clock = clock();
+    let layer = layer(&clock)
+        .with_leeway(Duration::from_secs(30))
+        .build()
+        .unwrap();
+    let principal = admit(&layer, &expiring(&clock, 2_000)).await;
+    let lease = principal.lease();
+    for (milliseconds, verdict) in [
+        (1_000_000, Ok(())),
+        (2_000_000, Ok(())),
+        (2_029_999, Ok(())),
+        (2_030_000, Err(LeaseEnd::Expired)),
+    ] {
+        clock.set(0);
+        clock.advance(Duration::from_millis(milliseconds));
+        assert_eq!(lease.check(), verdict, "now = {milliseconds} ms");
+        assert_eq!(lease.remaining().is_zero(), verdict.is_err());
+    }
+}
+
+#[tokio::test]
+async fn the_earlier_of_expiry_and_cap_is_the_deadline() {
+    for (exp, cap, left, end) in [
+        (2_000, None, 1_030, LeaseEnd::Expired),
+        (2_000, Some(1_029), 1_029, LeaseEnd::CapReached),
+        (2_000, Some(1_031), 1_030, LeaseEnd::Expired),
+        (2_000, Some(u64::MAX), 1_030, LeaseEnd::Expired),
+        (2_000, Some(0), 0, LeaseEnd::CapReached),
+    ] {
+        let clock = clock();
+        let mut builder = layer(&clock);
+        if let Some(cap) = cap {
+            builder = builder.with_connection_cap(Duration::from_secs(cap));
+        }
+        let principal = admit(&builder.build().unwrap(), &expiring(&clock, exp)).await;
+        let lease = principal.lease();
+        assert_eq!(lease.remaining(), Duration::from_secs(left), "cap {cap:?}");
+        clock.advance(Duration::from_secs(left));
+        assert_eq!(lease.check(), Err(end), "cap {cap:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absurd_expiry_overflows_nothing() {
+    for exp in [
+        json!(u64::MAX),
+        json!(u64::MAX - 1),
+        json!(1e300),
+        json!(9_223_372_036_854_775_807_u64),
+        json!(253_402_300_800_u64),
+    ] {
+        let clock = clock();
+        let token = TestTokens::hs256(SECRET)
+            .unwrap()
+            .with_clock(clock.clone())
+            .with_claim("exp", exp.clone())
+            .valid();
+        let principal = admit(&layer(&clock).build().unwrap(), &token).await;
+        let lease = principal.lease();
+        assert!(lease.remaining() > Duration::from_secs(1 << 30), "{exp}");
+        let wait = timeout(Duration::from_secs(86_400), lease.ended());
+        assert!(wait.await.is_err(), "{exp}: still open after a day");
+        assert_eq!(lease.check(), Ok(()), "{exp}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_wakes_whoever_waits_for_it() {
+    let clock = clock();
+    let principal = admit(&layer(&clock).build().unwrap(), &expiring(&clock, 1_100)).await;
+    let lease = principal.lease();
+    let begun = Instant::now();
+    let waiting = tokio::spawn(lease.ended());
+    // Clock and timers advance together, in small steps.
+    const STEP: Duration = Duration::from_millis(100);
+    let drive = async {
+        loop {
+            clock.advance(STEP);
+            advance(STEP).await;
+        }
+    };
+    let end = tokio::select! {
+        end = waiting => end.unwrap(),
+        () = drive => unreachable!(),
+    };
+    assert_eq!(end, LeaseEnd::Expired);
+    let waited = begun.elapsed().as_secs();
+    assert!((129..=131).contains(&waited), "130 s with leeway: {waited}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_by_the_application_reaches_all_clones_and_is_final() {
+    let clock = clock();
+    let principal = admit(&layer(&clock).build().unwrap(), &expiring(&clock, 1_100)).await;
+    let lease = principal.lease();
+    let other = principal.lease();
+    let waiting = [
+        tokio::spawn(lease.ended()),
+        tokio::spawn(lease.clone().ended()),
+    ];
+    tokio::task::yield_now().await;
+    assert_eq!(lease.end(LeaseEnd::NotOwner), LeaseEnd::NotOwner);
+    assert_eq!(lease.end(LeaseEnd::Closed), LeaseEnd::NotOwner);
+    for waiting in waiting {
+        assert_eq!(waiting.await.unwrap(), LeaseEnd::NotOwner);
+    }
+    assert_eq!(lease.clone().check(), Err(LeaseEnd::NotOwner));
+    assert_eq!(lease.remaining(), Duration::ZERO);
+    assert_eq!(
+        other.check(),
+        Ok(()),
+        "each lease is a connection of its own"
+    );
+}

@@ -1,0 +1,283 @@
+//! A provider of keys on loopback that misbehaves on demand: raw TCP, so that every fault is a real one.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+    sync::Semaphore,
+    task::JoinHandle,
+};
+use tower_warden::{
+    Algorithm, BearerToken, Clock, Rejection, RejectionKind, SigningKey, TokenIssuer, Verification,
+    VerifiedToken, Verifier,
+};
+
+pub(crate) const START: u64 = 1_900_000_000;
+
+/// What the provider does with a request.
+#[derive(Clone)]
+pub(crate) enum Reply {
+    /// Answers with that status, these header lines (`\r\n` after each) and that body.
+    Answer(u16, String, Vec<u8>),
+    /// Announces a body, and sends a byte of it every 20 ms.
+    Drip,
+    /// Sends a body of that many bytes, as long as somebody reads it.
+    Flood(usize),
+    /// Closes the connection.
+    HangUp,
+    /// Goes on only when the test lets it.
+    Held(Arc<Semaphore>, Box<Self>),
+}
+
+impl Reply {
+    pub(crate) fn json(body: impl Into<String>) -> Self {
+        Self::Answer(
+            200,
+            String::from("content-type: application/json\r\n"),
+            body.into().into_bytes(),
+        )
+    }
+
+    pub(crate) fn status(status: u16) -> Self {
+        Self::Answer(status, String::new(), Vec::new())
+    }
+}
+
+type Script = dyn Fn(&str) -> Reply + Send + Sync;
+
+/// The provider, and what it has seen.
+pub(crate) struct Provider {
+    pub(crate) url: String,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+struct State {
+    script: Mutex<Arc<Script>>,
+    paths: Mutex<Vec<String>>,
+    sent: AtomicUsize,
+}
+
+impl Provider {
+    pub(crate) async fn start(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve(script, None).await
+    }
+
+    /// Whatever is asked, it gives the same reply.
+    pub(crate) async fn always(reply: Reply) -> Self {
+        Self::start(move |_| reply.clone()).await
+    }
+
+    pub(crate) async fn with_tls(
+        script: impl Fn(&str) -> Reply + Send + Sync + 'static,
+        tls: tokio_rustls::TlsAcceptor,
+    ) -> Self {
+        Self::serve(script, Some(tls)).await
+    }
+
+    async fn serve(
+        script: impl Fn(&str) -> Reply + Send + Sync + 'static,
+        tls: Option<tokio_rustls::TlsAcceptor>,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let state = Arc::new(State {
+            script: Mutex::new(Arc::new(script)),
+            paths: Mutex::default(),
+            sent: AtomicUsize::new(0),
+        });
+        let shared = Arc::clone(&state);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (state, tls) = (Arc::clone(&shared), tls.clone());
+                tokio::spawn(async move {
+                    // What a client does to us is its own affair.
+                    let _ = match tls {
+                        None => converse(stream, &state).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => converse(stream, &state).await,
+                            Err(error) => Err(error),
+                        },
+                    };
+                });
+            }
+        });
+        Self {
+            url: format!("{scheme}://localhost:{port}"),
+            state,
+            task,
+        }
+    }
+
+    pub(crate) fn script(&self, script: impl Fn(&str) -> Reply + Send + Sync + 'static) {
+        *self.state.script.lock().unwrap() = Arc::new(script);
+    }
+
+    /// From now on it gives the same reply, whatever is asked.
+    pub(crate) fn reply(&self, reply: Reply) {
+        self.script(move |_| reply.clone());
+    }
+
+    /// How many requests it has seen.
+    pub(crate) fn hits(&self) -> usize {
+        self.state.paths.lock().unwrap().len()
+    }
+
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.state.paths.lock().unwrap().clone()
+    }
+
+    /// How many bytes of bodies its clients took.
+    pub(crate) fn sent(&self) -> usize {
+        self.state.sent.load(Ordering::SeqCst)
+    }
+
+    /// Nobody listens any more.
+    pub(crate) async fn stop(self) -> String {
+        self.task.abort();
+        let url = self.url.clone();
+        while tokio::net::TcpStream::connect(&url["http://".len()..])
+            .await
+            .is_ok()
+        {
+            tokio::task::yield_now().await;
+        }
+        url
+    }
+}
+
+async fn converse(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    state: &State,
+) -> io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(stream.read_u8().await?);
+    }
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    state.paths.lock().unwrap().push(path.clone());
+    let script = Arc::clone(&state.script.lock().unwrap());
+    let reply = script(&path);
+    perform(&mut stream, reply, &state.sent).await?;
+    stream.shutdown().await
+}
+
+fn perform<'s, S: AsyncWrite + Unpin + Send>(
+    stream: &'s mut S,
+    reply: Reply,
+    sent: &'s AtomicUsize,
+) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 's>> {
+    Box::pin(async move {
+        match reply {
+            Reply::Answer(status, headers, body) => {
+                let head = format!(
+                    "HTTP/1.1 {status} x\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all(head.as_bytes()).await?;
+                stream.write_all(&body).await?;
+                sent.fetch_add(body.len(), Ordering::SeqCst);
+            }
+            Reply::Drip => {
+                let head = "HTTP/1.1 200 x\r\ncontent-length: 100000\r\n\r\n";
+                stream.write_all(head.as_bytes()).await?;
+                for _ in 0..100_000 {
+                    stream.write_all(b" ").await?;
+                    sent.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+            Reply::Flood(bytes) => {
+                let head = "HTTP/1.1 200 x\r\nconnection: close\r\n\r\n{\"keys\":[";
+                stream.write_all(head.as_bytes()).await?;
+                let chunk = [b' '; 64 * 1024];
+                for _ in 0..bytes / chunk.len() {
+                    stream.write_all(&chunk).await?;
+                    sent.fetch_add(chunk.len(), Ordering::SeqCst);
+                }
+            }
+            Reply::HangUp => {}
+            Reply::Held(gate, reply) => {
+                gate.acquire().await.unwrap().forget();
+                perform(stream, *reply, sent).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Time that stands still until it is moved.
+#[derive(Debug, Clone)]
+pub(crate) struct StillClock(Arc<AtomicU64>);
+
+impl StillClock {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(START)))
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Duration {
+        Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Who signs tokens that are good for a week.
+pub(crate) fn signer(issuer: &str, key_id: &str, clock: &StillClock) -> TokenIssuer {
+    TokenIssuer::builder(key(key_id))
+        .with_issuer(issuer)
+        .with_audience("api")
+        .with_lifetime(Duration::from_secs(7 * 24 * 60 * 60))
+        .with_clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+pub(crate) fn key(key_id: &str) -> SigningKey {
+    SigningKey::generate(Algorithm::EdDSA)
+        .unwrap()
+        .with_id(key_id)
+}
+
+pub(crate) fn token(signer: &TokenIssuer) -> BearerToken<'static> {
+    signer.mint("alice").sign().unwrap()
+}
+
+/// The kind of the refusal, waiting for the key where it is missing.
+pub(crate) async fn verdict(
+    verifier: &Verifier,
+    token: &BearerToken<'_>,
+) -> Result<(), RejectionKind> {
+    settle(verifier.check(token)).await
+}
+
+pub(crate) async fn settle(verification: Verification) -> Result<(), RejectionKind> {
+    let answer: Result<Arc<VerifiedToken>, Rejection> = match verification {
+        Verification::Verified(token) => Ok(token),
+        Verification::Rejected(rejection) => Err(rejection),
+        Verification::KeyMissing(wait) => wait.await,
+        other => panic!("{other:?}"),
+    };
+    answer.map(drop).map_err(|rejection| rejection.kind())
+}
+
+/// Whether the answer came without waiting for anybody.
+pub(crate) fn on_the_spot(verifier: &Verifier, token: &BearerToken<'_>) -> bool {
+    matches!(verifier.check(token), Verification::Verified(_))
+}

@@ -1,0 +1,342 @@
+//! What holds no longer although its time is not over.
+
+use std::{
+    convert::Infallible,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Mutex, task::yield_now, time::sleep};
+use tower_warden::{
+    BearerToken, JwtAuthLayer, Lease, LeaseEnd, MemoryRevocationFeed, MemoryRevocationStore,
+    NumericDate, RejectionKind, Revocation, RevocationError, RevocationFeed, RevocationStore,
+    Revocations,
+    testing::{ManualClock, TestTokens},
+};
+
+use crate::{
+    lease::{START, admit, clock, layer},
+    support::{SECRET, get, refusal, send},
+};
+
+fn tokens(clock: &ManualClock) -> TestTokens {
+    TestTokens::hs256(SECRET).unwrap().with_clock(clock.clone())
+}
+
+fn date(seconds: u64) -> NumericDate {
+    NumericDate::from_secs(seconds)
+}
+
+fn guarded(clock: &ManualClock, revocations: &Revocations) -> JwtAuthLayer {
+    let builder = layer(clock).with_revocations(revocations.clone());
+    builder.build().unwrap()
+}
+
+/// Whether the layer lets the token in, or why not.
+fn verdict(layer: &JwtAuthLayer, token: &BearerToken<'_>) -> Option<RejectionKind> {
+    refusal(&send(layer, get("/chat", token)))
+}
+
+#[test]
+fn what_is_revoked_is_refused_and_nothing_else() {
+    let issued = START;
+    let later = date(START + 10_000);
+    let id = "https://id.example";
+    let table = [
+        (Revocation::token_id("t-1", later), true),
+        (Revocation::token_id("t-2", later), false),
+        (Revocation::token_id("s-1", later), false),
+        (Revocation::session("s-1", later), true),
+        (Revocation::session("t-1", later), false),
+        (
+            Revocation::subject(Some(id), "alice", date(issued + 1), later),
+            true,
+        ),
+        (
+            Revocation::subject(Some(id), "alice", date(issued), later),
+            false,
+        ),
+        (
+            Revocation::subject(Some(id), "Alice", date(issued + 1), later),
+            false,
+        ),
+        (
+            Revocation::subject(None, "alice", date(issued + 1), later),
+            false,
+        ),
+        (
+            Revocation::subject(Some("https://id.exampl"), "ealice", date(issued + 1), later),
+            false,
+        ),
+        (Revocation::api_key("t-1"), false),
+        (Revocation::everything(date(issued + 1), later), true),
+        (Revocation::everything(date(issued), later), false),
+        (Revocation::token_id("t-1", date(START - 400)), false),
+    ];
+    for (revocation, refused) in table {
+        let clock = clock();
+        let revocations = Revocations::builder().with_clock(clock.clone()).build();
+        let layer = guarded(&clock, &revocations);
+        let token = tokens(&clock)
+            .with_issuer(id)
+            .with_claim("jti", "t-1")
+            .with_claim("sid", "s-1")
+            .valid();
+        assert_eq!(verdict(&layer, &token), None, "{revocation:?}");
+        revocations.apply(&revocation).unwrap();
+        let expected = refused.then_some(RejectionKind::Revoked);
+        assert_eq!(verdict(&layer, &token), expected, "{revocation:?}");
+    }
+}
+
+#[test]
+fn a_revoked_token_is_answered_401_invalid_token() {
+    let clock = clock();
+    let revocations = Revocations::builder().with_clock(clock.clone()).build();
+    let layer = guarded(&clock, &revocations);
+    let everything = Revocation::everything(date(START + 1), date(START + 600));
+    revocations.apply(&everything).unwrap();
+    let response = send(&layer, get("/chat", &tokens(&clock).valid()));
+    assert_eq!(response.status(), 401);
+    let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+    assert!(
+        challenge.contains(r#"error="invalid_token""#),
+        "{challenge}"
+    );
+    assert!(response.body().contains(r#""code":"revoked""#));
+}
+
+#[test]
+fn a_token_without_iat_may_have_been_issued_at_any_time() {
+    let clock = clock();
+    let revocations = Revocations::builder().with_clock(clock.clone()).build();
+    let layer = guarded(&clock, &revocations);
+    let token = tokens(&clock).without_claim("iat");
+    assert_eq!(verdict(&layer, &token), None);
+    let revocation = Revocation::subject(None, "alice", date(1), date(START + 600));
+    revocations.apply(&revocation).unwrap();
+    assert_eq!(verdict(&layer, &token), Some(RejectionKind::Revoked));
+}
+
+#[test]
+fn entries_go_with_their_tokens_and_a_full_list_says_so() {
+    let clock = clock();
+    let revocations = Revocations::builder()
+        .with_clock(clock.clone())
+        .with_capacity(3)
+        .build();
+    let entry = |id: &str| Revocation::token_id(id, date(START + 600));
+    for id in ["a", "b", "c"] {
+        revocations.apply(&entry(id)).unwrap();
+    }
+    let full = revocations.apply(&entry("d"));
+    assert!(matches!(full, Err(RevocationError::Full { capacity: 3 })));
+    revocations.apply(&entry("a")).unwrap();
+    let other_kind = revocations.apply(&Revocation::session("d", date(START + 600)));
+    assert!(other_kind.is_err(), "the room is one");
+
+    // Five minutes of leeway after the expiry of their tokens nobody needs them any more.
+    clock.set(START + 900);
+    let fresh = Revocation::token_id("d", date(START + 2_000));
+    revocations.apply(&fresh).unwrap();
+    assert_eq!(revocations.len(), 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_open_connections_end_and_the_others_go_on() {
+    let clock = clock();
+    let revocations = Revocations::builder().with_clock(clock.clone()).build();
+    let layer = guarded(&clock, &revocations);
+    let [gone, stays] = ["gone", "stays"].map(|session| {
+        let tokens = tokens(&clock).with_claim("sid", session);
+        tokens.valid()
+    });
+    let gone = admit(&layer, &gone).await;
+    let stays = admit(&layer, &stays).await;
+    let ended = Arc::new(AtomicUsize::new(0));
+    let mut waiting = Vec::new();
+    let mut others = Vec::new();
+    for _ in 0..10_000 {
+        let lease = gone.lease();
+        let ended = Arc::clone(&ended);
+        waiting.push(tokio::spawn(async move {
+            assert_eq!(lease.ended().await, LeaseEnd::Revoked);
+            ended.fetch_add(1, Ordering::Relaxed);
+        }));
+    }
+    for _ in 0..100 {
+        others.push(stays.lease());
+    }
+    yield_now().await;
+    assert_eq!(revocations.open_connections(), 10_100);
+
+    let revocation = Revocation::session("gone", date(START + 600));
+    assert_eq!(revocations.apply(&revocation).unwrap(), 10_000);
+    for task in waiting {
+        task.await.unwrap();
+    }
+    assert_eq!(ended.load(Ordering::Relaxed), 10_000);
+    for lease in &others {
+        assert_eq!(lease.check(), Ok(()));
+    }
+    assert_eq!(revocations.open_connections(), 100);
+    drop(others);
+    assert_eq!(
+        revocations.open_connections(),
+        0,
+        "whoever leaves is forgotten"
+    );
+}
+
+#[tokio::test]
+async fn a_lease_that_is_opened_too_late_has_ended() {
+    let clock = clock();
+    let revocations = Revocations::builder().with_clock(clock.clone()).build();
+    let layer = guarded(&clock, &revocations);
+    let token = tokens(&clock).with_claim("jti", "t-1").valid();
+    let principal = admit(&layer, &token).await;
+    revocations
+        .revoke(Revocation::of(&principal).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(principal.lease().check(), Err(LeaseEnd::Revoked));
+}
+
+/// Waits, in paused time, until the lease has ended; `false` after that long.
+async fn ends_within(lease: &Lease, time: Duration) -> bool {
+    tokio::time::timeout(time, lease.ended()).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_nodes_hear_of_it_and_end_their_connections() {
+    let clock = clock();
+    let store = MemoryRevocationStore::with_clock(clock.clone());
+    let node = || {
+        let builder = Revocations::builder().with_clock(clock.clone());
+        builder.share(store.clone())
+    };
+    let [one, two] = [node().await.unwrap(), node().await.unwrap()];
+    let token = tokens(&clock).with_claim("jti", "t-1").valid();
+    let there = admit(&guarded(&clock, &two), &token).await.lease();
+    one.revoke(Revocation::token_id("t-1", date(START + 600)))
+        .await
+        .unwrap();
+    assert!(ends_within(&there, Duration::from_secs(1)).await);
+    assert_eq!(there.check(), Err(LeaseEnd::Revoked));
+
+    // A node that starts later knows it from the first request on.
+    let late = node().await.unwrap();
+    let principal = admit(&guarded(&clock, &Revocations::new()), &token).await;
+    assert!(late.is_revoked(principal.token()));
+}
+
+/// A store whose feed says nothing, or breaks; what can be read is right.
+#[derive(Clone)]
+struct Patchy {
+    memory: MemoryRevocationStore,
+    behaviour: Arc<Mutex<Behaviour>>,
+    subscriptions: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Behaviour {
+    Silent,
+    Lost,
+}
+
+struct PatchyFeed(Behaviour, #[expect(dead_code)] MemoryRevocationFeed);
+
+impl RevocationFeed for PatchyFeed {
+    async fn next(&mut self) -> Option<Revocation> {
+        match self.0 {
+            Behaviour::Silent => pending().await,
+            Behaviour::Lost => {
+                sleep(Duration::from_millis(10)).await;
+                None
+            }
+        }
+    }
+}
+
+impl RevocationStore for Patchy {
+    type Error = Infallible;
+    type Feed = PatchyFeed;
+
+    async fn publish(&self, revocation: &Revocation) -> Result<(), Infallible> {
+        self.memory.publish(revocation).await
+    }
+
+    async fn load(&self) -> Result<Vec<Revocation>, Infallible> {
+        self.memory.load().await
+    }
+
+    async fn subscribe(&self) -> Result<PatchyFeed, Infallible> {
+        self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        let behaviour = *self.behaviour.lock().await;
+        Ok(PatchyFeed(behaviour, self.memory.subscribe().await?))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_got_lost_is_healed_by_reading_the_whole() {
+    for (behaviour, within) in [(Behaviour::Silent, 31), (Behaviour::Lost, 1)] {
+        let clock = clock();
+        let memory = MemoryRevocationStore::with_clock(clock.clone());
+        let store = Patchy {
+            memory: memory.clone(),
+            behaviour: Arc::new(Mutex::new(behaviour)),
+            subscriptions: Arc::default(),
+        };
+        let builder = Revocations::builder().with_clock(clock.clone());
+        let node = builder.share(store.clone()).await.unwrap();
+        let token = tokens(&clock).with_claim("jti", "t-1").valid();
+        let lease = admit(&guarded(&clock, &node), &token).await.lease();
+        memory
+            .publish(&Revocation::token_id("t-1", date(START + 600)))
+            .await
+            .unwrap();
+        assert!(ends_within(&lease, Duration::from_secs(within)).await);
+        assert_eq!(lease.check(), Err(LeaseEnd::Revoked));
+
+        // Nobody asks the store any more once the revocations are dropped.
+        drop((node, lease));
+        sleep(Duration::from_secs(120)).await;
+        let before = store.subscriptions.load(Ordering::Relaxed);
+        sleep(Duration::from_secs(120)).await;
+        assert_eq!(store.subscriptions.load(Ordering::Relaxed), before);
+        assert_eq!(Arc::strong_count(&store.subscriptions), 1);
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the store is down")]
+struct Down;
+
+struct DownStore;
+
+impl RevocationStore for DownStore {
+    type Error = Down;
+    type Feed = PatchyFeed;
+
+    async fn publish(&self, _: &Revocation) -> Result<(), Down> {
+        Err(Down)
+    }
+
+    async fn load(&self) -> Result<Vec<Revocation>, Down> {
+        Err(Down)
+    }
+
+    async fn subscribe(&self) -> Result<PatchyFeed, Down> {
+        Err(Down)
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_read_what_is_revoked_does_not_begin() {
+    let error = Revocations::shared(DownStore).await.unwrap_err();
+    assert_eq!(error.to_string(), "the store is down");
+}
