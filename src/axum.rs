@@ -1,4 +1,4 @@
-//! Extractors for axum: [`Principal`], [`Lease`], [`Claims`] and [`Credentials`] as arguments of a handler.
+//! Extractors for axum: [`Principal`], [`Lease`], [`Claims`], [`Credentials`] and [`Owned`] as arguments of a handler.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Credentials, Lease, Principal, Refusals, Rejection, RejectionKind,
+    Credentials, Lease, Owned, Principal, Refusals, Rejection, RejectionKind,
     principal::require_principal, telemetry,
 };
 
@@ -113,5 +113,23 @@ impl<S: Sync> FromRequestParts<S> for Credentials {
         principal(head)?;
         Self::from_head(head)
             .ok_or_else(|| refuse(RejectionKind::Misconfigured.into(), &Refusals::default()))
+    }
+}
+
+/// What stands behind an [`OwnershipLayer`](crate::OwnershipLayer) finds the resource; elsewhere asking is a mistake.
+impl<S: Sync> FromRequestParts<S> for Owned {
+    type Rejection = Response;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let principal = principal(head)?;
+        head.extensions.get::<Self>().cloned().ok_or_else(|| {
+            tracing::error!(
+                target: "tower_warden",
+                path = head.uri.path(),
+                "a handler asks for what is owned and no OwnershipLayer has looked at the request: mount one around \
+                 the route",
+            );
+            refuse(RejectionKind::Misconfigured.into(), principal.refusals())
+        })
     }
 }

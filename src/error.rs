@@ -1,6 +1,7 @@
-//! What the developer meets at `build()`: a setting that is missing, weak or contradictory.
+//! What the developer meets at `build()`: a setting that is missing, weak or contradictory; and what a store says when it
+//! cannot answer.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf, pin::Pin};
 
 use jsonwebtoken::Algorithm;
 
@@ -94,3 +95,21 @@ impl ConfigError {
         }
     }
 }
+
+/// A store that cannot answer: it is down, cut off, too slow, or holds what it should not.
+///
+/// It is our trouble and never the client's: requests that depend on it are refused with 503. Its
+/// [`source`](Error::source) goes to the log, so it must hold neither a credential nor a name.
+#[derive(Debug, thiserror::Error)]
+#[error("the store cannot answer")]
+pub struct StoreError(#[source] Box<dyn Error + Send + Sync>);
+
+impl StoreError {
+    /// Takes what the driver said, or a sentence.
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(source.into())
+    }
+}
+
+/// What a store answers, later. It must not block a thread, and bounds its own waiting.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

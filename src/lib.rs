@@ -49,15 +49,17 @@
 //! | `request` | what a request shows: [`Paths`], [`TokenSource`], [`BearerToken`], its origin |
 //! | `verify` | [`BearerToken`] → [`VerifiedToken`]: form, key, signature, claims |
 //! | `keys` | where keys come from, and what each must prove at load |
-//! | `authorize` | may they? scopes and the application's own conditions |
+//! | `authorize` | may they? scopes, the application's own conditions, and [whose it is](OwnershipLayer) |
 //! | `connection` | [`TicketOffice`]: a value for one handshake, in place of a token in its URL |
 //! | `refuse` | [`RejectionKind`] → status, challenge, body |
 //! | `issue` | [`TokenIssuer`]: mint, rotate, publish |
+//! | `api_key` | [`ApiKeys`]: credentials for programs, kept as keyed hashes |
+//! | `store` | the engines behind [`OwnerStore`] and [`ApiKeyStore`] |
 //!
 //! # Invariants
 //!
 //! 1. **Imports follow the flow.** No room knows its caller.
-//! 2. **Decisions are pure.** Only `keys` touches a disk; time arrives through [`Clock`].
+//! 2. **Decisions are pure.** Only `keys` touches a disk, only `store` a database; time arrives through [`Clock`].
 //! 3. **Doubt is a refusal.** Two tokens, a path that can be read in two ways, an unknown `crit`: refused, with the
 //!    right status, and the inner service is not called.
 //! 4. **Each stage has its own type.** [`BearerToken`] → [`VerifiedToken`] → [`Principal`]; nothing later accepts
@@ -82,6 +84,10 @@
 //! | secrets | as long as the hash, at least | [RFC 7518 §3.2] |
 //! | origin of cookie requests | the service's own | a browser attaches cookies for every page ([RFC 6455 §10.2]) |
 //! | upgrade by cookie without `Origin` | refused | every browser sends one |
+//! | what nobody owns | refused | whoever comes first is not always whose it is; [`OwnershipLayer::claim_on_first_use`] says that they are |
+//! | role for a WebSocket | writer | its handshake is a `GET`, and what follows writes |
+//! | a transfer | ends all grants | a chat does not come with the old owner's guests |
+//! | scopes of a new API key | none | a key is for one purpose, and its maker knows which |
 //! | preflight | guarded | the CORS layer outside answers it |
 //! | refusals | `application/problem+json`, `no-store` | [RFC 9457]; a refusal is nobody's to keep |
 //!
@@ -121,10 +127,15 @@ mod refuse;
 
 mod issue;
 
+mod api_key;
+
+mod store;
+
 #[cfg(feature = "axum")]
 mod axum;
 mod clock;
 mod error;
+mod page;
 mod principal;
 mod telemetry;
 #[cfg(feature = "testing")]
@@ -132,9 +143,16 @@ mod telemetry;
 pub mod testing;
 #[cfg(feature = "introspection")]
 mod userinfo;
+mod watch;
 
+pub use api_key::{
+    ApiKeyError, ApiKeyHeader, ApiKeyRecord, ApiKeyService, ApiKeyServiceFuture, ApiKeyStore,
+    ApiKeys, ApiKeysBuilder, CreatedApiKey, KeyHash, NewApiKey,
+};
 pub use authorize::{
-    RequireScope, RequireScopeFuture, RequireScopeLayer, ResourceBinding, Verdict,
+    Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
+    OwnershipFuture, OwnershipLayer, RequireScope, RequireScopeFuture, RequireScopeLayer,
+    ResourceBinding, ResourceId, ResourceKey, Role, Standing, SubjectId, Verdict,
 };
 #[cfg(feature = "axum")]
 pub use axum::Claims;
@@ -143,23 +161,24 @@ pub use connection::{
     ConnectionId, Ended, Lease, LeaseEnd, LeasedBody, MalformedConnectionId, MemoryRevocationFeed,
     MemoryRevocationStore, MemoryTickets, RenewalFuture, RenewalMessages, RenewalService,
     Revocation, RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
-    RevocationsBuilder, StoreError, StoreFuture, StreamBody, StreamBound, StreamEnded, StreamLease,
-    StreamLeaseFuture, StreamLeaseLayer, StreamPolicy, Ticket, TicketHash, TicketOffice,
-    TicketOfficeBuilder, TicketRecord, TicketService, TicketServiceFuture, TicketStore,
+    RevocationsBuilder, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
+    StreamLeaseLayer, StreamPolicy, Ticket, TicketHash, TicketOffice, TicketOfficeBuilder,
+    TicketRecord, TicketService, TicketServiceFuture, TicketStore,
 };
 #[cfg(feature = "ws")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
 pub use connection::{GuardedSocket, MessageSocket, WebSocketPolicy};
-pub use error::ConfigError;
+pub use error::{ConfigError, StoreError, StoreFuture};
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;
 #[cfg(feature = "jwks")]
 pub use keys::{HttpJwksSource, KeyFetchError, RemoteKeys};
 pub use keys::{Key, Keys};
 pub use layer::{
-    Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth, CookieAuthLayer, Face, JwtAuth,
-    JwtAuthLayer, ResponseFuture, SessionCookie,
+    ApiKeyAuth, ApiKeyFace, ApiKeyLayer, Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth,
+    CookieAuthLayer, Face, JwtAuth, JwtAuthLayer, ResponseFuture, SessionCookie,
 };
+pub use page::{Cursor, InvalidCursor, Listing, Page};
 pub use principal::{Credentials, Principal};
 pub use refuse::{
     Challenge, Refusals, Rejection, RejectionKind, ResourceMetadata, ResourceMetadataBuilder,
@@ -173,6 +192,7 @@ pub use request::{
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
     QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
 };
+pub use store::{MemoryApiKeyStore, MemoryOwnerStore};
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
@@ -185,6 +205,7 @@ pub use verify::{
     Actor, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken, Verifier,
     VerifierBuilder,
 };
+pub use watch::Watch;
 
 /// The README, whose blocks are compiled as tests.
 #[cfg(all(doctest, feature = "full"))]

@@ -36,8 +36,8 @@ pub use stream::{
     StreamLeaseLayer, StreamPolicy,
 };
 pub use ticket::{
-    MemoryTickets, StoreError, StoreFuture, Ticket, TicketHash, TicketOffice, TicketOfficeBuilder,
-    TicketRecord, TicketService, TicketServiceFuture, TicketStore,
+    MemoryTickets, Ticket, TicketHash, TicketOffice, TicketOfficeBuilder, TicketRecord,
+    TicketService, TicketServiceFuture, TicketStore,
 };
 pub(crate) use ticket::{Redeemer, TICKET};
 #[cfg(feature = "ws")]

@@ -16,4 +16,5 @@ mod signing_key;
 pub use issuer::{TokenIssuer, TokenIssuerBuilder};
 pub use jwk_set::JwkSetService;
 pub use mint::{IssueError, Mint};
+pub(crate) use signer::Signer;
 pub use signing_key::SigningKey;

@@ -230,7 +230,7 @@ impl SigningKey {
         self.verification.public_jwk().map(|jwk| jwk.to_string())
     }
 
-    pub(super) fn prepare(&self, backend: CryptoBackend) -> Result<Signer, ConfigError> {
+    pub(crate) fn prepare(&self, backend: CryptoBackend) -> Result<Signer, ConfigError> {
         let (signer, _) = Signer::prepare(&self.private, self.algorithm, backend)
             .ok_or_else(|| refused(self.id().unwrap_or("secret"), UNREADABLE))?;
         Ok(signer)

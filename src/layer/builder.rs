@@ -2,19 +2,23 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{env, fmt, iter, marker::PhantomData, sync::Arc, time::Duration};
+use std::{env, fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
-use super::{AuthLayer, Face, gate::Gate, verification::Verification};
+use super::{
+    AuthLayer, Face,
+    gate::Gate,
+    verification::{Verification, absent},
+};
 #[cfg(feature = "introspection")]
 use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{
-    ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders, TicketOffice, TokenSource,
-    Verdict, Verifier,
+    ApiKeyHeader, ApiKeys, ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight,
+    Principal, Refusals, ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders,
+    TicketOffice, TokenSource, Verdict, Verifier,
     authorize::Requirement,
     connection::{Redeemer, RenewalRule},
     principal::{Context, LayerContext},
@@ -33,6 +37,7 @@ enum Answered {
     ByLayer,
     By(Verifier),
     ByOffice(TicketOffice),
+    ByKeys(ApiKeys),
 }
 
 impl Place {
@@ -108,7 +113,7 @@ impl<F: Face> AuthLayerBuilder<F, Introspection> {
 }
 
 impl<F: Face, K> AuthLayerBuilder<F, K> {
-    fn new(verification: Verification<K>) -> Self {
+    pub(super) fn new(verification: Verification<K>) -> Self {
         Self {
             verification,
             paths: Paths::default(),
@@ -153,6 +158,25 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             answered: Answered::By(verifier),
         });
         self
+    }
+
+    /// Takes API keys too, in the header `X-API-Key`: see [`ApiKeys`].
+    pub fn with_api_keys(self, keys: ApiKeys) -> Self {
+        self.with_api_keys_in(ApiKeyHeader::default(), keys)
+    }
+
+    /// Takes API keys too, wherever this source finds them.
+    pub fn with_api_keys_in(mut self, source: impl TokenSource, keys: ApiKeys) -> Self {
+        self.add_defaults();
+        self.place_keys(source, keys);
+        self
+    }
+
+    pub(super) fn place_keys(&mut self, source: impl TokenSource, keys: ApiKeys) {
+        self.sources.push(Place {
+            source: Arc::new(source),
+            answered: Answered::ByKeys(keys),
+        });
     }
 
     /// Takes the tickets of this office too, in the query of WebSocket handshakes: see [`TicketOffice`].
@@ -366,7 +390,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self.stripped.validate()
     }
 
-    fn assemble(mut self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
+    fn assemble(mut self, verifier: Option<&Verifier>) -> Result<AuthLayer<F>, ConfigError> {
         // Last, whatever order the settings came in: other paths or refusals may have been set since.
         if let Some(metadata) = &self.metadata {
             self.paths = metadata.exempted(self.paths);
@@ -386,36 +410,37 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             renewal_rules: self.renewal_rules,
             revocations: self.revocations,
         });
-        let verifiers: Arc<[Verifier]> = iter::once(verifier.clone())
+        let verifiers: Arc<[Verifier]> = verifier
+            .into_iter()
+            .cloned()
             .chain(
                 self.sources
                     .iter()
                     .filter_map(|place| match &place.answered {
                         Answered::By(verifier) => Some(verifier.clone()),
-                        Answered::ByLayer | Answered::ByOffice(_) => None,
+                        Answered::ByLayer | Answered::ByOffice(_) | Answered::ByKeys(_) => None,
                     }),
             )
             .collect();
-        let (sources, contexts) = self
-            .sources
-            .into_iter()
-            .map(|place| {
-                let authenticator: Arc<dyn Authenticate> = match place.answered {
-                    Answered::ByLayer => Arc::new(verifier.clone()),
-                    Answered::By(verifier) => Arc::new(verifier),
-                    Answered::ByOffice(office) => {
-                        Arc::new(Redeemer::new(office, Arc::clone(&verifiers)))
-                    }
-                };
-                let context = Context {
-                    source: place.source.name(),
-                    authenticator,
-                    layer: Arc::clone(&layer),
-                };
-                (place.source, Arc::new(context))
-            })
-            .unzip();
-        Ok(AuthLayer::new(Gate {
+        let mut sources = Vec::with_capacity(self.sources.len());
+        let mut contexts = Vec::with_capacity(self.sources.len());
+        for place in self.sources {
+            let authenticator: Arc<dyn Authenticate> = match place.answered {
+                Answered::ByLayer => Arc::new(verifier.ok_or_else(absent)?.clone()),
+                Answered::By(verifier) => Arc::new(verifier),
+                Answered::ByOffice(office) => {
+                    Arc::new(Redeemer::new(office, Arc::clone(&verifiers)))
+                }
+                Answered::ByKeys(keys) => Arc::new(keys),
+            };
+            contexts.push(Arc::new(Context {
+                source: place.source.name(),
+                authenticator,
+                layer: Arc::clone(&layer),
+            }));
+            sources.push(place.source);
+        }
+        Ok(AuthLayer::over(Gate {
             paths,
             sources,
             contexts,
@@ -468,8 +493,8 @@ impl<F: Face> AuthLayerBuilder<F> {
     pub fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
         self.check()?;
         let verifier = self.verification.build()?;
-        self.verification = Verification::shared(verifier.clone());
-        self.assemble(&verifier)
+        self.verification = Verification::absent();
+        self.assemble(verifier.as_ref())
     }
 }
 
@@ -487,8 +512,8 @@ impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
     pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
         self.check()?;
         let verifier = self.verification.build().await?;
-        self.verification = Verification::shared(verifier.clone());
-        self.assemble(&verifier)
+        self.verification = Verification::absent();
+        self.assemble(verifier.as_ref())
     }
 }
 
@@ -506,8 +531,8 @@ impl<F: Face> AuthLayerBuilder<F, Introspection> {
     pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
         self.check()?;
         let verifier = self.verification.build().await?;
-        self.verification = Verification::shared(verifier.clone());
-        self.assemble(&verifier)
+        self.verification = Verification::absent();
+        self.assemble(verifier.as_ref())
     }
 }
 

@@ -1,13 +1,15 @@
-//! What an application mounts: [`JwtAuthLayer`] for bearer tokens, [`CookieAuthLayer`] for browser sessions.
+//! What an application mounts: [`JwtAuthLayer`] for bearer tokens, [`CookieAuthLayer`] for browser sessions,
+//! [`ApiKeyLayer`] for programs.
 //!
-//! Both are faces of one [`AuthLayer`] over one gate, and differ in their default sources only:
+//! They are faces of one [`AuthLayer`] over one gate, and differ in their default sources only:
 //!
-//! 1. [`jwt`], [`cookie`]: the two faces.
-//! 2. [`builder`], [`verification`]: every setting of both, checked at `build()`.
+//! 1. [`jwt`], [`cookie`], [`api_key`]: the faces.
+//! 2. [`builder`], [`verification`]: every setting of theirs, checked at `build()`.
 //! 3. [`gate`]: the one decision, over the request head.
 //! 4. [`service`]: the middleware, which asks the gate and calls the inner service.
 //! 5. [`future`]: the one state machine behind every response, [`passage`]: what caches are told.
 
+mod api_key;
 mod builder;
 mod cookie;
 mod future;
@@ -17,6 +19,7 @@ mod passage;
 mod service;
 mod verification;
 
+pub use api_key::{ApiKeyAuth, ApiKeyFace, ApiKeyLayer};
 pub use builder::AuthLayerBuilder;
 pub use cookie::{CookieAuth, CookieAuthLayer, SessionCookie};
 pub use future::ResponseFuture;

@@ -112,7 +112,7 @@ impl<F: Face> AuthLayer<F> {
 }
 
 impl<F> AuthLayer<F> {
-    pub(super) fn new(gate: Gate) -> Self {
+    pub(super) fn over(gate: Gate) -> Self {
         Self {
             gate: Arc::new(gate),
             face: PhantomData,

@@ -18,6 +18,11 @@ pub(super) enum Verification<K = Keys> {
         /// The first setting that was tried on it: too late, others may use it already.
         late: Option<&'static str>,
     },
+    /// None: every place of the layer has somebody else who answers for it.
+    Absent {
+        /// The first setting that was tried on it.
+        late: Option<&'static str>,
+    },
 }
 
 impl Verification {
@@ -25,10 +30,10 @@ impl Verification {
         Self::Fresh(Box::new(Verifier::builder(keys)))
     }
 
-    pub(super) fn build(self) -> Result<Verifier, ConfigError> {
+    pub(super) fn build(self) -> Result<Option<Verifier>, ConfigError> {
         match self {
-            Self::Fresh(builder) => builder.build(),
-            Self::Shared { verifier, late } => on_time(verifier, late),
+            Self::Fresh(builder) => builder.build().map(Some),
+            other => other.made_elsewhere(),
         }
     }
 }
@@ -39,10 +44,10 @@ impl Verification<RemoteKeys> {
         Self::Fresh(Box::new(Verifier::remote(keys)))
     }
 
-    pub(super) async fn build(self) -> Result<Verifier, ConfigError> {
+    pub(super) async fn build(self) -> Result<Option<Verifier>, ConfigError> {
         match self {
-            Self::Fresh(builder) => builder.build().await,
-            Self::Shared { verifier, late } => on_time(verifier, late),
+            Self::Fresh(builder) => builder.build().await.map(Some),
+            other => other.made_elsewhere(),
         }
     }
 }
@@ -53,26 +58,46 @@ impl Verification<Introspection> {
         Self::Fresh(Box::new(Verifier::introspect(introspection)))
     }
 
-    pub(super) async fn build(self) -> Result<Verifier, ConfigError> {
+    pub(super) async fn build(self) -> Result<Option<Verifier>, ConfigError> {
         match self {
-            Self::Fresh(builder) => builder.build().await,
-            Self::Shared { verifier, late } => on_time(verifier, late),
+            Self::Fresh(builder) => builder.build().await.map(Some),
+            other => other.made_elsewhere(),
         }
     }
 }
 
-fn on_time(verifier: Verifier, late: Option<&'static str>) -> Result<Verifier, ConfigError> {
-    match late {
-        None => Ok(verifier),
-        Some(name) => Err(ConfigError::Setting {
-            name,
-            value: String::from("(on a shared verifier)"),
-            problem: "set it where the verifier is built",
-        }),
+/// What is wrong where nobody answers for a token.
+pub(super) const fn absent() -> ConfigError {
+    ConfigError::Missing {
+        name: "verifier",
+        problem: "this layer verifies API keys only: give other sources theirs by `with_verified_source`",
     }
 }
 
 impl<K> Verification<K> {
+    /// The verifier that was made elsewhere, if there is one: nothing may be set on it here.
+    fn made_elsewhere(self) -> Result<Option<Verifier>, ConfigError> {
+        match self {
+            Self::Fresh(_) | Self::Absent { late: None } => Ok(None),
+            Self::Absent { late: Some(_) } => Err(absent()),
+            Self::Shared {
+                verifier,
+                late: None,
+            } => Ok(Some(verifier)),
+            Self::Shared {
+                late: Some(name), ..
+            } => Err(ConfigError::Setting {
+                name,
+                value: String::from("(on a shared verifier)"),
+                problem: "set it where the verifier is built",
+            }),
+        }
+    }
+
+    pub(super) const fn absent() -> Self {
+        Self::Absent { late: None }
+    }
+
     pub(super) fn shared(verifier: Verifier) -> Self {
         Self::Shared {
             verifier,
@@ -89,6 +114,9 @@ impl<K> Verification<K> {
             Self::Fresh(builder) => Self::Fresh(Box::new(setting(*builder))),
             Self::Shared { verifier, late } => Self::Shared {
                 verifier,
+                late: late.or(Some(name)),
+            },
+            Self::Absent { late } => Self::Absent {
                 late: late.or(Some(name)),
             },
         }

@@ -166,6 +166,14 @@ mod tests {
             (RejectionKind::Forbidden, None),
             (RejectionKind::OriginForeign, None),
             (RejectionKind::KeysUnavailable, None),
+            (
+                RejectionKind::ApiKeyUnknown,
+                Some("error=\"invalid_token\""),
+            ),
+            (RejectionKind::StoreUnavailable, None),
+            (RejectionKind::RequestMalformed, None),
+            (RejectionKind::NotOwner, None),
+            (RejectionKind::NotFound, None),
             (RejectionKind::Misconfigured, None),
         ];
         for (kind, expected) in table {

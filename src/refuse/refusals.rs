@@ -225,6 +225,7 @@ fn edgeone(rejection: &Rejection) -> Response<Bytes> {
     let error = match kind.status() {
         StatusCode::UNAUTHORIZED => "unauthorized",
         StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not_found",
         StatusCode::BAD_REQUEST => "bad_request",
         StatusCode::SERVICE_UNAVAILABLE => "unavailable",
         _ => "server_misconfigured",
@@ -237,6 +238,7 @@ fn mixin(rejection: &Rejection) -> Response<Bytes> {
     let kind = rejection.kind();
     let text = match kind {
         RejectionKind::CredentialsAmbiguous => "More than one method used for authentication",
+        RejectionKind::NotOwner => kind.detail(),
         _ => kind.status().canonical_reason().unwrap_or("Error"),
     };
     answer(kind.status(), "text/plain; charset=utf-8", text)

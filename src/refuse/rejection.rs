@@ -66,6 +66,14 @@ pub enum RejectionKind {
     KeysUnavailable,
     /// A store that has to be asked does not answer: our trouble, not the token's.
     StoreUnavailable,
+    /// What came is no API key: its form or its checksum is wrong.
+    ApiKeyMalformed,
+    /// The API key is not known here: it never was, or it has been revoked.
+    ApiKeyUnknown,
+    /// The resource belongs to somebody else, or to nobody yet.
+    NotOwner,
+    /// There is nothing here, or nothing that this principal may know of.
+    NotFound,
     /// The layers are mounted wrongly; the log says how.
     Misconfigured,
 }
@@ -92,13 +100,16 @@ impl RejectionKind {
             | Self::TypeMismatch
             | Self::ClaimInvalid
             | Self::TicketInvalid
-            | Self::Revoked => StatusCode::UNAUTHORIZED,
+            | Self::Revoked
+            | Self::ApiKeyMalformed
+            | Self::ApiKeyUnknown => StatusCode::UNAUTHORIZED,
             Self::ScopeInsufficient
             | Self::Forbidden
             | Self::ResourceMismatch
             | Self::OriginForeign
-            | Self::RenewalOtherSubject => StatusCode::FORBIDDEN,
-            Self::ConnectionEnded => StatusCode::NOT_FOUND,
+            | Self::RenewalOtherSubject
+            | Self::NotOwner => StatusCode::FORBIDDEN,
+            Self::ConnectionEnded | Self::NotFound => StatusCode::NOT_FOUND,
             Self::RenewalNotNewer => StatusCode::CONFLICT,
             Self::KeysUnavailable | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
@@ -136,6 +147,10 @@ impl RejectionKind {
             Self::RenewalNotNewer => "renewal_not_newer",
             Self::KeysUnavailable => "keys_unavailable",
             Self::StoreUnavailable => "store_unavailable",
+            Self::ApiKeyMalformed => "api_key_malformed",
+            Self::ApiKeyUnknown => "api_key_unknown",
+            Self::NotOwner => "not_owner",
+            Self::NotFound => "not_found",
             Self::Misconfigured => "misconfigured",
         }
     }
@@ -171,6 +186,11 @@ impl RejectionKind {
             Self::RenewalNotNewer => "the connection already has a token that is as new",
             Self::KeysUnavailable => "the keys to verify the token cannot be had at the moment",
             Self::StoreUnavailable => "a store that has to be asked does not answer at the moment",
+            Self::ApiKeyMalformed => "this is no API key of this service, or it was mistyped",
+            Self::ApiKeyUnknown => "the API key is not known here, or has been revoked",
+            // The words of `agents-oauth2-jwt-bearer`, which its clients show.
+            Self::NotOwner => "This chat is not yours.",
+            Self::NotFound => "there is nothing here",
             Self::Misconfigured => "the service is misconfigured",
         }
     }

@@ -131,6 +131,7 @@ fn mixin(rejection: &Rejection) -> Option<Closing> {
         RejectionKind::CredentialsAmbiguous => {
             Closing::fixed(1008, "More than one method used for authentication")
         }
+        RejectionKind::NotOwner => Closing::fixed(1008, kind.detail()),
         _ => {
             let status = kind.status();
             let code = match status {

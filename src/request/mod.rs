@@ -23,5 +23,6 @@ pub use source::{
 pub use stripped::StrippedHeaders;
 pub(crate) use target::requested_path;
 pub use token::BearerToken;
+pub(crate) use upgrade::may_open_a_socket;
 #[cfg(feature = "ws")]
 pub(crate) use {source::first_protocol, upgrade::is_websocket_handshake};

@@ -19,7 +19,7 @@ pub(crate) fn refused(rejection: &Rejection, source: Option<&'static str>) {
         RejectionKind::Misconfigured => {
             tracing::error!(target: "tower_warden", reason, source, error, "request refused");
         }
-        RejectionKind::KeysUnavailable => {
+        RejectionKind::KeysUnavailable | RejectionKind::StoreUnavailable => {
             tracing::warn!(target: "tower_warden", reason, source, error, "request refused");
         }
         _ => tracing::info!(target: "tower_warden", reason, source, error, "request refused"),

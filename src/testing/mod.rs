@@ -2,8 +2,10 @@
 //!
 //! 1. [`ManualClock`]: time that stands still until a test moves it.
 //! 2. [`TestTokens`]: good tokens, bad tokens, and hostile ones.
+//! 3. [`conformance`]: what every store has to hold to, yours included.
 
 mod clock;
+pub mod conformance;
 mod forge;
 mod hostile;
 mod mac;

@@ -1,8 +1,9 @@
 //! What the types promise to every runtime: they can be shared, sent and cloned.
 
 use tower_warden::{
-    Auth, AuthLayerBuilder, BearerToken, ConfigError, CookieAuthLayer, Credentials, JwtAuthLayer,
-    Keys, MemoryTickets, Paths, Principal, Refusals, Rejection, RequireScope, RequireScopeLayer,
+    ApiKeyLayer, ApiKeyService, ApiKeys, Auth, AuthLayerBuilder, BearerToken, ConfigError,
+    CookieAuthLayer, Credentials, JwtAuthLayer, Keys, MemoryOwnerStore, MemoryTickets, Owned,
+    Owners, OwnershipLayer, Paths, Principal, Refusals, Rejection, RequireScope, RequireScopeLayer,
     ResourceBinding, StoreError, TicketOffice, TicketRecord, TicketService, TokenIssuer, Verifier,
 };
 
@@ -17,6 +18,12 @@ fn types_can_be_shared_and_sent() {
     shared::<Auth<()>>();
     shared::<RequireScopeLayer>();
     shared::<RequireScope<()>>();
+    shared::<OwnershipLayer>();
+    shared::<Owned>();
+    shared::<Owners>();
+    shared::<ApiKeys>();
+    shared::<ApiKeyLayer>();
+    shared::<ApiKeyService>();
     shared::<ResourceBinding>();
     shared::<TicketOffice>();
     shared::<TicketService>();
@@ -54,6 +61,11 @@ fn the_future_is_sent_wherever_the_service_is() {
         .unwrap()
         .build()
         .unwrap();
+    let mut service = tower::Layer::layer(&layer, crate::support::Inner::default());
+    let request = crate::support::get("/chat", &crate::support::token("alice"));
+    sent(&tower::Service::call(&mut service, request));
+    let key = tower_warden::ResourceKey::path("/{room}").unwrap();
+    let layer = OwnershipLayer::new(MemoryOwnerStore::new(), key);
     let mut service = tower::Layer::layer(&layer, crate::support::Inner::default());
     let request = crate::support::get("/chat", &crate::support::token("alice"));
     sent(&tower::Service::call(&mut service, request));

@@ -4,6 +4,7 @@
 mod support;
 mod tokens;
 
+mod api_keys;
 mod auto_traits;
 mod claims;
 mod compact;
@@ -33,6 +34,7 @@ mod lease;
 mod log_lines;
 mod metadata;
 mod minted_elsewhere;
+mod ownership;
 mod paths;
 #[cfg(feature = "jwks")]
 mod provider;

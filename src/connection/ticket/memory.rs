@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use super::{StoreError, StoreFuture, TicketHash, TicketRecord, TicketStore};
+use super::{TicketHash, TicketRecord, TicketStore};
+use crate::{StoreError, StoreFuture};
 
 /// Keeps tickets in the memory of one process, up to a number; each goes when it is taken or expires.
 ///

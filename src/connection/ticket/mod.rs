@@ -27,4 +27,4 @@ pub use record::{TicketHash, TicketRecord};
 pub(crate) use redeem::Redeemer;
 pub use service::{TicketService, TicketServiceFuture};
 pub(crate) use source::NAME as TICKET;
-pub use store::{StoreError, StoreFuture, TicketStore};
+pub use store::TicketStore;

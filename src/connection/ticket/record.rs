@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
-use crate::{BearerToken, CryptoBackend, verify::Remembered, verify::sha256};
+use crate::{BearerToken, CryptoBackend, StoreError, verify::Remembered, verify::sha256};
 
 /// The length of a ticket: 256 bits in base64url.
 const TEXT_LENGTH: usize = 43;

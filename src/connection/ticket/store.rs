@@ -1,28 +1,9 @@
 //! [`TicketStore`]: where the records of tickets are kept.
 
-use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{TicketHash, TicketRecord};
-
-/// What a store answers, once it does.
-pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
-
-/// A store that did not answer. What it said is for the log, never for the client.
-#[derive(Debug, thiserror::Error)]
-#[error("the store did not answer")]
-pub struct StoreError {
-    #[source]
-    source: Box<dyn Error + Send + Sync>,
-}
-
-impl StoreError {
-    /// Keeps what lies behind the failure.
-    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            source: source.into(),
-        }
-    }
-}
+use crate::StoreFuture;
 
 /// Keeps tickets until they are taken, once, or expire.
 ///
@@ -51,7 +32,7 @@ pub trait TicketStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be kept.
+    /// [`StoreError`](crate::StoreError) if it cannot be kept.
     fn put(&self, hash: TicketHash, record: TicketRecord, now: Duration) -> StoreFuture<'_, ()>;
 
     /// Takes a record: the first who asks gets it, and nobody after.
@@ -62,7 +43,7 @@ pub trait TicketStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be known whether the record was there.
+    /// [`StoreError`](crate::StoreError) if it cannot be known whether the record was there.
     fn take<'a>(
         &'a self,
         hash: TicketHash,

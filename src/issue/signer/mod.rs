@@ -26,7 +26,7 @@ pub(super) enum Private {
 }
 
 /// One key, prepared to sign with one algorithm.
-pub(super) struct Signer(Prepared);
+pub(crate) struct Signer(Prepared);
 
 enum Prepared {
     #[cfg(feature = "aws-lc-rs")]
@@ -69,7 +69,7 @@ impl Signer {
     }
 
     /// The signature over `message`, or `None` if the backend failed, which a key that proved itself does not.
-    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
         let _ = message;
         match self.0 {

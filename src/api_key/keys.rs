@@ -1,0 +1,405 @@
+//! [`ApiKeys`]: makes keys, and tells who stands behind one.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::Arc,
+    task::{self, Poll, Waker},
+    time::Duration,
+};
+
+use http::request::Parts;
+use serde_json::{Map, Value};
+
+use super::{
+    ApiKeyError, ApiKeyRecord, ApiKeyService, ApiKeyStore, CreatedApiKey, KeyHash, NewApiKey,
+    text::{self, KeyText},
+    usage::Usage,
+};
+use crate::{
+    BearerToken, Clock, ConfigError, CryptoBackend, Keys, Listing, NumericDate, Page, Rejection,
+    RejectionKind, SigningKey, StoreError, SubjectId, SystemClock, VerifiedToken,
+    issue::Signer,
+    keys::KeySet,
+    verify::{Authenticate, Authentication},
+    watch::{Watch, Watchers},
+};
+
+/// How many keys an owner may have unless it is told otherwise.
+const MOST_KEYS: u16 = 100;
+
+/// The API keys of a service: made, verified, listed, revoked.
+///
+/// A key looks like `tw_<id>_<secret>_<checksum>`, holds more than 256 bits of the system's randomness, and is shown
+/// once, when it is made. The store keeps its HMAC-SHA256 under a *pepper*, a secret that the store does not have: who
+/// reads the store cannot make up a key, and who writes to it cannot either.
+///
+/// A request with a key is a [`Principal`](crate::Principal) like any other: issuer and subject are those of the owner,
+/// byte by byte, so that a key opens what its owner owns and nothing of a namesake; the
+/// [`token_id`](crate::Principal::token_id) is the key's ID. Mount it by [`ApiKeyLayer`](crate::ApiKeyLayer), or beside
+/// other sources by [`with_api_keys`](crate::AuthLayerBuilder::with_api_keys). Cloning it copies a pointer.
+///
+/// What is no key, by form or by checksum, is refused before the store is asked. A key that is unknown, revoked or has a
+/// wrong secret is answered in one way: 401 `api_key_unknown`. A store that does not answer is a 503.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_warden::{ApiKeys, MemoryApiKeyStore, NewApiKey, RejectionKind, SubjectId};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = ApiKeys::builder(MemoryApiKeyStore::new(), "a pepper of at least thirty-two bytes")
+///     .with_prefix("acme")
+///     .build()?;
+/// let alice = SubjectId::new("https://id.example", "alice")?;
+/// let wanted = NewApiKey::new(alice.clone())
+///     .with_label("laptop")
+///     .with_scopes(["chat:read"])
+///     .with_lifetime(Duration::from_secs(90 * 24 * 60 * 60));
+/// let created = keys.create(wanted).await?;
+/// assert!(created.key().expose().starts_with("acme_"));
+///
+/// let token = keys.verify(created.key()).await?;
+/// assert_eq!(token.subject(), Some("alice"));
+/// assert!(token.has_scope("chat:read"));
+///
+/// assert!(keys.revoke(&alice, &created.record().id).await?);
+/// let refused = keys.verify(created.key()).await.unwrap_err();
+/// assert_eq!(refused.kind(), RejectionKind::ApiKeyUnknown);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ApiKeys(Arc<Shared>);
+
+struct Shared {
+    store: Arc<dyn ApiKeyStore>,
+    prefix: Box<str>,
+    /// Hashes with the present pepper.
+    signer: Signer,
+    /// Compares with the present pepper and those before, in constant time.
+    peppers: KeySet,
+    clock: Arc<dyn Clock>,
+    most_keys: u16,
+    usage: Usage,
+    watchers: Watchers<String>,
+}
+
+impl ApiKeys {
+    /// Keeps keys in this store, hashed under a pepper of at least 32 bytes, with the prefix `tw`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ApiKeysBuilder::build`].
+    pub fn new(store: impl ApiKeyStore, pepper: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::builder(store, pepper).build()
+    }
+
+    /// Begins with a store and a pepper; [`ApiKeysBuilder::build`] ends it.
+    pub fn builder(store: impl ApiKeyStore, pepper: impl AsRef<[u8]>) -> ApiKeysBuilder {
+        ApiKeysBuilder {
+            store: Arc::new(store),
+            peppers: vec![pepper.as_ref().to_vec().into()],
+            prefix: String::from("tw"),
+            clock: Arc::new(SystemClock),
+            most_keys: MOST_KEYS,
+        }
+    }
+
+    /// Makes a key. It is shown this once: what is kept is its hash.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiKeyError`] when something about it cannot be granted, or the store does not answer.
+    pub async fn create(&self, wanted: NewApiKey) -> Result<CreatedApiKey, ApiKeyError> {
+        wanted.check()?;
+        let shared = &*self.0;
+        let page = Page::first().with_limit(shared.most_keys);
+        let present = shared.store.list(&wanted.owner, &page).await?;
+        if present.items.len() >= usize::from(shared.most_keys) {
+            return Err(ApiKeyError::TooMany);
+        }
+        let now = self.now();
+        // That an ID is taken by chance happens in no lifetime; that a store says so by mistake may.
+        for _ in 0..3 {
+            let text = KeyText::draw(&shared.prefix).ok_or(ApiKeyError::Randomness)?;
+            let key = KeyText::parse(&text, &shared.prefix).ok_or(ApiKeyError::Randomness)?;
+            let hash = shared.signer.sign(key.body.as_bytes());
+            let hash = hash.as_deref().and_then(KeyHash::from_bytes);
+            let lifetime = wanted.lifetime.map(|lifetime| lifetime.as_secs());
+            let record = ApiKeyRecord {
+                id: key.id.to_owned(),
+                hash: hash.ok_or(ApiKeyError::Randomness)?,
+                owner: wanted.owner.clone(),
+                label: wanted.label.clone(),
+                scopes: wanted.scopes.clone(),
+                created_at: now,
+                expires_at: lifetime
+                    .map(|s| NumericDate::from_secs(now.as_secs().saturating_add(s))),
+                last_used_at: None,
+            };
+            if shared.store.insert(&record).await? {
+                let key = BearerToken::new((*text).clone());
+                return Ok(CreatedApiKey::new(key, record));
+            }
+        }
+        Err(StoreError::new("the store takes no new ID").into())
+    }
+
+    /// Tells who stands behind a key.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] of the kind [`ApiKeyMalformed`](RejectionKind::ApiKeyMalformed),
+    /// [`ApiKeyUnknown`](RejectionKind::ApiKeyUnknown), [`TokenExpired`](RejectionKind::TokenExpired) or
+    /// [`StoreUnavailable`](RejectionKind::StoreUnavailable).
+    pub async fn verify(&self, key: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
+        let shared = &*self.0;
+        let Some(text) = KeyText::parse(key.expose(), &shared.prefix) else {
+            return Err(RejectionKind::ApiKeyMalformed.into());
+        };
+        let record = shared.store.find(text.id).await;
+        let record = record
+            .map_err(|error| Rejection::new(RejectionKind::StoreUnavailable).with_source(error))?
+            // A store that folds letters has found another key.
+            .filter(|record| record.id == text.id);
+        // An unknown key costs as much as a wrong one, and is answered alike.
+        let hash = record
+            .as_ref()
+            .map_or(&[0; 32], |record| record.hash.as_bytes());
+        let mut peppers = shared.peppers.keys().iter();
+        let matches = peppers.any(|pepper| pepper.verifies(text.body.as_bytes(), hash));
+        let Some(record) = record.filter(|_| matches) else {
+            return Err(RejectionKind::ApiKeyUnknown.into());
+        };
+        let now = self.now();
+        if record.expires_at.is_some_and(|expiry| now >= expiry) {
+            return Err(RejectionKind::TokenExpired.into());
+        }
+        let claims = claims(&record);
+        let token =
+            VerifiedToken::from_claims(key.clone().into_owned(), claims, shared.clock.now())?;
+        self.note_use(&record, now).await;
+        Ok(Arc::new(token))
+    }
+
+    /// Notes that a key was used. The request goes on whatever becomes of it.
+    async fn note_use(&self, record: &ApiKeyRecord, now: NumericDate) {
+        let shared = &*self.0;
+        if shared.usage.note(&record.id, record.last_used_at, now)
+            && let Err(error) = shared.store.touch(&record.id, now).await
+        {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(target: "tower_warden", error, "the use of an API key could not be noted");
+        }
+    }
+
+    /// Tells the store of all uses that it does not know yet: before the process ends, for one.
+    ///
+    /// While it runs, each key's use is told at most once a minute, along with a request.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer; what it was not told is kept for the next time.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let shared = &*self.0;
+        for (id, used) in shared.usage.unwritten() {
+            shared.store.touch(&id, used).await?;
+            shared.usage.wrote(&id, used);
+        }
+        Ok(())
+    }
+
+    /// Revokes a key of this owner, from now on and on every node; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer: the key may be good still.
+    pub async fn revoke(&self, owner: &SubjectId, id: &str) -> Result<bool, StoreError> {
+        if !text::is_id(id) {
+            return Ok(false);
+        }
+        let revoked = self.0.store.revoke(owner, id).await?;
+        if revoked {
+            self.0.usage.forget(id);
+            self.0.watchers.tell(&id.to_owned());
+        }
+        Ok(revoked)
+    }
+
+    /// Has a function told of the ID of each key that is revoked here, so that open connections can end: it is the
+    /// [`token_id`](crate::Principal::token_id) of their principals.
+    ///
+    /// It is called at once and in the task that revokes: it must be quick, and not block.
+    pub fn on_revoke(&self, watcher: impl Fn(&str) + Send + Sync + 'static) -> Watch {
+        self.0.watchers.add(move |id: &String| watcher(id))
+    }
+
+    /// The keys of an owner: everything but the keys themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer.
+    pub async fn list(
+        &self,
+        owner: &SubjectId,
+        page: &Page,
+    ) -> Result<Listing<ApiKeyRecord>, StoreError> {
+        self.0.store.list(owner, page).await
+    }
+
+    /// A service by which principals make, list and revoke their own keys: see [`ApiKeyService`].
+    #[must_use]
+    pub fn service(&self) -> ApiKeyService {
+        ApiKeyService::new(self.clone())
+    }
+
+    fn now(&self) -> NumericDate {
+        NumericDate::from_secs(self.0.clock.now().as_secs())
+    }
+}
+
+/// What a key says, as the claims of a token would.
+fn claims(record: &ApiKeyRecord) -> String {
+    let mut claims = Map::new();
+    if !record.owner.issuer().is_empty() {
+        claims.insert("iss".into(), record.owner.issuer().into());
+    }
+    claims.insert("sub".into(), record.owner.subject().into());
+    claims.insert("jti".into(), record.id.as_str().into());
+    claims.insert("iat".into(), record.created_at.as_secs().into());
+    if let Some(expiry) = record.expires_at {
+        claims.insert("exp".into(), expiry.as_secs().into());
+    }
+    claims.insert("scope".into(), record.scopes.join(" ").into());
+    Value::from(claims).to_string()
+}
+
+impl Authenticate for ApiKeys {
+    fn authenticate(&self, token: &BearerToken<'_>, _: &Parts) -> Authentication {
+        self.verify_renewal(token)
+    }
+
+    /// A connection that was opened with a key goes on with a newer one of the same owner.
+    fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
+        // Most junk is found out here, for nothing.
+        if KeyText::parse(token.expose(), &self.0.prefix).is_none() {
+            return Authentication::Now(Err(RejectionKind::ApiKeyMalformed.into()));
+        }
+        let (keys, token) = (self.clone(), token.clone().into_owned());
+        let mut answer = Box::pin(async move { keys.verify(&token).await });
+        // A store in memory answers at once; the first poll by whoever waits registers its waker for all others.
+        match answer
+            .as_mut()
+            .poll(&mut task::Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(answer) => Authentication::Now(answer),
+            Poll::Pending => Authentication::Later(answer),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.0.clock.now()
+    }
+
+    fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
+        let expiry = token.expires_at()?;
+        Some(Duration::from_secs(expiry.as_secs()))
+    }
+}
+
+impl fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKeys")
+            .field("store", &self.0.store)
+            .field("prefix", &self.0.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Collects what [`ApiKeys`] need, by [`ApiKeys::builder`].
+#[must_use = "keys can be made and verified once it is built"]
+pub struct ApiKeysBuilder {
+    store: Arc<dyn ApiKeyStore>,
+    /// The present one first.
+    peppers: Vec<zeroize::Zeroizing<Vec<u8>>>,
+    prefix: String,
+    clock: Arc<dyn Clock>,
+    most_keys: u16,
+}
+
+impl ApiKeysBuilder {
+    /// Sets what keys begin with, `tw` by default: 1 to 16 small letters and digits. It is part of each key, so keys of
+    /// another prefix are none of ours.
+    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Goes on taking keys that were made under this pepper, though new ones are hashed under the present one.
+    ///
+    /// Keys cannot be hashed anew, as nobody has them: the old pepper is needed for as long as its keys are.
+    pub fn with_previous_pepper(mut self, pepper: impl AsRef<[u8]>) -> Self {
+        self.peppers.push(pepper.as_ref().to_vec().into());
+        self
+    }
+
+    /// Sets how many keys an owner may have, expired ones included: 1 to 500, 100 by default.
+    ///
+    /// It keeps a store from being filled, and is no exact bound: several requests at the same instant may go over it.
+    pub fn with_max_keys_per_owner(mut self, most: u16) -> Self {
+        self.most_keys = most;
+        self
+    }
+
+    /// Sets the clock: [`SystemClock`] by default.
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks all settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a pepper under 32 bytes or one that is the text of a key, for another prefix than the above,
+    /// for a bound out of its range, and where no crypto backend was compiled in.
+    pub fn build(self) -> Result<ApiKeys, ConfigError> {
+        let setting = |name, value: Cow<'_, str>, problem| ConfigError::Setting {
+            name,
+            value: value.into_owned(),
+            problem,
+        };
+        if !text::is_prefix(&self.prefix) {
+            let value = self.prefix.escape_default().to_string();
+            let problem = "a prefix has 1 to 16 small letters and digits";
+            return Err(setting("with_prefix", value.into(), problem));
+        }
+        if !(1..=500).contains(&self.most_keys) {
+            let value = self.most_keys.to_string();
+            let problem = "an owner may have 1 to 500 keys";
+            return Err(setting("with_max_keys_per_owner", value.into(), problem));
+        }
+        let present = self.peppers.first().map_or(&[][..], |pepper| pepper);
+        let backend = CryptoBackend::preferred()?;
+        let peppers = Keys::hs256(self.peppers.iter().map(|pepper| pepper.as_slice()))?;
+        Ok(ApiKeys(Arc::new(Shared {
+            signer: SigningKey::hs256(present)?.prepare(backend)?,
+            peppers: KeySet::prepare(&peppers, None, backend)?,
+            store: self.store,
+            prefix: self.prefix.into(),
+            clock: self.clock,
+            most_keys: self.most_keys,
+            usage: Usage::default(),
+            watchers: Watchers::default(),
+        })))
+    }
+}
+
+impl fmt::Debug for ApiKeysBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKeysBuilder").finish_non_exhaustive()
+    }
+}

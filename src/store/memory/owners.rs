@@ -1,0 +1,208 @@
+//! [`MemoryOwnerStore`]: owners and grants within one process.
+
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+    fmt,
+    ops::Bound,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use crate::{
+    Claim, Listing, OwnerAccess, OwnerStore, Page, ResourceId, Role, Standing, StoreFuture,
+    SubjectId,
+};
+
+/// Keeps owners in the memory of one process.
+///
+/// Each decision is one step under one lock, never held across an `.await`. Nothing outlives the process and nothing is
+/// forgotten before: it grows with every resource that is claimed, so where strangers may claim, bound how many they
+/// can name. Several nodes need an engine that they share.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{Claim, MemoryOwnerStore, OwnerStore, ResourceId, SubjectId};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = MemoryOwnerStore::new();
+/// let room = ResourceId::new("/agents/support/r1")?;
+/// let alice = SubjectId::new("https://id.example", "alice")?;
+/// let mallory = SubjectId::new("https://id.example", "mallory")?;
+/// assert_eq!(store.claim(&room, &alice).await?, Claim::Claimed);
+/// assert_eq!(store.claim(&room, &mallory).await?, Claim::Other);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct MemoryOwnerStore(RwLock<State>);
+
+#[derive(Default)]
+struct State {
+    resources: HashMap<ResourceId, Resource>,
+    /// The same owners, by name and in order.
+    owned: HashMap<SubjectId, BTreeSet<ResourceId>>,
+}
+
+struct Resource {
+    owner: SubjectId,
+    grants: HashMap<SubjectId, Role>,
+}
+
+impl MemoryOwnerStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // No step in here can panic between two writes that belong together.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OwnerStore for MemoryOwnerStore {
+    fn claim<'a>(
+        &'a self,
+        resource: &'a ResourceId,
+        subject: &'a SubjectId,
+    ) -> StoreFuture<'a, Claim> {
+        Box::pin(async move {
+            let mut state = self.write();
+            let State { resources, owned } = &mut *state;
+            Ok(match resources.entry(resource.clone()) {
+                Entry::Occupied(taken) if taken.get().owner == *subject => Claim::AlreadyYours,
+                Entry::Occupied(_) => Claim::Other,
+                Entry::Vacant(free) => {
+                    free.insert(Resource {
+                        owner: subject.clone(),
+                        grants: HashMap::new(),
+                    });
+                    owned
+                        .entry(subject.clone())
+                        .or_default()
+                        .insert(resource.clone());
+                    Claim::Claimed
+                }
+            })
+        })
+    }
+
+    fn owner<'a>(&'a self, resource: &'a ResourceId) -> StoreFuture<'a, Option<SubjectId>> {
+        Box::pin(async move {
+            let state = self.read();
+            Ok(state
+                .resources
+                .get(resource)
+                .map(|found| found.owner.clone()))
+        })
+    }
+
+    fn access<'a>(
+        &'a self,
+        resource: &'a ResourceId,
+        subject: &'a SubjectId,
+    ) -> StoreFuture<'a, Option<OwnerAccess>> {
+        Box::pin(async move {
+            let state = self.read();
+            Ok(state.resources.get(resource).map(|found| {
+                let granted = found.grants.get(subject).copied();
+                OwnerAccess::new(found.owner.clone(), subject, granted)
+            }))
+        })
+    }
+
+    fn transfer<'a>(
+        &'a self,
+        resource: &'a ResourceId,
+        from: &'a SubjectId,
+        to: &'a SubjectId,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut state = self.write();
+            let State { resources, owned } = &mut *state;
+            let Some(found) = resources.get_mut(resource) else {
+                return Ok(false);
+            };
+            if found.owner != *from {
+                return Ok(false);
+            }
+            found.owner = to.clone();
+            found.grants.clear();
+            if let Some(left) = owned.get_mut(from) {
+                left.remove(resource);
+                if left.is_empty() {
+                    owned.remove(from);
+                }
+            }
+            owned
+                .entry(to.clone())
+                .or_default()
+                .insert(resource.clone());
+            Ok(true)
+        })
+    }
+
+    fn grant<'a>(
+        &'a self,
+        resource: &'a ResourceId,
+        subject: &'a SubjectId,
+        role: Role,
+    ) -> StoreFuture<'a, Option<Standing>> {
+        Box::pin(async move {
+            let mut state = self.write();
+            let Some(found) = state.resources.get_mut(resource) else {
+                return Ok(None);
+            };
+            if found.owner == *subject {
+                return Ok(Some(Standing::Owner));
+            }
+            found.grants.insert(subject.clone(), role);
+            Ok(Some(Standing::Granted(role)))
+        })
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        resource: &'a ResourceId,
+        subject: &'a SubjectId,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut state = self.write();
+            let found = state.resources.get_mut(resource);
+            Ok(found.is_some_and(|found| found.grants.remove(subject).is_some()))
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        owner: &'a SubjectId,
+        page: &'a Page,
+    ) -> StoreFuture<'a, Listing<ResourceId>> {
+        Box::pin(async move {
+            let from = page.last_key().map_or(Bound::Unbounded, Bound::Excluded);
+            let state = self.read();
+            let owned = state.owned.get(owner);
+            let found = owned
+                .into_iter()
+                .flat_map(|names| names.range::<str, _>((from, Bound::Unbounded)))
+                .take(page.limit() + 1)
+                .cloned()
+                .collect();
+            Ok(Listing::new(found, page, ResourceId::as_str))
+        })
+    }
+}
+
+impl fmt::Debug for MemoryOwnerStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryOwnerStore")
+            .field("resources", &self.read().resources.len())
+            .finish_non_exhaustive()
+    }
+}

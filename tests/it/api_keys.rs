@@ -1,0 +1,840 @@
+//! API keys: shown once, kept as a keyed hash, and principals like any other.
+#![cfg(feature = "testing")]
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use tower::{Layer, Service, ServiceExt};
+use tower_warden::{
+    ApiKeyError, ApiKeyHeader, ApiKeyLayer, ApiKeyRecord, ApiKeyStore, ApiKeys,
+    AuthorizationHeader, BearerToken, ConfigError, JwtAuthLayer, Listing, MemoryApiKeyStore,
+    MemoryOwnerStore, NewApiKey, NumericDate, OwnerStore, OwnershipLayer, Page, Paths, Principal,
+    RejectionKind, ResourceId, ResourceKey, StoreError, StoreFuture, SubjectId,
+    testing::{ManualClock, conformance},
+};
+
+use crate::support::{SECRET, get, get_with, issuer, refusal, seen, send, token};
+
+const PEPPER: &str = "a pepper of at least thirty-two bytes";
+const NOW: u64 = 1_800_000_000;
+
+fn alice() -> SubjectId {
+    SubjectId::new("https://id.example", "alice").unwrap()
+}
+
+/// Keys at that time, and all that their store was asked.
+fn keys(clock: &ManualClock) -> (ApiKeys, Watched) {
+    let store = Watched::default();
+    let keys = ApiKeys::builder(store.clone(), PEPPER).with_clock(clock.clone());
+    (keys.build().unwrap(), store)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+fn create(keys: &ApiKeys, wanted: NewApiKey) -> (String, ApiKeyRecord) {
+    let created = block_on(keys.create(wanted)).unwrap();
+    (created.key().expose().to_owned(), created.record().clone())
+}
+
+fn with_key(key: &str) -> Request<String> {
+    get_with("/chat", [("x-api-key", key.to_owned())])
+}
+
+fn layer(keys: &ApiKeys) -> ApiKeyLayer {
+    ApiKeyLayer::new(keys.clone()).build().unwrap()
+}
+
+#[tokio::test]
+async fn the_memory_store_keeps_every_promise() {
+    let store = Arc::new(MemoryApiKeyStore::new());
+    conformance::api_key_store(async || Arc::clone(&store)).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "every node")]
+async fn a_store_that_cannot_forget_does_not_conform() {
+    let store = Watched::default();
+    store.fault(Fault::Forgetting);
+    conformance::api_key_store(async || store.clone()).await;
+}
+
+#[test]
+fn a_key_is_a_principal_like_any_other() {
+    let clock = ManualClock::at(NOW);
+    let (keys, _) = keys(&clock);
+    let wanted = NewApiKey::new(alice())
+        .with_label("laptop")
+        .with_scopes(["chat:read", "chat:write"])
+        .with_lifetime(Duration::from_secs(3600));
+    let (key, record) = create(&keys, wanted);
+    let response = send(&layer(&keys), with_key(&key));
+    let seen = seen(&response);
+    let principal = seen.principal.as_ref().unwrap();
+    assert_eq!(principal.issuer(), Some("https://id.example"));
+    assert_eq!(principal.subject(), "alice");
+    assert_eq!(
+        principal.scopes().collect::<Vec<_>>(),
+        ["chat:read", "chat:write"]
+    );
+    assert_eq!(principal.token_id(), Some(&*record.id));
+    assert_eq!(principal.source(), "api_key");
+    assert_eq!(principal.issued_at(), Some(NumericDate::from_secs(NOW)));
+    assert_eq!(
+        principal.expires_at(),
+        Some(NumericDate::from_secs(NOW + 3600))
+    );
+    assert!(
+        !seen.headers.contains_key("x-api-key"),
+        "nobody behind has a use for it"
+    );
+    assert_eq!(response.headers()["cache-control"], "private");
+}
+
+/// What Alice owns, her key opens; what another issuer's Alice owns, it does not.
+#[test]
+fn a_key_opens_what_its_owner_owns() {
+    let clock = ManualClock::at(NOW);
+    let (keys, _) = keys(&clock);
+    let rooms = Arc::new(MemoryOwnerStore::new());
+    let room = ResourceId::new("/rooms/r1").unwrap();
+    block_on(rooms.claim(&room, &alice())).unwrap();
+    let namesake = SubjectId::new("https://evil.example", "alice").unwrap();
+    let nobodys = SubjectId::new("", "alice").unwrap();
+    for (owner, expected) in [
+        (alice(), None),
+        (namesake, Some(RejectionKind::NotOwner)),
+        (nobodys, Some(RejectionKind::NotOwner)),
+    ] {
+        let (key, _) = create(&keys, NewApiKey::new(owner));
+        let owned = OwnershipLayer::new(
+            Arc::clone(&rooms),
+            ResourceKey::path("/rooms/{id}").unwrap(),
+        );
+        let auth = layer(&keys);
+        let layer = tower::layer::layer_fn(move |inner| auth.layer(owned.layer(inner)));
+        let response = send(&layer, get_with("/rooms/r1", [("x-api-key", key)]));
+        assert_eq!(refusal(&response), expected);
+    }
+}
+
+#[test]
+fn what_is_no_key_costs_no_question() {
+    let clock = ManualClock::at(NOW);
+    let (keys, store) = keys(&clock);
+    let (key, _) = create(&keys, NewApiKey::new(alice()));
+    let other = ApiKeys::builder(MemoryApiKeyStore::new(), PEPPER).with_prefix("other");
+    let (others, _) = create(&other.build().unwrap(), NewApiKey::new(alice()));
+    let last = if key.ends_with('x') { "y" } else { "x" };
+    let typo = key[..key.len() - 1].to_owned() + last;
+    store.clear();
+    let long = "tw_".to_owned() + &"a".repeat(10_000);
+    for junk in [
+        &typo,
+        &others,
+        &key.to_lowercase(),
+        "tw_a_b_c",
+        "x",
+        "eyJ.e30.x",
+        &long,
+    ] {
+        let response = send(&layer(&keys), with_key(junk));
+        assert_eq!(
+            refusal(&response),
+            Some(RejectionKind::ApiKeyMalformed),
+            "{junk:.80}"
+        );
+        assert_eq!(response.status(), 401);
+        assert!(!response.body().contains(junk));
+    }
+    assert_eq!(store.asked(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_broken_carrier_is_a_400() {
+    let clock = ManualClock::at(NOW);
+    let (keys, store) = keys(&clock);
+    let (key, _) = create(&keys, NewApiKey::new(alice()));
+    store.clear();
+    let twice = [("x-api-key", key.clone()), ("x-api-key", key.clone())];
+    let foreign = [("x-api-key", String::from("caf\u{e9}"))];
+    let both = [
+        ("x-api-key", key),
+        (
+            "authorization",
+            format!("Bearer {}", token("alice").expose()),
+        ),
+    ];
+    let jwt = JwtAuthLayer::hs256(SECRET).unwrap();
+    let beside = jwt.with_api_keys(keys.clone()).build().unwrap();
+    let table = [
+        (
+            get_with("/chat", twice),
+            RejectionKind::CredentialsAmbiguous,
+        ),
+        (
+            get_with("/chat", [("x-api-key", String::new())]),
+            RejectionKind::CredentialsMalformed,
+        ),
+        (
+            get_with("/chat", foreign),
+            RejectionKind::CredentialsMalformed,
+        ),
+        (get_with("/chat", both), RejectionKind::CredentialsAmbiguous),
+    ];
+    for (request, expected) in table {
+        let response = send(&beside, request);
+        assert_eq!(refusal(&response), Some(expected));
+        assert_eq!(response.status(), 400);
+    }
+    assert_eq!(store.asked(), Vec::<&str>::new());
+    let response = send(&beside, get_with("/chat", []));
+    assert_eq!(refusal(&response), Some(RejectionKind::TokenMissing));
+    assert_eq!(refusal(&send(&beside, get("/chat", &token("alice")))), None);
+}
+
+/// Unknown, revoked, and right ID with a wrong secret: nobody can tell them apart.
+#[test]
+fn a_key_that_is_not_good_is_answered_in_one_way() {
+    let clock = ManualClock::at(NOW);
+    let (keys, store) = keys(&clock);
+    let (elsewhere, _) = create(
+        &ApiKeys::new(MemoryApiKeyStore::new(), PEPPER).unwrap(),
+        NewApiKey::new(alice()),
+    );
+    let (revoked, record) = create(&keys, NewApiKey::new(alice()));
+    assert_eq!(refusal(&send(&layer(&keys), with_key(&revoked))), None);
+    assert!(block_on(keys.revoke(&alice(), &record.id)).unwrap());
+    // Somebody may write to the store, and has no pepper.
+    let (mallorys, mallory) = create(
+        &keys,
+        NewApiKey::new(SubjectId::new("", "mallory").unwrap()),
+    );
+    let (_, victim) = create(&keys, NewApiKey::new(alice()));
+    store.corrupt(&mallory.id, |record| record.hash = victim.hash);
+    let answers = [elsewhere, revoked, mallorys].map(|key| {
+        let response = send(&layer(&keys), with_key(&key));
+        assert_eq!(refusal(&response), Some(RejectionKind::ApiKeyUnknown));
+        let (head, body) = response.into_parts();
+        (head.status, head.headers, body)
+    });
+    assert_eq!(answers[0].0, 401);
+    assert!(
+        answers[0].1["www-authenticate"]
+            .to_str()
+            .unwrap()
+            .contains("invalid_token")
+    );
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[1], answers[2]);
+}
+
+#[test]
+fn a_key_is_bound_to_its_own_record() {
+    let clock = ManualClock::at(NOW);
+    let (keys, store) = keys(&clock);
+    let (_, victim) = create(&keys, NewApiKey::new(alice()));
+    let (key, mallory) = create(
+        &keys,
+        NewApiKey::new(SubjectId::new("", "mallory").unwrap()),
+    );
+    // The hash of one's own key, in the record of somebody else's: the ID is hashed along.
+    store.corrupt(&victim.id, |record| record.hash = mallory.hash);
+    let response = send(
+        &layer(&keys),
+        with_key(&key.replace(&mallory.id, &victim.id)),
+    );
+    assert_eq!(refusal(&response), Some(RejectionKind::ApiKeyMalformed));
+    assert_eq!(refusal(&send(&layer(&keys), with_key(&key))), None);
+}
+
+#[test]
+fn a_key_expires_on_the_second() {
+    let clock = ManualClock::at(NOW);
+    let (keys, _) = keys(&clock);
+    let wanted = NewApiKey::new(alice()).with_lifetime(Duration::from_secs(100));
+    let (key, _) = create(&keys, wanted);
+    for (now, expected) in [
+        (NOW, None),
+        (NOW + 99, None),
+        (NOW + 100, Some(RejectionKind::TokenExpired)),
+        (NOW + 1_000, Some(RejectionKind::TokenExpired)),
+    ] {
+        clock.set(now);
+        assert_eq!(
+            refusal(&send(&layer(&keys), with_key(&key))),
+            expected,
+            "{now}"
+        );
+    }
+    let (endless, _) = create(&keys, NewApiKey::new(alice()));
+    clock.set(NOW * 2);
+    assert_eq!(refusal(&send(&layer(&keys), with_key(&endless))), None);
+}
+
+#[test]
+fn the_store_never_holds_a_key() {
+    let clock = ManualClock::at(NOW);
+    let (keys, store) = keys(&clock);
+    let created = block_on(keys.create(NewApiKey::new(alice()))).unwrap();
+    let key = created.key().expose();
+    let secret = key.split('_').nth(2).unwrap();
+    assert_eq!(secret.len(), 43);
+    let record = block_on(store.find(&created.record().id)).unwrap().unwrap();
+    let kept = format!(
+        "{:?} {}",
+        record,
+        String::from_utf8_lossy(record.hash.as_bytes())
+    );
+    assert!(!kept.contains(secret));
+    for text in [
+        format!("{created:?}"),
+        format!("{keys:?}"),
+        format!("{record:?}"),
+    ] {
+        assert!(!text.contains(secret) && !text.contains(PEPPER), "{text}");
+    }
+    // Another pepper makes another hash: who reads the store cannot try keys out.
+    let others = ApiKeys::new(store.clone(), "another pepper of thirty-two bytes").unwrap();
+    assert_eq!(
+        refusal(&send(&layer(&others), with_key(key))),
+        Some(RejectionKind::ApiKeyUnknown)
+    );
+    let rotated = ApiKeys::builder(store, "another pepper of thirty-two bytes")
+        .with_previous_pepper(PEPPER)
+        .with_clock(clock)
+        .build()
+        .unwrap();
+    assert_eq!(refusal(&send(&layer(&rotated), with_key(key))), None);
+}
+
+#[test]
+fn use_is_told_once_a_minute() {
+    let clock = ManualClock::at(NOW);
+    let (keys, store) = keys(&clock);
+    let (key, record) = create(&keys, NewApiKey::new(alice()));
+    let layer = layer(&keys);
+    let last_used = || {
+        let record = block_on(store.find(&record.id)).unwrap().unwrap();
+        record.last_used_at.map(|date| date.as_secs() - NOW)
+    };
+    assert_eq!(last_used(), None);
+    for second in 0..180 {
+        clock.set(NOW + second);
+        send(&layer, with_key(&key));
+    }
+    let touches = store
+        .asked()
+        .iter()
+        .filter(|what| **what == "touch")
+        .count();
+    assert_eq!(touches, 3, "180 requests in three minutes");
+    assert_eq!(last_used(), Some(120));
+    block_on(keys.flush()).unwrap();
+    assert_eq!(last_used(), Some(179));
+    // A store that cannot note it does not cost anybody a request.
+    store.fault(Fault::Touch);
+    clock.set(NOW + 1_000);
+    assert_eq!(refusal(&send(&layer, with_key(&key))), None);
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_a_503() {
+    let clock = ManualClock::at(NOW);
+    let (keys, store) = keys(&clock);
+    let (key, _) = create(&keys, NewApiKey::new(alice()));
+    store.fault(Fault::Find);
+    let response = send(&layer(&keys), with_key(&key));
+    assert_eq!(refusal(&response), Some(RejectionKind::StoreUnavailable));
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("retry-after"));
+}
+
+#[test]
+fn whoever_watches_learns_which_key_was_revoked() {
+    let clock = ManualClock::at(NOW);
+    let (keys, _) = keys(&clock);
+    let (_, record) = create(&keys, NewApiKey::new(alice()));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&told);
+    let _watch = keys.on_revoke(move |id| note.lock().unwrap().push(id.to_owned()));
+    let mallory = SubjectId::new("https://evil.example", "alice").unwrap();
+    for (who, id, revoked) in [
+        (&mallory, &*record.id, false),
+        (&alice(), "nonsense", false),
+        (&alice(), &*record.id, true),
+        (&alice(), &*record.id, false),
+    ] {
+        assert_eq!(block_on(keys.revoke(who, id)).unwrap(), revoked);
+    }
+    assert_eq!(*told.lock().unwrap(), [record.id]);
+}
+
+#[test]
+fn what_cannot_be_granted_is_an_error() {
+    let clock = ManualClock::at(NOW);
+    let store = MemoryApiKeyStore::new();
+    let keys = ApiKeys::builder(store, PEPPER)
+        .with_clock(clock)
+        .with_max_keys_per_owner(2)
+        .build()
+        .unwrap();
+    let wanted = || NewApiKey::new(alice());
+    let refused = |wanted| block_on(keys.create(wanted)).unwrap_err();
+    for label in ["x".repeat(101), String::from("a\nb"), String::from("\0")] {
+        assert!(matches!(
+            refused(wanted().with_label(label)),
+            ApiKeyError::Label
+        ));
+    }
+    for scopes in [vec!["a b"], vec![""], vec!["a"; 51]] {
+        assert!(matches!(
+            refused(wanted().with_scopes(scopes)),
+            ApiKeyError::Scopes
+        ));
+    }
+    for seconds in [0, 400_000_000, u64::MAX] {
+        let wanted = wanted().with_lifetime(Duration::from_secs(seconds));
+        assert!(matches!(refused(wanted), ApiKeyError::Lifetime));
+    }
+    for _ in 0..2 {
+        block_on(keys.create(wanted().with_label("\u{e9}".repeat(100)))).unwrap();
+    }
+    assert!(matches!(refused(wanted()), ApiKeyError::TooMany));
+    let bob = NewApiKey::new(SubjectId::new("https://id.example", "bob").unwrap());
+    assert!(
+        block_on(keys.create(bob)).is_ok(),
+        "one owner's bound is not another's"
+    );
+}
+
+#[test]
+fn bad_settings_fail_at_once() {
+    let builder = || ApiKeys::builder(MemoryApiKeyStore::new(), PEPPER);
+    for prefix in ["", "TW", "a_b", "sk-live", "0123456789abcdefg"] {
+        let error = builder().with_prefix(prefix).build().unwrap_err();
+        assert!(error.to_string().contains(prefix), "{error}");
+    }
+    for most in [0, 501] {
+        assert!(builder().with_max_keys_per_owner(most).build().is_err());
+    }
+    let short = ApiKeys::new(MemoryApiKeyStore::new(), "hunter2").unwrap_err();
+    assert!(matches!(
+        short,
+        ConfigError::SecretTooShort { minimum: 32, .. }
+    ));
+    let short = builder()
+        .with_previous_pepper("hunter2")
+        .build()
+        .unwrap_err();
+    assert!(matches!(short, ConfigError::SecretTooShort { .. }));
+    assert!(ApiKeyHeader::named("x api key").is_err());
+
+    let keys = builder().build().unwrap();
+    let lone = ApiKeyLayer::new(keys.clone()).with_source(AuthorizationHeader::new());
+    assert!(matches!(lone.build(), Err(ConfigError::Missing { .. })));
+    let lone = ApiKeyLayer::new(keys.clone()).with_issuer("https://id.example");
+    assert!(lone.build().is_err(), "a setting that would do nothing");
+    assert!(ApiKeyLayer::hs256(SECRET).unwrap().build().is_err());
+    let named = ApiKeyHeader::named("x-acme-key").unwrap();
+    let jwt = JwtAuthLayer::hs256(SECRET)
+        .unwrap()
+        .with_api_keys_in(named, keys.clone());
+    let layer = jwt.build().unwrap();
+    let (key, _) = create(&keys, NewApiKey::new(alice()));
+    assert_eq!(
+        refusal(&send(&layer, get_with("/", [("x-acme-key", key.clone())]))),
+        None
+    );
+    let elsewhere = send(&layer, with_key(&key));
+    assert_eq!(refusal(&elsewhere), Some(RejectionKind::TokenMissing));
+}
+
+/// The service behind a layer that takes tokens and keys.
+fn service(
+    keys: &ApiKeys,
+) -> impl Service<
+    Request<Full<bytes::Bytes>>,
+    Response = Response<Full<bytes::Bytes>>,
+    Error = Infallible,
+> + Clone {
+    let auth = JwtAuthLayer::hs256(SECRET).unwrap();
+    let auth = auth
+        .with_paths(Paths::all().optional("/optional"))
+        .with_api_keys(keys.clone());
+    auth.build().unwrap().layer(keys.service())
+}
+
+/// Sends `method path` with a body, and gives the status and the JSON of the answer.
+fn ask(keys: &ApiKeys, token: &BearerToken<'_>, line: &str, body: &str) -> (u16, Value) {
+    let (method, path) = line.split_once(' ').unwrap();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {}", token.expose()))
+        .header("content-type", "application/json; charset=utf-8")
+        .body(Full::from(body.to_owned()))
+        .unwrap();
+    answer(keys, request)
+}
+
+fn answer(keys: &ApiKeys, request: Request<Full<bytes::Bytes>>) -> (u16, Value) {
+    block_on(async {
+        let response = service(keys).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let kept = response.headers().get("cache-control");
+        if ![204, 405].contains(&status) {
+            assert!(kept.is_some_and(|kept| kept == "no-store"), "{status}");
+        }
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    })
+}
+
+fn scoped(subject: &str) -> BearerToken<'static> {
+    issuer()
+        .mint(subject)
+        .with_scopes(["chat:read", "chat:write"])
+        .sign()
+        .unwrap()
+}
+
+#[test]
+fn principals_look_after_their_own_keys() {
+    let clock = ManualClock::at(NOW);
+    let (keys, _) = keys(&clock);
+    let (alice, bob) = (scoped("alice"), scoped("bob"));
+    let body = r#"{"label":"laptop","scopes":["chat:read"],"expires_in":3600}"#;
+    let (status, created) = ask(&keys, &alice, "POST /keys", body);
+    assert_eq!(status, 201);
+    let (id, key) = (
+        created["id"].as_str().unwrap(),
+        created["key"].as_str().unwrap(),
+    );
+    assert_eq!(created["expires_at"], NOW + 3600);
+    assert_eq!(refusal(&send(&layer(&keys), with_key(key))), None);
+
+    let (status, listed) = ask(&keys, &alice, "GET /keys", "");
+    assert_eq!(status, 200);
+    let expected = json!({
+        "keys": [{
+            "id": id,
+            "label": "laptop",
+            "scopes": ["chat:read"],
+            "created_at": NOW,
+            "expires_at": NOW + 3600,
+            "last_used_at": NOW,
+        }],
+        "next": null,
+    });
+    assert_eq!(listed, expected);
+    assert_eq!(ask(&keys, &bob, "GET /keys", "").1["keys"], json!([]));
+
+    let delete = format!("DELETE /keys/{id}");
+    assert_eq!(ask(&keys, &bob, &delete, "").0, 404);
+    assert_eq!(ask(&keys, &alice, &delete, "").0, 204);
+    let (status, problem) = ask(&keys, &alice, &delete, "");
+    assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
+    let gone = send(&layer(&keys), with_key(key));
+    assert_eq!(refusal(&gone), Some(RejectionKind::ApiKeyUnknown));
+}
+
+#[test]
+fn a_key_is_never_wider_than_who_makes_it() {
+    let clock = ManualClock::at(NOW);
+    let (keys, store) = keys(&clock);
+    let alice = scoped("alice");
+    let (status, created) = ask(&keys, &alice, "POST /keys", "{}");
+    assert_eq!((status, &created["scopes"]), (201, &json!([])));
+    for scopes in [
+        r#"["admin"]"#,
+        r#"["chat:read","admin"]"#,
+        r#"["Chat:read"]"#,
+    ] {
+        let body = format!(r#"{{"scopes":{scopes}}}"#);
+        let (status, problem) = ask(&keys, &alice, "POST /keys", &body);
+        assert_eq!(
+            (status, &problem["code"]),
+            (403, &json!("insufficient_scope"))
+        );
+    }
+    store.clear();
+    // A stolen key makes no second one and takes none away, and neither does somebody who acts for its owner.
+    let wanted = NewApiKey::new(self::alice()).with_scopes(["chat:read"]);
+    let (key, record) = create(&keys, wanted);
+    let issuer = issuer();
+    let delegated = issuer
+        .mint("alice")
+        .with_claim("act", json!({ "sub": "agent" }));
+    let delegated = format!("Bearer {}", delegated.sign().unwrap().expose());
+    for (name, value) in [("x-api-key", key), ("authorization", delegated)] {
+        for (method, path) in [
+            ("POST", "/keys"),
+            ("DELETE", &format!("/keys/{}", record.id)),
+        ] {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header(name, &value)
+                .header("content-type", "application/json")
+                .body(Full::from("{}"))
+                .unwrap();
+            let (status, problem) = answer(&keys, request);
+            assert_eq!(
+                (status, &problem["code"]),
+                (403, &json!("forbidden")),
+                "{name} {method}"
+            );
+        }
+        let list = Request::get("/keys")
+            .header(name, &value)
+            .body(Full::default())
+            .unwrap();
+        assert_eq!(answer(&keys, list).0, 200, "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_a_400() {
+    let clock = ManualClock::at(NOW);
+    let (keys, _) = keys(&clock);
+    let alice = scoped("alice");
+    let long = format!(r#"{{"label":"{}"}}"#, "x".repeat(20_000));
+    for body in [
+        "",
+        "null",
+        "[]",
+        "{",
+        r#"{"label":7}"#,
+        r#"{"label":"a","label":"b"}"#,
+        r#"["laptop",["chat:read"],3600]"#,
+        r#"{"owner":"bob"}"#,
+        r#"{"id":"x"}"#,
+        r#"{"expires_in":-1}"#,
+        r#"{"expires_in":0}"#,
+        r#"{"expires_in":1e30}"#,
+        r#"{"expires_in":18446744073709551615}"#,
+        r#"{"scopes":["a b"]}"#,
+        r#"{"scopes":"chat:read"}"#,
+        r#"{"label":"a\u0000b"}"#,
+        &long,
+    ] {
+        let (status, problem) = ask(&keys, &alice, "POST /keys", body);
+        assert_eq!(
+            (status, &problem["code"]),
+            (400, &json!("request_malformed")),
+            "{body:.40}"
+        );
+    }
+    for query in [
+        "cursor=!",
+        "cursor=",
+        "limit=x",
+        "limit=-1",
+        "limit=1&limit=2",
+    ] {
+        assert_eq!(
+            ask(&keys, &alice, &format!("GET /keys?{query}"), "").0,
+            400,
+            "{query}"
+        );
+    }
+    for (line, status) in [
+        ("PUT /keys", 405),
+        ("DELETE /keys", 404),
+        ("DELETE /keys/../keys", 404),
+        ("DELETE /keys/%00", 404),
+        ("GET /keys?limit=0&unknown=1", 200),
+    ] {
+        assert_eq!(ask(&keys, &alice, line, "").0, status, "{line}");
+    }
+    let form = Request::post("/keys")
+        .header("authorization", format!("Bearer {}", alice.expose()))
+        .header("content-type", "text/plain")
+        .body(Full::from("{}"))
+        .unwrap();
+    assert_eq!(
+        answer(&keys, form).0,
+        400,
+        "a form of another page sends no JSON"
+    );
+}
+
+#[test]
+fn lists_are_paged() {
+    let clock = ManualClock::at(NOW);
+    let (keys, _) = keys(&clock);
+    let alice = scoped("alice");
+    let mut made: Vec<_> = (0..5)
+        .map(|_| ask(&keys, &alice, "POST /keys", "{}").1["id"].clone())
+        .collect();
+    made.sort_by_key(ToString::to_string);
+    let (mut found, mut query) = (Vec::new(), String::from("GET /keys?limit=2"));
+    for _ in 0..3 {
+        let (status, page) = ask(&keys, &alice, &query, "");
+        assert_eq!(status, 200);
+        found.extend(
+            page["keys"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|key| key["id"].clone()),
+        );
+        match page["next"].as_str() {
+            Some(cursor) => query = format!("GET /keys?limit=2&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, made);
+}
+
+#[test]
+fn nobody_gets_a_key_without_a_principal() {
+    let clock = ManualClock::at(NOW);
+    let (keys, store) = keys(&clock);
+    let request = |path: &str| {
+        Request::post(path)
+            .header("content-type", "application/json")
+            .body(Full::from("{}"))
+            .unwrap()
+    };
+    assert_eq!(answer(&keys, request("/keys")).0, 401);
+    assert_eq!(answer(&keys, request("/optional")).0, 401);
+    let bare = block_on(keys.service().oneshot(request("/keys"))).unwrap();
+    assert_eq!(bare.status(), 500);
+    assert_eq!(store.asked(), Vec::<&str>::new());
+    store.fault(Fault::Find);
+    store.fault(Fault::Insert);
+    let (status, problem) = ask(&keys, &scoped("alice"), "POST /keys", "{}");
+    assert_eq!(
+        (status, &problem["code"]),
+        (503, &json!("store_unavailable"))
+    );
+}
+
+/// A store that remembers what it was asked, answers later, and fails to order.
+#[derive(Debug, Clone, Default)]
+struct Watched(Arc<Inside>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    store: MemoryApiKeyStore,
+    asked: Mutex<Vec<&'static str>>,
+    faults: Mutex<Vec<Fault>>,
+    corrupted: Mutex<Vec<ApiKeyRecord>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    Find,
+    Insert,
+    Touch,
+    Forgetting,
+}
+
+impl Watched {
+    fn fault(&self, fault: Fault) {
+        self.0.faults.lock().unwrap().push(fault);
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.0.faults.lock().unwrap().contains(&fault)
+    }
+
+    fn asked(&self) -> Vec<&'static str> {
+        self.0.asked.lock().unwrap().clone()
+    }
+
+    fn clear(&self) {
+        self.0.asked.lock().unwrap().clear();
+    }
+
+    /// Changes a record behind everybody's back.
+    fn corrupt(&self, id: &str, change: impl FnOnce(&mut ApiKeyRecord)) {
+        let mut record = block_on(self.0.store.find(id)).unwrap().unwrap();
+        change(&mut record);
+        self.0.corrupted.lock().unwrap().push(record);
+    }
+
+    fn ask<'a, T: Send + 'a>(
+        &'a self,
+        what: &'static str,
+        fault: Option<Fault>,
+        answer: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        self.0.asked.lock().unwrap().push(what);
+        if fault.is_some_and(|fault| self.has(fault)) {
+            return Box::pin(async { Err(StoreError::new("connection refused")) });
+        }
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            answer.await
+        })
+    }
+}
+
+impl ApiKeyStore for Watched {
+    fn insert<'a>(&'a self, record: &'a ApiKeyRecord) -> StoreFuture<'a, bool> {
+        self.ask("insert", Some(Fault::Insert), self.0.store.insert(record))
+    }
+
+    fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ApiKeyRecord>> {
+        let corrupted = self.0.corrupted.lock().unwrap();
+        if let Some(record) = corrupted.iter().find(|record| record.id == id).cloned() {
+            return Box::pin(async { Ok(Some(record)) });
+        }
+        drop(corrupted);
+        self.ask("find", Some(Fault::Find), self.0.store.find(id))
+    }
+
+    fn list<'a>(
+        &'a self,
+        owner: &'a SubjectId,
+        page: &'a Page,
+    ) -> StoreFuture<'a, Listing<ApiKeyRecord>> {
+        self.ask("list", None, self.0.store.list(owner, page))
+    }
+
+    fn revoke<'a>(&'a self, owner: &'a SubjectId, id: &'a str) -> StoreFuture<'a, bool> {
+        let honest = self.0.store.revoke(owner, id);
+        if self.has(Fault::Forgetting) {
+            return Box::pin(async move {
+                let record = self.0.store.find(id).await?;
+                let revoked = honest.await?;
+                self.0
+                    .corrupted
+                    .lock()
+                    .unwrap()
+                    .extend(record.filter(|_| revoked));
+                Ok(revoked)
+            });
+        }
+        self.ask("revoke", None, honest)
+    }
+
+    fn touch<'a>(&'a self, id: &'a str, used_at: NumericDate) -> StoreFuture<'a, ()> {
+        self.ask("touch", Some(Fault::Touch), self.0.store.touch(id, used_at))
+    }
+}
+
+#[test]
+fn a_principal_of_a_key_names_nobody_in_logs() {
+    let clock = ManualClock::at(NOW);
+    let (keys, _) = keys(&clock);
+    let (key, _) = create(&keys, NewApiKey::new(alice()));
+    let response = send(&layer(&keys), with_key(&key));
+    let principal: &Principal = seen(&response).principal.as_ref().unwrap();
+    let text = format!("{principal:?} {:?}", principal.token());
+    assert!(!text.contains("alice") && !text.contains(&key), "{text}");
+}
