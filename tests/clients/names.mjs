@@ -5,3 +5,4 @@ export const API = 'https://api.example';
 export const OTHER_API = 'https://other.example';
 export const OPAQUE_API = 'https://opaque.example';
 export const SECRET = 'secret';
+export const REDIRECT_URI = 'http://127.0.0.1/callback';

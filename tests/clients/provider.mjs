@@ -4,7 +4,7 @@
 //     curl -u ES256:secret "$ISSUER/token" -d grant_type=client_credentials -d resource=https://api.example
 //
 // Environment: PORT (0: a free one), ISSUER_PATH (/realms/acme; may be empty), WELL_KNOWN (`behind` the path of the issuer,
-// or `between` host and path), REDIRECT_URI of the client that signs users in.
+// or `between` host and path).
 //
 // Clients, each with the secret `secret`: one per algorithm, named after it, that gets access tokens signed with it;
 // `expired`, whose tokens have expired; `resource-server`, which may introspect; `web`, which signs users in, and
@@ -16,7 +16,7 @@
 import http from 'node:http';
 import { exportJWK, generateKeyPair } from 'jose';
 import Provider from 'oidc-provider';
-import { ALGORITHMS, API, OPAQUE_API, SECRET } from './names.mjs';
+import { ALGORITHMS, API, OPAQUE_API, REDIRECT_URI, SECRET } from './names.mjs';
 
 /** A private key for each algorithm; that of RS256 states none, as Entra's do. */
 async function newKeys() {
@@ -46,7 +46,7 @@ const web = (client_id) => ({
   client_secret: SECRET,
   application_type: 'native',
   grant_types: ['authorization_code'],
-  redirect_uris: [process.env.REDIRECT_URI ?? 'http://127.0.0.1/callback'],
+  redirect_uris: [REDIRECT_URI],
   response_types: ['code'],
 });
 

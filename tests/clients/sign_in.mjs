@@ -1,6 +1,6 @@
 // A browser, as far as signing in at a provider needs one: it follows redirects, keeps cookies and sends forms.
 
-const REDIRECT_URI = 'http://127.0.0.1/callback';
+import { REDIRECT_URI } from './names.mjs';
 
 /** Signs alice in by the authorization code flow: `id_token`, and an opaque `access_token` for the userinfo endpoint. */
 export async function signIn(issuer, clientId, secret) {
