@@ -55,7 +55,7 @@ impl VerifiedToken {
     }
 
     /// Makes one of claims that we vouch for ourselves. An audience and an expiry need not be there: we know for whom they
-    /// are, and for how long.
+    /// are, and for how long. Roles are read from `roles`.
     pub(crate) fn from_claims(
         token: BearerToken<'static>,
         claims: String,
@@ -64,6 +64,7 @@ impl VerifiedToken {
         let rules = Rules {
             audience: Audience::Anybody,
             expiry: Presence::Waived,
+            roles: Some(ClaimPath::new(["roles"])),
             ..Rules::default()
         };
         Self::vouched(token, claims.into(), &rules, now)
