@@ -1,7 +1,6 @@
 //! [`ApiKeys`]: makes keys, and tells who stands behind one.
 
 use std::{
-    borrow::Cow,
     fmt,
     sync::Arc,
     task::{self, Poll, Waker},
@@ -12,21 +11,19 @@ use http::request::Parts;
 use serde_json::{Map, Value};
 
 use super::{
-    ApiKeyError, ApiKeyRecord, ApiKeyService, ApiKeyStore, CreatedApiKey, KeyHash, NewApiKey,
+    ApiKeyError, ApiKeyRecord, ApiKeyService, ApiKeyStore, ApiKeysBuilder, CreatedApiKey, KeyHash,
+    NewApiKey,
     text::{self, KeyText},
     usage::Usage,
 };
 use crate::{
-    BearerToken, Clock, ConfigError, CryptoBackend, Keys, Listing, NumericDate, Page, Rejection,
-    RejectionKind, SigningKey, StoreError, SubjectId, SystemClock, VerifiedToken,
+    BearerToken, Clock, ConfigError, Listing, NumericDate, Page, Rejection, RejectionKind,
+    StoreError, SubjectId, VerifiedToken,
     issue::Signer,
     keys::KeySet,
     verify::{Authenticate, Authentication},
     watch::{Watch, Watchers},
 };
-
-/// How many keys an owner may have unless it is told otherwise.
-const MOST_KEYS: u16 = 100;
 
 /// The API keys of a service: made, verified, listed, revoked.
 ///
@@ -74,20 +71,24 @@ const MOST_KEYS: u16 = 100;
 #[derive(Clone)]
 pub struct ApiKeys(Arc<Shared>);
 
-struct Shared {
-    store: Arc<dyn ApiKeyStore>,
-    prefix: Box<str>,
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn ApiKeyStore>,
+    pub(super) prefix: Box<str>,
     /// Hashes with the present pepper.
-    signer: Signer,
+    pub(super) signer: Signer,
     /// Compares with the present pepper and those before, in constant time.
-    peppers: KeySet,
-    clock: Arc<dyn Clock>,
-    most_keys: u16,
-    usage: Usage,
-    watchers: Watchers<String>,
+    pub(super) peppers: KeySet,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) most_keys: u16,
+    pub(super) usage: Usage,
+    pub(super) watchers: Watchers<String>,
 }
 
 impl ApiKeys {
+    pub(super) fn with(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
     /// Keeps keys in this store, hashed under a pepper of at least 32 bytes, with the prefix `tw`.
     ///
     /// # Errors
@@ -99,13 +100,7 @@ impl ApiKeys {
 
     /// Begins with a store and a pepper; [`ApiKeysBuilder::build`] ends it.
     pub fn builder(store: impl ApiKeyStore, pepper: impl AsRef<[u8]>) -> ApiKeysBuilder {
-        ApiKeysBuilder {
-            store: Arc::new(store),
-            peppers: vec![pepper.as_ref().to_vec().into()],
-            prefix: String::from("tw"),
-            clock: Arc::new(SystemClock),
-            most_keys: MOST_KEYS,
-        }
+        ApiKeysBuilder::new(store, pepper.as_ref())
     }
 
     /// Makes a key. It is shown this once: what is kept is its hash.
@@ -316,90 +311,5 @@ impl fmt::Debug for ApiKeys {
             .field("store", &self.0.store)
             .field("prefix", &self.0.prefix)
             .finish_non_exhaustive()
-    }
-}
-
-/// Collects what [`ApiKeys`] need, by [`ApiKeys::builder`].
-#[must_use = "keys can be made and verified once it is built"]
-pub struct ApiKeysBuilder {
-    store: Arc<dyn ApiKeyStore>,
-    /// The present one first.
-    peppers: Vec<zeroize::Zeroizing<Vec<u8>>>,
-    prefix: String,
-    clock: Arc<dyn Clock>,
-    most_keys: u16,
-}
-
-impl ApiKeysBuilder {
-    /// Sets what keys begin with, `tw` by default: 1 to 16 small letters and digits. It is part of each key, so keys of
-    /// another prefix are none of ours.
-    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
-    /// Goes on taking keys that were made under this pepper, though new ones are hashed under the present one.
-    ///
-    /// Keys cannot be hashed anew, as nobody has them: the old pepper is needed for as long as its keys are.
-    pub fn with_previous_pepper(mut self, pepper: impl AsRef<[u8]>) -> Self {
-        self.peppers.push(pepper.as_ref().to_vec().into());
-        self
-    }
-
-    /// Sets how many keys an owner may have, expired ones included: 1 to 500, 100 by default.
-    ///
-    /// It keeps a store from being filled, and is no exact bound: several requests at the same instant may go over it.
-    pub fn with_max_keys_per_owner(mut self, most: u16) -> Self {
-        self.most_keys = most;
-        self
-    }
-
-    /// Sets the clock: [`SystemClock`] by default.
-    pub fn with_clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// Checks all settings.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] for a pepper under 32 bytes or one that is the text of a key, for another prefix than the above,
-    /// for a bound out of its range, and where no crypto backend was compiled in.
-    pub fn build(self) -> Result<ApiKeys, ConfigError> {
-        let setting = |name, value: Cow<'_, str>, problem| ConfigError::Setting {
-            name,
-            value: value.into_owned(),
-            problem,
-        };
-        if !text::is_prefix(&self.prefix) {
-            let value = self.prefix.escape_default().to_string();
-            let problem = "a prefix has 1 to 16 small letters and digits";
-            return Err(setting("with_prefix", value.into(), problem));
-        }
-        if !(1..=500).contains(&self.most_keys) {
-            let value = self.most_keys.to_string();
-            let problem = "an owner may have 1 to 500 keys";
-            return Err(setting("with_max_keys_per_owner", value.into(), problem));
-        }
-        let present = self.peppers.first().map_or(&[][..], |pepper| pepper);
-        let backend = CryptoBackend::preferred()?;
-        let peppers = Keys::hs256(self.peppers.iter().map(|pepper| pepper.as_slice()))?;
-        Ok(ApiKeys(Arc::new(Shared {
-            signer: SigningKey::hs256(present)?.prepare(backend)?,
-            peppers: KeySet::prepare(&peppers, None, backend)?,
-            store: self.store,
-            prefix: self.prefix.into(),
-            clock: self.clock,
-            most_keys: self.most_keys,
-            usage: Usage::default(),
-            watchers: Watchers::default(),
-        })))
-    }
-}
-
-impl fmt::Debug for ApiKeysBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiKeysBuilder").finish_non_exhaustive()
     }
 }
