@@ -180,15 +180,14 @@ impl Verifier {
     /// # Examples
     ///
     /// ```
-    /// use tower_warden::{BearerToken, Rejection, VerifiedToken, Verification, Verifier};
-    /// # use std::sync::Arc;
+    /// use std::sync::Arc;
+    /// use tower_warden::{BearerToken, Rejection, Verification, VerifiedToken, Verifier};
     ///
     /// async fn verify(verifier: &Verifier, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
     ///     match verifier.check(token) {
     ///         Verification::Verified(token) => Ok(token),
-    ///         Verification::Rejected(rejection) => Err(rejection),
-    ///         // A provider is being asked: 2 s at most by default.
-    ///         Verification::KeyMissing(wait) => wait.await,
+    ///         // The key may be on its way: 2 s at most by default.
+    ///         other => other.settled().await,
     ///     }
     /// }
     /// ```

@@ -23,6 +23,21 @@ pub enum Verification {
     KeyMissing(KeyWait),
 }
 
+impl Verification {
+    /// The answer, after the wait for the key where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] of the token.
+    pub async fn settled(self) -> Result<Arc<VerifiedToken>, Rejection> {
+        match self {
+            Self::Verified(token) => Ok(token),
+            Self::Rejected(rejection) => Err(rejection),
+            Self::KeyMissing(wait) => wait.await,
+        }
+    }
+}
+
 type Answer = Result<Arc<VerifiedToken>, Rejection>;
 
 /// The bounded wait for the key of one token; it ends with the token verified or refused.

@@ -18,8 +18,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tower_warden::{
-    Algorithm, BearerToken, Clock, Rejection, RejectionKind, SigningKey, TokenIssuer, Verification,
-    VerifiedToken, Verifier,
+    Algorithm, BearerToken, Clock, RejectionKind, SigningKey, TokenIssuer, Verification, Verifier,
 };
 
 pub(crate) const START: u64 = 1_900_000_000;
@@ -285,12 +284,7 @@ pub(crate) async fn verdict(
 }
 
 pub(crate) async fn settle(verification: Verification) -> Result<(), RejectionKind> {
-    let answer: Result<Arc<VerifiedToken>, Rejection> = match verification {
-        Verification::Verified(token) => Ok(token),
-        Verification::Rejected(rejection) => Err(rejection),
-        Verification::KeyMissing(wait) => wait.await,
-        other => panic!("{other:?}"),
-    };
+    let answer = verification.settled().await;
     answer.map(drop).map_err(|rejection| rejection.kind())
 }
 
