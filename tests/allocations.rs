@@ -1,4 +1,5 @@
-//! How often verification allocates, counted: it must stay small, and nothing at all for junk.
+//! How often verification allocates, counted: it must stay small, and nothing at all for junk. And what an open connection
+//! takes.
 //!
 //! A binary of its own, since counting takes the place of the allocator.
 #![allow(clippy::unwrap_used)]
@@ -7,7 +8,19 @@
 #[path = "it/tokens.rs"]
 mod tokens;
 
-use tower_warden::{Algorithm, BearerToken, RejectionKind, Verifier};
+use std::{
+    convert::Infallible,
+    future::{Future, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use http::{Request, Response};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_warden::{
+    Algorithm, BearerToken, JwtAuthLayer, NumericDate, Principal, RejectionKind, Revocation,
+    Revocations, Verifier,
+};
 
 use tokens::{ALGORITHMS, TestClock, base64, keys, token};
 
@@ -122,4 +135,77 @@ fn an_unknown_key_id_allocates_nothing() {
         allocations(&verifier, &text),
         (0, Some(RejectionKind::KeyUnknown))
     );
+}
+
+/// The principal of a request that a layer with these revocations has let in.
+fn principal(revocations: &Revocations) -> Principal {
+    let verifier = verifier(Algorithm::HS256);
+    let layer = JwtAuthLayer::verifier(verifier)
+        .with_revocations(revocations.clone())
+        .build()
+        .unwrap();
+    let inner = service_fn(|request: Request<String>| {
+        let mut response = Response::new(String::new());
+        let principal = request.extensions().get::<Principal>().unwrap();
+        response.extensions_mut().insert(principal.clone());
+        ready(Ok::<_, Infallible>(response))
+    });
+    let text = token(header(Algorithm::HS256, ""), CLAIMS, Algorithm::HS256);
+    let request = Request::get("/")
+        .header("authorization", format!("Bearer {text}"))
+        .body(String::new())
+        .unwrap();
+    let answer = pin!(layer.layer(inner).oneshot(request));
+    match answer.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(mut response)) => response.extensions_mut().remove().unwrap(),
+        Poll::Ready(Err(never)) => match never {},
+        Poll::Pending => unreachable!("with the key at hand nothing is awaited"),
+    }
+}
+
+/// Beyond its principal, with its entry in the register and a task that waits for its end.
+#[tokio::test]
+async fn an_open_connection_takes_three_hundred_bytes_at_most() {
+    const COUNT: usize = 10_000;
+    let revocations = Revocations::new();
+    let principal = principal(&revocations);
+    let mut connections = Vec::with_capacity(COUNT);
+    let held = allocation_counter::measure(|| {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..COUNT {
+            let mut ended = Box::pin(principal.lease().ended());
+            assert!(ended.as_mut().poll(&mut cx).is_pending());
+            connections.push(ended);
+        }
+    });
+    assert_eq!(revocations.open_connections(), COUNT);
+    let each = held.bytes_current / COUNT as i64;
+    println!(
+        "{each} bytes and {} allocations for each",
+        held.count_total / COUNT as u64
+    );
+    assert!((1..=300).contains(&each), "{each} bytes");
+}
+
+#[test]
+fn a_revocation_is_looked_up_without_an_allocation() {
+    let revocations = Revocations::new();
+    let principal = principal(&revocations);
+    for id in 0..1_000 {
+        let expires_at = NumericDate::from_secs(u64::MAX);
+        let subject = Revocation::subject(None, id.to_string(), expires_at, expires_at);
+        for revocation in [
+            Revocation::token_id(id.to_string(), expires_at),
+            Revocation::session(id.to_string(), expires_at),
+            subject,
+        ] {
+            revocations.apply(&revocation).unwrap();
+        }
+    }
+    // A thread's first look allocates once for all of them.
+    assert!(!revocations.is_revoked(principal.token()));
+    let looked = allocation_counter::measure(|| {
+        assert!(!revocations.is_revoked(principal.token()));
+    });
+    assert_eq!(looked.count_total, 0);
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    num::NonZeroU32,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -32,7 +33,7 @@ pin_project! {
 /// A lease, and the number under which it knows the task to wake.
 struct Watch {
     lease: Lease,
-    number: Option<u64>,
+    number: Option<NonZeroU32>,
 }
 
 impl Ended {

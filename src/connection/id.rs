@@ -18,7 +18,7 @@ use std::{fmt, str::FromStr};
 /// # Ok::<(), tower_warden::MalformedConnectionId>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ConnectionId(u128);
+pub struct ConnectionId([u8; 16]);
 
 impl ConnectionId {
     /// A name that nobody can guess.
@@ -26,19 +26,19 @@ impl ConnectionId {
         let mut bytes = [0; 16];
         // Without randomness no hash map of this process could have been made, nor any TLS handshake been answered.
         getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-        Self(u128::from_ne_bytes(bytes))
+        Self(bytes)
     }
 
     /// One of that many buckets; as random as the name itself.
     pub(super) fn bucket(self, buckets: usize) -> usize {
-        // What is cut off is as random as what stays.
-        self.0 as usize % buckets
+        let [first, second, ..] = self.0;
+        usize::from(u16::from_ne_bytes([first, second])) % buckets
     }
 }
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
@@ -63,7 +63,7 @@ impl FromStr for ConnectionId {
             return Err(MalformedConnectionId);
         }
         u128::from_str_radix(text, 16)
-            .map(Self)
+            .map(|number| Self(number.to_be_bytes()))
             .map_err(|_| MalformedConnectionId)
     }
 }
@@ -77,8 +77,8 @@ mod tests {
     fn an_id_reads_back_as_it_was_written() {
         let ids = [
             ConnectionId::random(),
-            ConnectionId(0),
-            ConnectionId(u128::MAX),
+            ConnectionId([0; 16]),
+            ConnectionId([0xff; 16]),
         ];
         for id in ids {
             assert_eq!(id.to_string().len(), 32);
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn one_id_has_one_spelling() {
-        let good = ConnectionId(0xabc).to_string();
+        let good = ConnectionId([0xab; 16]).to_string();
         let table = [
             String::new(),
             good.to_uppercase(),

@@ -1,10 +1,34 @@
 //! After yes: the [`Lease`] that watches over an accepted request until it ends.
 //!
-//! 1. [`lease`]: what an application holds; [`open`], what its clones share; [`ended`], to wait for the end.
+//! The gate has let a request in because its token was good at that moment. A WebSocket, a streamed answer, a long job
+//! goes on for hours. Nothing is done for a connection until somebody asks for its lease; from then on it lives so:
+//!
+//! ```text
+//!                            a newer token: RenewalMessages within, RenewalService beside
+//!                                          │ refused: nothing changes
+//!                                          ▼
+//! gate ─► Principal ──lease()──► open ─ deadline = min(exp + leeway, cap) ──────────► ended, for one reason
+//!   ▲                             │ ▲                                                   │
+//!   │                      check()│ │ended().await        Expired, CapReached ◄── clock │
+//!   │                             ▼ │                     Revoked ◄── Revocations       │
+//!   │               before each message, between them     NotOwner, Closed ◄── end()    │
+//!   │                             │                                                     ▼
+//!   └── Revocations: asked for    └─ dropped: finished, and forgotten        guard: no message is handled
+//!       each request too                                                     body: a last event, by StreamPolicy
+//! ```
+//!
+//! An end is final, whichever reason came first. [`Lease::check`] looks at the clock of this very moment, so nothing
+//! is handled after the deadline however the clock was set; [`Lease::ended`] only wakes whoever waits. A revocation
+//! marks first and looks for open connections then; a lease enters the register first and asks for marks then: so
+//! none slips through between the two.
+//!
+//! 1. [`lease`]: what an application holds; [`open`], what its clones share; [`ended`] and [`watchers`], to wait for
+//!    the end.
 //! 2. [`registry`]: all connections that are open; [`id`], their names; [`end`], why they end.
 //! 3. [`renewal`]: a newer token for a connection that is open.
 //! 4. [`revocation`]: what holds no longer, on every request and on every open connection.
-//! 5. `websocket` (feature `ws`): a socket that ends with its lease; [`stream`]: an answer that does.
+//! 5. [`stream`]: streamed answers that end with their token, by a policy; `websocket` (feature `ws`): a socket that
+//!    does.
 //! 6. [`ticket`]: a value for one handshake, in place of a token in its URL.
 
 mod end;
@@ -17,6 +41,7 @@ mod renewal;
 mod revocation;
 mod stream;
 mod ticket;
+mod watchers;
 #[cfg(feature = "ws")]
 mod websocket;
 

@@ -2,15 +2,16 @@
 
 use std::{
     fmt, mem,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     task::Waker,
     time::Duration,
 };
 
-use super::{ConnectionId, LeaseEnd};
+use super::{ConnectionId, LeaseEnd, watchers::Watchers};
 use crate::{Principal, VerifiedToken, principal::Context, telemetry};
 
 /// A connection that is open, or has just ended.
@@ -24,14 +25,15 @@ pub(super) struct Open {
     cap: u64,
     /// Zero while the connection is open, then the reason why it ended.
     end: AtomicU8,
+    /// How many have ever waited for the end, to number them.
+    watchers: AtomicU32,
     state: Mutex<State>,
 }
 
 /// What changes seldom.
 struct State {
     token: Arc<VerifiedToken>,
-    watchers: Vec<(u64, Waker)>,
-    next_watcher: u64,
+    watchers: Watchers,
 }
 
 /// What came of a renewal.
@@ -65,10 +67,10 @@ impl Open {
             context: Arc::clone(context),
             cap,
             end: AtomicU8::new(0),
+            watchers: AtomicU32::new(1),
             state: Mutex::new(State {
                 token: Arc::clone(token),
-                watchers: Vec::new(),
-                next_watcher: 0,
+                watchers: Watchers::None,
             }),
         }
     }
@@ -147,9 +149,7 @@ impl Open {
         drop(state);
         telemetry::connection_ended(end.code(), self.context.source);
         self.context.layer.revocations.connections().forget(self.id);
-        for (_, waker) in watchers {
-            waker.wake();
-        }
+        watchers.wake();
         end
     }
 
@@ -174,41 +174,22 @@ impl Open {
         // Whoever sleeps until the former deadline has to look at the new one.
         let watchers = mem::take(&mut state.watchers);
         drop(state);
-        for (_, waker) in watchers {
-            waker.wake();
-        }
+        watchers.wake();
         Ok(Replaced::Done)
     }
 
     /// Wakes this task when the connection ends or its deadline moves. Returns the watcher's number, for the next time.
-    pub(super) fn watch(&self, watcher: Option<u64>, waker: &Waker) -> u64 {
-        let mut state = self.state();
-        let known = watcher.and_then(|number| {
-            state
-                .watchers
-                .iter_mut()
-                .find(|(known, _)| *known == number)
+    pub(super) fn watch(&self, watcher: Option<NonZeroU32>, waker: &Waker) -> NonZeroU32 {
+        let number = watcher.unwrap_or_else(|| {
+            let number = self.watchers.fetch_add(1, Ordering::Relaxed);
+            NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
         });
-        if let Some((number, known)) = known {
-            known.clone_from(waker);
-            return *number;
-        }
-        let number = watcher.unwrap_or(state.next_watcher);
-        if watcher.is_none() {
-            state.next_watcher += 1;
-        }
-        // One connection has one watcher as a rule, and room for one is all it pays for.
-        if state.watchers.is_empty() {
-            state.watchers.reserve_exact(1);
-        }
-        state.watchers.push((number, waker.clone()));
+        self.state().watchers.enrol(number.get(), waker);
         number
     }
 
-    pub(super) fn unwatch(&self, watcher: u64) {
-        self.state()
-            .watchers
-            .retain(|(number, _)| *number != watcher);
+    pub(super) fn unwatch(&self, watcher: NonZeroU32) {
+        self.state().watchers.strike(watcher.get());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -12,7 +12,7 @@ use tower_warden::{
     testing::{ManualClock, TestTokens},
 };
 
-use crate::support::SECRET;
+use crate::{silence::capture, support::SECRET};
 
 pub(crate) const START: u64 = 1_000;
 
@@ -171,4 +171,85 @@ async fn an_end_by_the_application_reaches_all_clones_and_is_final() {
         Ok(()),
         "each lease is a connection of its own"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_is_noticed_and_an_end_is_final() {
+    let clock = clock();
+    let layer = layer(&clock).build().unwrap();
+    let principal = admit(&layer, &expiring(&clock, 9_000)).await;
+    let [lease, other] = [principal.lease(), principal.lease()];
+    let waiting = tokio::spawn(lease.ended());
+    advance(Duration::from_secs(20)).await;
+
+    // Back: the token is younger than it was, and so is the lease.
+    clock.set(START - 500);
+    assert_eq!(lease.remaining().as_secs(), 9_030 - 500);
+    advance(Duration::from_secs(20)).await;
+    assert!(!waiting.is_finished());
+
+    // Forth, beyond the deadline: whoever asks is refused at once, whoever waits is woken soon.
+    clock.set(9_030);
+    assert_eq!(other.check(), Err(LeaseEnd::Expired));
+    let woken = timeout(Duration::from_secs(16), waiting).await;
+    assert_eq!(woken.unwrap().unwrap(), LeaseEnd::Expired);
+
+    // And back again: what has ended stays so.
+    clock.set(START);
+    assert_eq!(lease.check(), Err(LeaseEnd::Expired));
+    assert_eq!(other.remaining(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn each_lease_ends_in_one_event_with_a_bounded_reason() {
+    let clock = clock();
+    let layer = layer(&clock).build().unwrap();
+    let token = expiring(&clock, 2_000);
+    let principal = admit(&layer, &token).await;
+    for (end, reason) in [
+        (Some(LeaseEnd::Closed), "closed"),
+        (Some(LeaseEnd::NotOwner), "not_owner"),
+        (Some(LeaseEnd::Revoked), "revoked"),
+        (None, "finished"),
+    ] {
+        let (log, ()) = capture(async {
+            let lease = principal.lease();
+            let clone = lease.clone();
+            if let Some(end) = end {
+                lease.end(end);
+                lease.end(LeaseEnd::Closed);
+            }
+            drop(lease);
+            drop(clone);
+        })
+        .await;
+        assert_eq!(log.matches("connection ended").count(), 1, "{log}");
+        assert!(log.contains(&format!("reason=\"{reason}\"")), "{log}");
+        assert!(log.contains("source=\"header\""), "{log}");
+        assert!(!log.contains("alice"), "{log}");
+    }
+}
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn a_handler_of_axum_takes_a_lease_as_an_argument() {
+    use axum::{Router, body::Body, routing::get as route};
+    use tower_warden::Lease;
+
+    let clock = clock();
+    let layer = layer(&clock).build().unwrap();
+    let app = Router::new()
+        .route(
+            "/chat",
+            route(async |lease: Lease| lease.remaining().as_secs().to_string()),
+        )
+        .layer(layer);
+    let request = crate::support::get("/chat", &expiring(&clock, 2_000)).map(Body::from);
+    let response = app.oneshot(request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 100).await;
+    assert_eq!(body.unwrap(), "1030");
+
+    let bare: Router = Router::new().route("/chat", route(async |_: Lease| ""));
+    let request = Request::get("/chat").body(Body::empty()).unwrap();
+    assert_eq!(bare.oneshot(request).await.unwrap().status(), 500);
 }

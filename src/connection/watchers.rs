@@ -1,0 +1,119 @@
+//! [`Watchers`]: the tasks that wait for the end of a connection. One as a rule, which takes no allocation.
+
+use std::{mem, slice, task::Waker};
+
+/// The tasks to wake, each under the number that its future knows.
+#[derive(Debug, Default)]
+pub(super) enum Watchers {
+    #[default]
+    None,
+    One(Watcher),
+    Many(Box<[Watcher]>),
+}
+
+#[derive(Debug)]
+pub(super) struct Watcher {
+    number: u32,
+    waker: Waker,
+}
+
+impl Watchers {
+    /// Wakes this task from now on, under this number.
+    pub(super) fn enrol(&mut self, number: u32, waker: &Waker) {
+        let known = self.all().iter_mut().find(|known| known.number == number);
+        if let Some(known) = known {
+            known.waker.clone_from(waker);
+            return;
+        }
+        let watcher = Watcher {
+            number,
+            waker: waker.clone(),
+        };
+        *self = match mem::take(self) {
+            Self::None => Self::One(watcher),
+            Self::One(first) => Self::Many(Box::new([first, watcher])),
+            Self::Many(others) => {
+                let mut all = others.into_vec();
+                all.push(watcher);
+                Self::Many(all.into_boxed_slice())
+            }
+        };
+    }
+
+    /// Forgets the task of this number.
+    pub(super) fn strike(&mut self, number: u32) {
+        *self = match mem::take(self) {
+            Self::One(watcher) if watcher.number == number => Self::None,
+            Self::Many(all) => {
+                let mut all = all.into_vec();
+                all.retain(|watcher| watcher.number != number);
+                Self::Many(all.into_boxed_slice())
+            }
+            others => others,
+        };
+    }
+
+    /// Wakes them all; whoever goes on waiting enrols again.
+    pub(super) fn wake(self) {
+        match self {
+            Self::None => {}
+            Self::One(watcher) => watcher.waker.wake(),
+            Self::Many(all) => {
+                for watcher in all {
+                    watcher.waker.wake();
+                }
+            }
+        }
+    }
+
+    fn all(&mut self) -> &mut [Watcher] {
+        match self {
+            Self::None => &mut [],
+            Self::One(watcher) => slice::from_mut(watcher),
+            Self::Many(all) => all,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn each_number_is_woken_once_and_by_its_last_waker() {
+        for tasks in 0..5_u32 {
+            let counts: Vec<_> = (0..tasks).map(|_| Arc::new(Count::default())).collect();
+            let former = Arc::new(Count::default());
+            let mut watchers = Watchers::default();
+            for (number, count) in (0..).zip(&counts) {
+                watchers.enrol(number, &Waker::from(Arc::clone(&former)));
+                watchers.enrol(number, &Waker::from(Arc::clone(count)));
+            }
+            // Whoever waits no longer is not woken; a number that nobody has changes nothing.
+            watchers.strike(1);
+            watchers.strike(99);
+            watchers.wake();
+            let woken = counts.iter().map(|count| count.0.load(Ordering::Relaxed));
+            let expected = (0..tasks).map(|number| usize::from(number != 1));
+            assert!(woken.eq(expected), "{tasks} tasks");
+            assert_eq!(former.0.load(Ordering::Relaxed), 0);
+        }
+    }
+}
