@@ -40,7 +40,7 @@
 //! request ─► layer ─► request/path ─► request/source ─► verify ◄─ keys ─► authorize ─► Principal ─► inner service
 //!              │            │               └──────────────┴── refuse ───────┴─► response 400 401 403 500 503
 //!              │            └─ exempt ──────────────────────────────────────────────────► inner service
-//!              └─ telemetry: one event for each refusal
+//!              └─ connection: the lease watches the accepted request until it ends
 //! ```
 //!
 //! | room | what it is for |
@@ -50,11 +50,13 @@
 //! | `verify` | [`BearerToken`] → [`VerifiedToken`]: form, key, signature, claims |
 //! | `keys` | where keys come from, and what each must prove at load |
 //! | `authorize` | may they? scopes, the application's own conditions, and [whose it is](OwnershipLayer) |
-//! | `connection` | [`TicketOffice`]: a value for one handshake, in place of a token in its URL |
+//! | `connection` | after yes: [`Lease`], renewal, [`Revocations`], streams, sockets, [`TicketOffice`] |
 //! | `refuse` | [`RejectionKind`] → status, challenge, body |
-//! | `issue` | [`TokenIssuer`]: mint, rotate, publish |
+//! | `issue` | [`TokenIssuer`]: mint, rotate, publish; [`TokenCookie`] |
 //! | `api_key` | [`ApiKeys`]: credentials for programs, kept as keyed hashes |
 //! | `store` | the engines behind [`OwnerStore`] and [`ApiKeyStore`] |
+//! | `userinfo` | what a provider says about the user behind a token |
+//! | `telemetry` | one event for each refusal, [`RedactUri`] |
 //!
 //! # Invariants
 //!
@@ -169,7 +171,9 @@ pub use connection::{
 #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
 pub use connection::{GuardedSocket, MessageSocket, WebSocketPolicy};
 pub use error::{ConfigError, StoreError, StoreFuture};
-pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
+pub use issue::{
+    IssueError, JwkSetService, Mint, SigningKey, TokenCookie, TokenIssuer, TokenIssuerBuilder,
+};
 pub use jsonwebtoken::Algorithm;
 #[cfg(feature = "jwks")]
 pub use keys::{HttpJwksSource, KeyFetchError, RemoteKeys};

@@ -1,0 +1,191 @@
+//! [`TokenCookie`]: the `Set-Cookie` header that gives a browser its session, or takes it back.
+
+use std::{borrow::Cow, time::Duration};
+
+use cookie::{Cookie, SameSite, time};
+use http::HeaderValue;
+
+use crate::{BearerToken, ConfigError, CookieToken, Rejection, RejectionKind};
+
+/// Writes the session cookie that a [`CookieAuthLayer`](crate::CookieAuthLayer) reads: `HttpOnly`, `Secure`,
+/// `SameSite=Lax`, for the whole site.
+///
+/// No script can read it, it never travels over plain http, and no other site's page sends it along but by a link. A name
+/// that begins with `__Host-` makes the browser hold to that too ([RFC 6265bis §4.1.3]).
+///
+/// [RFC 6265bis §4.1.3]: https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_warden::{BearerToken, TokenCookie};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cookie = TokenCookie::new("__Host-jwt_token")?;
+/// assert_eq!(
+///     cookie.set(&BearerToken::new("a.b.c"), Duration::from_secs(3_600))?,
+///     "__Host-jwt_token=a.b.c; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=3600",
+/// );
+/// assert!(TokenCookie::new("jwt token").is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct TokenCookie {
+    name: Cow<'static, str>,
+    same_site: SameSite,
+    secure: Secure,
+}
+
+/// Whether the cookie travels over https only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secure {
+    Always,
+    Never,
+}
+
+impl TokenCookie {
+    /// The cookie of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Setting`] when the name is no cookie name ([RFC 6265 §4.1.1]).
+    ///
+    /// [RFC 6265 §4.1.1]: https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, ConfigError> {
+        let name = name.into();
+        // The source that reads it knows which names are cookie names.
+        CookieToken::new(name.clone())?;
+        Ok(Self {
+            name,
+            same_site: SameSite::Lax,
+            secure: Secure::Always,
+        })
+    }
+
+    /// Keeps the cookie from every request that begins on another site, links included.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.same_site = SameSite::Strict;
+        self
+    }
+
+    /// Lets the cookie travel over plain http: for a service on loopback, while it is being developed.
+    ///
+    /// # Security
+    ///
+    /// Whoever listens on the way then has the session. Browsers refuse such a cookie under a `__Host-` name.
+    #[must_use]
+    pub fn dangerous_without_secure(mut self) -> Self {
+        self.secure = Secure::Never;
+        self
+    }
+
+    /// The value of `Set-Cookie` that signs a browser in, for as long as the token is good.
+    ///
+    /// # Errors
+    ///
+    /// [`RejectionKind::TokenMalformed`] for a token with characters that have a meaning in a cookie or a header.
+    pub fn set(
+        &self,
+        token: &BearerToken<'_>,
+        lifetime: Duration,
+    ) -> Result<HeaderValue, Rejection> {
+        let text = token.expose();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        if !text.bytes().all(plain) {
+            return Err(RejectionKind::TokenMalformed.into());
+        }
+        self.value(text, lifetime)
+    }
+
+    /// The value of `Set-Cookie` that takes the cookie back. The token itself is good until it expires or is
+    /// [revoked](crate::Revocations).
+    ///
+    /// # Errors
+    ///
+    /// None in practice: a cookie's name can stand in a header.
+    pub fn clear(&self) -> Result<HeaderValue, Rejection> {
+        self.value("", Duration::ZERO)
+    }
+
+    fn value(&self, value: &str, lifetime: Duration) -> Result<HeaderValue, Rejection> {
+        // A lifetime beyond what a cookie can say is as good as the longest one.
+        let max_age = time::Duration::try_from(lifetime).unwrap_or(time::Duration::MAX);
+        let cookie = Cookie::build((&*self.name, value))
+            .http_only(true)
+            .secure(self.secure == Secure::Always)
+            .same_site(self.same_site)
+            .path("/")
+            .max_age(max_age);
+        let value = HeaderValue::try_from(cookie.to_string());
+        let mut value = value
+            .map_err(|error| Rejection::new(RejectionKind::TokenMalformed).with_source(error))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_given_and_taken_back_by_the_same_name_and_path() {
+        let cookie = TokenCookie::new("jwt_token").unwrap().strict();
+        let lifetime = Duration::from_secs(60);
+        let set = cookie.set(&BearerToken::new("a.b.c"), lifetime).unwrap();
+        assert_eq!(
+            set,
+            "jwt_token=a.b.c; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=60"
+        );
+        assert_eq!(
+            cookie.clear().unwrap(),
+            "jwt_token=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0"
+        );
+        assert!(
+            !format!("{set:?}").contains("a.b.c"),
+            "the value prints as sensitive"
+        );
+    }
+
+    #[test]
+    fn plain_http_has_to_be_asked_for() {
+        let cookie = TokenCookie::new("jwt_token")
+            .unwrap()
+            .dangerous_without_secure();
+        assert!(!cookie.clear().unwrap().to_str().unwrap().contains("Secure"));
+    }
+
+    /// Hazards 4: `Max-Age` overflow.
+    #[test]
+    fn no_lifetime_is_too_long() {
+        let cookie = TokenCookie::new("jwt_token").unwrap();
+        let set = cookie
+            .set(&BearerToken::new("a.b.c"), Duration::MAX)
+            .unwrap();
+        assert!(set.to_str().unwrap().contains("Max-Age="));
+    }
+
+    /// What would end the value, or the header, is no token and signs nobody in.
+    #[test]
+    fn a_token_cannot_inject_attributes_or_headers() {
+        let cookie = TokenCookie::new("jwt_token").unwrap();
+        for text in [
+            "a; Domain=evil.example",
+            "a\r\nSet-Cookie: x=1",
+            "a\0b",
+            "a,b",
+            "\"a\"",
+            "é",
+        ] {
+            let refused = cookie
+                .set(&BearerToken::new(text), Duration::ZERO)
+                .unwrap_err();
+            assert_eq!(refused.kind(), RejectionKind::TokenMalformed, "{text}");
+        }
+    }
+}
