@@ -86,6 +86,11 @@ pub struct GuardedSocket<W: MessageSocket> {
     renewals: Option<Box<Renewals>>,
 }
 
+/// Something that a sink can be driven to do.
+type Act<W> = fn(Pin<&mut W>, &mut Context<'_>) -> Sent<W>;
+
+type Sent<W> = Poll<Result<(), <W as Sink<<W as MessageSocket>::Message>>::Error>>;
+
 /// How far the connection is.
 enum Phase<W: MessageSocket> {
     Open,
@@ -245,11 +250,7 @@ impl<W: MessageSocket> GuardedSocket<W> {
     }
 
     /// Drives something of the sink's, and the end meanwhile.
-    fn poll_sink(
-        &mut self,
-        cx: &mut Context<'_>,
-        act: fn(Pin<&mut W>, &mut Context<'_>) -> Poll<Result<(), W::Error>>,
-    ) -> Poll<Result<(), W::Error>> {
+    fn poll_sink(&mut self, cx: &mut Context<'_>, act: Act<W>) -> Sent<W> {
         loop {
             let socket = ready!(self.poll_sendable(cx))?;
             if let Poll::Ready(done) = act(Pin::new(socket), cx) {
