@@ -71,7 +71,7 @@
 //! | setting | default | why |
 //! | --- | --- | --- |
 //! | paths | all are guarded | a route that was forgotten is shut, not open |
-//! | sources | header; query on upgrades only | URLs end in logs and histories; a WebSocket of a browser has no other way |
+//! | sources | header; query and subprotocol on upgrades only | URLs end in logs and histories; a WebSocket of a browser has no other way |
 //! | two tokens | refused | whichever is chosen, somebody else may have sent the other ([RFC 6750 §2]) |
 //! | `exp`, `sub` | required | a token that never ends cannot be lost safely; nobody owns nothing |
 //! | `aud` | refused if it is there and nobody named one | it was meant for somebody else ([RFC 7519 §4.1.3]) |
@@ -91,7 +91,10 @@
 //! | --- | --- | --- |
 //! | `aws-lc-rs` | yes | signatures by aws-lc-rs, each key prepared once |
 //! | `rust-crypto` | no | signatures in pure Rust; with both on, aws-lc-rs is used unless [`CryptoBackend`] says else |
+//! | `jwks` | yes | keys that a provider publishes and changes: [`JwtAuthLayer::discover`] and its kin |
+//! | `introspection` | no | opaque tokens, looked up at their provider; what the provider says about a user |
 //! | `axum` | no | extractors for [`Principal`], `Claims` and [`Credentials`], axum's body, matching on `OriginalUri` |
+//! | `ws` | no | refusals of handshakes by close frame, guarded WebSockets |
 //! | `testing` | no | a clock, tokens and a layer for the tests of applications |
 //! | `full` | no | all of it |
 //!
@@ -127,6 +130,8 @@ mod telemetry;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+#[cfg(feature = "introspection")]
+mod userinfo;
 
 pub use authorize::{
     RequireScope, RequireScopeFuture, RequireScopeLayer, ResourceBinding, Verdict,
@@ -142,6 +147,9 @@ pub use connection::{
     StreamLeaseFuture, StreamLeaseLayer, StreamPolicy, Ticket, TicketHash, TicketOffice,
     TicketOfficeBuilder, TicketRecord, TicketService, TicketServiceFuture, TicketStore,
 };
+#[cfg(feature = "ws")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+pub use connection::{GuardedSocket, MessageSocket, WebSocketPolicy};
 pub use error::ConfigError;
 pub use issue::{IssueError, JwkSetService, Mint, SigningKey, TokenIssuer, TokenIssuerBuilder};
 pub use jsonwebtoken::Algorithm;
@@ -153,15 +161,26 @@ pub use layer::{
     JwtAuthLayer, ResponseFuture, SessionCookie,
 };
 pub use principal::{Credentials, Principal};
-pub use refuse::{Challenge, Refusals, Rejection, RejectionKind, Responder, ResponseBody};
+pub use refuse::{
+    Challenge, Refusals, Rejection, RejectionKind, ResourceMetadata, ResourceMetadataBuilder,
+    ResourceMetadataService, Responder, ResponseBody,
+};
+#[cfg(feature = "ws")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+pub use refuse::{CloseMap, Closing, WebSocketRefusal};
 pub use request::{
     Access, AuthorizationHeader, BearerToken, CompiledPaths, ConflictPolicy, CookieToken,
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
-    QueryParameter, Rule, StrippedHeaders, TokenSource,
+    QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
 };
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
+#[cfg(feature = "introspection")]
+pub use userinfo::{UserInfo, UserInfoBuilder, UserInfoError, UserProfile};
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+pub use verify::Introspection;
 pub use verify::{
     Actor, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken, Verifier,
     VerifierBuilder,

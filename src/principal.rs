@@ -121,9 +121,17 @@ impl Principal {
         self.token.session_id()
     }
 
-    /// The algorithm of the token's signature.
+    /// The client that the token was issued to (`client_id`, [RFC 9068 §2.2]).
+    ///
+    /// [RFC 9068 §2.2]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2
     #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn client_id(&self) -> Option<&str> {
+        self.token.client_id()
+    }
+
+    /// The algorithm of the token's signature. An opaque token has none.
+    #[must_use]
+    pub fn algorithm(&self) -> Option<Algorithm> {
         self.token.algorithm()
     }
 

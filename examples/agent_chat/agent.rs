@@ -1,4 +1,4 @@
-//! The demo agent: it repeats what it hears, slowly enough to be stopped, and remembers it for each owner.
+//! The demo agent: it repeats what it hears, slowly enough to be stopped, and remembers it in each place.
 
 use std::{
     collections::HashMap,
@@ -11,26 +11,37 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tower_warden::Principal;
 
-/// Whose conversation it is: a subject is unique within its issuer only.
+/// Where a conversation takes place: whose it is, and in which room. A subject is unique within its issuer only.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Owner {
+pub(crate) struct Place {
     issuer: Option<String>,
     subject: String,
+    room: Option<(String, String)>,
 }
 
-impl Owner {
+impl Place {
+    /// The conversation that belongs to nobody but this principal.
     pub(crate) fn of(principal: &Principal) -> Self {
         Self {
             issuer: principal.issuer().map(str::to_owned),
             subject: principal.subject().to_owned(),
+            room: None,
+        }
+    }
+
+    /// The one in a room of an agent.
+    pub(crate) fn in_room(self, agent: &str, room: &str) -> Self {
+        Self {
+            room: Some((agent.to_owned(), room.to_owned())),
+            ..self
         }
     }
 }
 
 #[derive(Clone, Serialize)]
 pub(crate) struct Message {
-    role: &'static str,
-    text: String,
+    pub(crate) role: &'static str,
+    pub(crate) text: String,
 }
 
 #[derive(Default)]
@@ -40,10 +51,10 @@ struct Conversation {
     stops: watch::Sender<u64>,
 }
 
-/// All conversations, each of one owner.
+/// All conversations, each in one place.
 #[derive(Default)]
 pub(crate) struct Agent {
-    conversations: Mutex<HashMap<Owner, Conversation>>,
+    conversations: Mutex<HashMap<Place, Conversation>>,
 }
 
 /// A pause between words, as a model would make it.
@@ -53,14 +64,14 @@ impl Agent {
     /// Hears a message and answers word by word, until the owner says stop.
     pub(crate) fn answer(
         self: &Arc<Self>,
-        owner: Owner,
+        place: Place,
         message: String,
     ) -> impl Stream<Item = String> + use<> {
         let answer = format!("You said: {message}");
         let words: Vec<String> = answer.split_inclusive(' ').map(str::to_owned).collect();
         let mut stops = {
             let mut conversations = self.conversations();
-            let conversation = conversations.entry(owner.clone()).or_default();
+            let conversation = conversations.entry(place.clone()).or_default();
             conversation.messages.push(Message {
                 role: "user",
                 text: message,
@@ -77,33 +88,33 @@ impl Agent {
                 tokio::time::sleep(PAUSE).await;
                 word
             })
-            .inspect(move |word| agent.remember(&owner, word))
+            .inspect(move |word| agent.remember(&place, word))
             .take_until(stopped)
     }
 
-    /// Stops what is being answered to this owner; tells how many answers that were.
-    pub(crate) fn stop(&self, owner: &Owner) -> usize {
+    /// Stops what is being answered in this place; tells how many answers that were.
+    pub(crate) fn stop(&self, place: &Place) -> usize {
         let conversations = self.conversations();
-        let Some(conversation) = conversations.get(owner) else {
+        let Some(conversation) = conversations.get(place) else {
             return 0;
         };
         conversation.stops.send_modify(|stops| *stops += 1);
         conversation.stops.receiver_count()
     }
 
-    /// What this owner and the agent have said, oldest first.
-    pub(crate) fn history(&self, owner: &Owner) -> Vec<Message> {
+    /// What was said in this place, oldest first.
+    pub(crate) fn history(&self, place: &Place) -> Vec<Message> {
         let conversations = self.conversations();
         conversations
-            .get(owner)
+            .get(place)
             .map(|conversation| conversation.messages.clone())
             .unwrap_or_default()
     }
 
     /// Appends a word to the agent's last message, which begins after the user's.
-    fn remember(&self, owner: &Owner, word: &str) {
+    fn remember(&self, place: &Place, word: &str) {
         let mut conversations = self.conversations();
-        let Some(conversation) = conversations.get_mut(owner) else {
+        let Some(conversation) = conversations.get_mut(place) else {
             return;
         };
         match conversation.messages.last_mut() {
@@ -115,7 +126,7 @@ impl Agent {
         }
     }
 
-    fn conversations(&self) -> MutexGuard<'_, HashMap<Owner, Conversation>> {
+    fn conversations(&self) -> MutexGuard<'_, HashMap<Place, Conversation>> {
         // Every change is a single push, so a panic elsewhere leaves nothing half done.
         self.conversations
             .lock()

@@ -14,6 +14,10 @@
 //! | `POST /chat` with a token in the header and one in the cookie | 400 `invalid_request` |
 //! | `POST /chat`, `{"message": "hello"}`, with a token | 200, the answer as server-sent events |
 //! | `POST /stop`, `GET /history`, `GET /agents/{agent}/{room}` with a token | 200 |
+//! | `GET /agents/{agent}/{room}` as a WebSocket handshake | 101; the token in header, query, subprotocol, cookie or ticket |
+//! | `POST /auth/ticket`, `{"agent": …, "room": …}`, with a token | 200, a ticket for one handshake |
+//! | `POST /auth/refresh`, `{"connection_id": …}`, with a newer token | 200, the open connection goes on |
+//! | `POST /auth/revoke` with a token | 200, and the token opens nothing any more |
 //!
 //! Environment: `PORT` (8787), `JWT_SECRET` (random), `JWT_ISSUER` and `JWT_AUDIENCE` (demanded in bearer tokens when
 //! set), `JWT_LEEWAY` in seconds (30), `ALLOWED_ORIGINS` separated by commas (the page's own).
@@ -21,44 +25,57 @@
 mod agent;
 mod config;
 mod gate;
+mod live;
+mod sign_out;
 
 use std::{convert::Infallible, error::Error, net::Ipv4Addr, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     response::{
         Html,
         sse::{Event, KeepAlive, Sse},
     },
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_warden::Principal;
+use tower_warden::{Principal, RedactUri, RenewalService};
 
 use crate::{
-    agent::{Agent, Owner},
+    agent::{Agent, Place},
     config::Config,
+    gate::Gate,
 };
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
     let config = Config::from_env()?;
+    let gate = Gate::new(&config)?;
+    let revocations = gate.revocations;
+    let revoke = move |principal| sign_out::revoke(revocations.clone(), principal);
     let app = Router::new()
         .route("/", get(page))
         .route("/health", get(health))
         .route("/chat", post(chat))
         .route("/stop", post(stop))
         .route("/history", get(history))
-        .route("/agents/{agent}/{room}", get(room))
+        .route("/agents/{agent}/{room}", any(live::room))
+        .route("/agents/{agent}/{room}/get-messages", get(live::messages))
+        .route_service("/auth/ticket", gate.tickets.service())
+        .route_service("/auth/refresh", RenewalService::new())
+        .route("/auth/revoke", post(revoke))
         .with_state(Arc::new(Agent::default()))
-        .layer(gate::auth(&config)?)
+        .layer(gate.auth)
         // Outside the gate, so that a page of another origin can read a refusal too.
-        .layer(gate::cors(&config)?);
+        .layer(gate.cors)
+        .layer(RedactUri::around(
+            tower_http::trace::TraceLayer::new_for_http(),
+        ));
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await?;
     print!("{}", config.greeting(listener.local_addr()?)?);
@@ -88,7 +105,7 @@ async fn chat(
     principal: Principal,
     Json(chat): Json<Chat>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let words = agent.answer(Owner::of(&principal), chat.message);
+    let words = agent.answer(Place::of(&principal), chat.message);
     let done = futures_util::stream::once(async { Event::default().event("done").data("") });
     let events = words
         .map(|word| Event::default().data(word))
@@ -99,21 +116,10 @@ async fn chat(
 
 /// Stops the answer that is being streamed to the same user.
 async fn stop(State(agent): State<Arc<Agent>>, principal: Principal) -> Json<Value> {
-    Json(json!({ "stopped": agent.stop(&Owner::of(&principal)) }))
+    Json(json!({ "stopped": agent.stop(&Place::of(&principal)) }))
 }
 
 /// What the user and the agent have said to each other.
 async fn history(State(agent): State<Arc<Agent>>, principal: Principal) -> Json<Value> {
-    Json(json!({ "messages": agent.history(&Owner::of(&principal)) }))
-}
-
-/// Who stands before which agent.
-async fn room(principal: Principal, Path((agent, room)): Path<(String, String)>) -> Json<Value> {
-    Json(json!({
-        "subject": principal.subject(),
-        "issuer": principal.issuer(),
-        "source": principal.source(),
-        "agent": agent,
-        "room": room,
-    }))
+    Json(json!({ "messages": agent.history(&Place::of(&principal)) }))
 }

@@ -189,13 +189,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let state = match self.refusal(&head) {
             None => State::Inner {
                 future: self.inner.call(Request::from_parts(head, body)),
             },
             Some((rejection, refusals)) => State::Refused {
-                response: Some(refusals.respond(&rejection)),
+                response: Some(refusals.respond_to(&mut head, &rejection)),
             },
         };
         RequireScopeFuture { state }

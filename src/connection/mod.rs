@@ -27,7 +27,7 @@
 //! 2. [`registry`]: all connections that are open; [`id`], their names; [`end`], why they end.
 //! 3. [`renewal`]: a newer token for a connection that is open.
 //! 4. [`revocation`]: what holds no longer, on every request and on every open connection.
-//! 5. [`stream`]: streamed answers that end with their token, by a policy.
+//! 5. `websocket` (feature `ws`): a socket that ends with its lease; [`stream`]: an answer that does.
 //! 6. [`ticket`]: a value for one handshake, in place of a token in its URL.
 
 mod end;
@@ -41,6 +41,8 @@ mod revocation;
 mod stream;
 mod ticket;
 mod watchers;
+#[cfg(feature = "ws")]
+mod websocket;
 
 pub use end::LeaseEnd;
 pub use ended::Ended;
@@ -62,3 +64,5 @@ pub use ticket::{
     TicketRecord, TicketService, TicketServiceFuture, TicketStore,
 };
 pub(crate) use ticket::{Redeemer, TICKET};
+#[cfg(feature = "ws")]
+pub use websocket::{GuardedSocket, MessageSocket, WebSocketPolicy};

@@ -26,6 +26,10 @@ pub(crate) use jwk::thumbprint_input;
 #[cfg(test)]
 pub(crate) use material::ALGORITHMS;
 pub(crate) use material::{Curve, Material, hash_length};
+#[cfg(feature = "introspection")]
+pub(crate) use remote::{
+    Asked, Awaited, Kept, Lookup, LookupKind, LookupSettings, Place, Questions, Span, TokenHash,
+};
 #[cfg(feature = "jwks")]
 pub(crate) use remote::{Missing, Refresher, Waiting};
 pub(crate) use set::{KeySet, PreparedKey};

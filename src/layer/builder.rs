@@ -7,15 +7,18 @@ use std::{env, fmt, iter, marker::PhantomData, sync::Arc, time::Duration};
 use http::request::Parts;
 
 use super::{AuthLayer, Face, gate::Gate, verification::Verification};
+#[cfg(feature = "introspection")]
+use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
-    ResourceBinding, Revocations, StrippedHeaders, TicketOffice, TokenSource, Verdict, Verifier,
+    ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders, TicketOffice, TokenSource,
+    Verdict, Verifier,
     authorize::Requirement,
     connection::{Redeemer, RenewalRule},
     principal::{Context, LayerContext},
-    request::AllowedOrigins,
+    request::{AllowedOrigins, PathTemplate},
     verify::Authenticate,
 };
 
@@ -48,12 +51,16 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     paths: Paths,
     sources: Vec<Place>,
     conflict: ConflictPolicy,
+    conflicts_on: Vec<(String, ConflictPolicy)>,
     origins: Vec<String>,
     missing_origin: MissingOrigin,
     stripped: StrippedHeaders,
     preflight: Preflight,
     requirements: Vec<Requirement>,
     refusals: Refusals,
+    #[cfg(feature = "ws")]
+    websocket_refusal: Option<crate::WebSocketRefusal>,
+    metadata: Option<ResourceMetadata>,
     connection_cap: Option<Duration>,
     renewal_rules: Vec<RenewalRule>,
     revocations: Revocations,
@@ -93,6 +100,13 @@ impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
     }
 }
 
+#[cfg(feature = "introspection")]
+impl<F: Face> AuthLayerBuilder<F, Introspection> {
+    pub(super) fn with_introspection(introspection: Introspection) -> Self {
+        Self::new(Verification::introspecting(introspection))
+    }
+}
+
 impl<F: Face, K> AuthLayerBuilder<F, K> {
     fn new(verification: Verification<K>) -> Self {
         Self {
@@ -100,12 +114,16 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             paths: Paths::default(),
             sources: Vec::new(),
             conflict: ConflictPolicy::default(),
+            conflicts_on: Vec::new(),
             origins: Vec::new(),
             missing_origin: MissingOrigin::default(),
             stripped: StrippedHeaders::default(),
             preflight: Preflight::default(),
             requirements: Vec::new(),
             refusals: Refusals::default(),
+            #[cfg(feature = "ws")]
+            websocket_refusal: None,
+            metadata: None,
             connection_cap: None,
             renewal_rules: Vec::new(),
             revocations: Revocations::default(),
@@ -168,6 +186,13 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// [RFC 6750 §2]: https://www.rfc-editor.org/rfc/rfc6750#section-2
     pub fn with_conflict(mut self, policy: ConflictPolicy) -> Self {
         self.conflict = policy;
+        self
+    }
+
+    /// Sets the same for one path and all below it, such as `/agents/{agent}/{room}/get-messages`, where Cloudflare's
+    /// clients send their token twice. The first path that fits decides.
+    pub fn with_conflict_on(mut self, pattern: impl Into<String>, policy: ConflictPolicy) -> Self {
+        self.conflicts_on.push((pattern.into(), policy));
         self
     }
 
@@ -236,10 +261,30 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self
     }
 
+    /// Describes this resource to its clients ([RFC 9728]): every challenge names the document, and the two paths at which
+    /// it may be read are exempt for `GET`, `HEAD` and `OPTIONS`. See [`ResourceMetadata`], which has the service for them.
+    ///
+    /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
+    pub fn with_resource_metadata(mut self, metadata: &ResourceMetadata) -> Self {
+        self.metadata = Some(metadata.clone());
+        self
+    }
+
     /// Sets what holds no longer although its time is not over: asked for every token, and able to end every open
     /// [`Lease`](crate::Lease). Layers may share it; none by default.
     pub fn with_revocations(mut self, revocations: Revocations) -> Self {
         self.revocations = revocations;
+        self
+    }
+
+    /// Sets how refused WebSocket handshakes are answered; by default as
+    /// [`WebSocketRefusal::agents`](crate::WebSocketRefusal::agents) does.
+    ///
+    /// It outdoes what [`with_refusals`](Self::with_refusals) says about it.
+    #[cfg(feature = "ws")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+    pub fn with_websocket_refusal(mut self, refusal: crate::WebSocketRefusal) -> Self {
+        self.websocket_refusal = Some(refusal);
         self
     }
 
@@ -321,11 +366,22 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self.stripped.validate()
     }
 
-    fn assemble(self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
+    fn assemble(mut self, verifier: &Verifier) -> Result<AuthLayer<F>, ConfigError> {
+        // Last, whatever order the settings came in: other paths or refusals may have been set since.
+        if let Some(metadata) = &self.metadata {
+            self.paths = metadata.exempted(self.paths);
+            self.refusals = self.refusals.naming(metadata.url());
+        }
+        let refusals = self.refusals;
+        #[cfg(feature = "ws")]
+        let refusals = match self.websocket_refusal {
+            Some(refusal) => refusals.with_websocket_refusal(refusal),
+            None => refusals,
+        };
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
         let layer = Arc::new(LayerContext {
-            refusals: self.refusals,
+            refusals,
             connection_cap: self.connection_cap,
             renewal_rules: self.renewal_rules,
             revocations: self.revocations,
@@ -364,6 +420,11 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             sources,
             contexts,
             conflict: self.conflict,
+            conflicts_on: self
+                .conflicts_on
+                .iter()
+                .map(|(pattern, policy)| Ok((PathTemplate::parse(pattern)?, *policy)))
+                .collect::<Result<_, ConfigError>>()?,
             origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
             stripped: self.stripped,
             preflight: self.preflight,
@@ -423,6 +484,25 @@ impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
     ///
     /// [`ConfigError::Keys`] if the provider does not answer with keys that can be used, otherwise the first setting
     /// that cannot be served safely.
+    pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
+        self.check()?;
+        let verifier = self.verification.build().await?;
+        self.verification = Verification::shared(verifier.clone());
+        self.assemble(&verifier)
+    }
+}
+
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+impl<F: Face> AuthLayerBuilder<F, Introspection> {
+    /// Checks all settings, finds the endpoint if it has to be discovered, and makes the layer.
+    ///
+    /// It has to be awaited in a tokio runtime. What the layer guards is logged once, here.
+    ///
+    /// # Errors
+    ///
+    /// As for [`VerifierBuilder::build`](crate::VerifierBuilder::build), otherwise the first setting that cannot be served
+    /// safely.
     pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
         self.check()?;
         let verifier = self.verification.build().await?;

@@ -60,10 +60,10 @@ where
         }
     }
 
-    pub(super) fn refused(gate: &Gate, refusal: Refusal) -> Self {
+    pub(super) fn refused(gate: &Gate, head: &mut Parts, refusal: Refusal) -> Self {
         Self {
             state: State::Refused {
-                response: Some(gate.respond(refusal)),
+                response: Some(gate.respond(head, refusal)),
             },
         }
     }
@@ -124,7 +124,7 @@ where
                             continue;
                         }
                         Decision::Refuse(refusal) => State::Refused {
-                            response: Some(gate.respond(refusal)),
+                            response: Some(gate.respond(head, refusal)),
                         },
                         Decision::Admit(passage) => {
                             let Pending {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
 
 use super::passage::Passage;
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::{Anonymous, Context, LayerContext},
-    request::{AllowedOrigins, is_preflight, requested_path, select},
+    request::{AllowedOrigins, Found, PathTemplate, is_preflight, requested_path, select},
     telemetry,
     verify::{Authenticated, Authentication},
 };
@@ -32,6 +32,8 @@ pub(crate) struct Gate {
     /// Who answers for the tokens of each source, and what principals keep of it, in the order of `sources`.
     pub(super) contexts: Vec<Arc<Context>>,
     pub(super) conflict: ConflictPolicy,
+    /// What holds in its place on some paths.
+    pub(super) conflicts_on: Vec<(PathTemplate, ConflictPolicy)>,
     pub(super) origins: AllowedOrigins,
     pub(super) stripped: StrippedHeaders,
     pub(super) preflight: Preflight,
@@ -124,7 +126,7 @@ impl Gate {
 
     /// Finds the one token of the request and asks what stands behind it.
     fn identify(&self, head: &Parts) -> Result<Option<Identified>, Blamed> {
-        let selected = select(&self.sources, self.conflict, head);
+        let selected = select(&self.sources, self.conflict_policy(head), head);
         let Some(selected) = selected.map_err(|kind| (kind.into(), None))? else {
             return Ok(None);
         };
@@ -139,6 +141,17 @@ impl Gate {
             index,
             authenticator.authenticate(&selected.token, head),
         )))
+    }
+
+    fn conflict_policy(&self, head: &Parts) -> ConflictPolicy {
+        let fits = |(template, _): &&(PathTemplate, ConflictPolicy)| {
+            let path = requested_path(&head.extensions, &head.uri);
+            matches!(template.find(path), Found::Here(_))
+        };
+        self.conflicts_on
+            .iter()
+            .find(fits)
+            .map_or(self.conflict, |(_, policy)| *policy)
     }
 
     /// Makes a principal of a verified token, and sees whether it may pass.
@@ -237,9 +250,19 @@ impl Gate {
     }
 
     /// The response to a request that goes no further.
-    pub(super) fn respond<B: ResponseBody>(&self, refusal: Refusal) -> Response<B> {
+    pub(super) fn respond<B: ResponseBody>(
+        &self,
+        head: &mut Parts,
+        refusal: Refusal,
+    ) -> Response<B> {
         match refusal {
-            Refusal::Rejection(rejection) => self.layer.refusals.respond(&rejection),
+            Refusal::Rejection(rejection) => {
+                // A refusal that accepts the handshake first echoes a subprotocol, and must not echo a token.
+                if head.headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+                    self.sources.iter().for_each(|source| source.conceal(head));
+                }
+                self.layer.refusals.respond_to(head, &rejection)
+            }
             Refusal::Answer(mut response, passage) => {
                 passage.mark(response.headers_mut());
                 response.map(B::from_bytes)

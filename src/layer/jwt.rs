@@ -5,17 +5,18 @@
 use std::sync::Arc;
 
 use super::{Auth, AuthLayer, Face};
-use crate::{AuthorizationHeader, ConfigError, QueryParameter, TokenSource};
+use crate::{AuthorizationHeader, ConfigError, QueryParameter, SubprotocolToken, TokenSource};
 
 /// Layer that applies the [`JwtAuth`] middleware.
 ///
 /// By default a token travels
 ///
 /// 1. in the header `Authorization: Bearer …`;
-/// 2. in the query parameter `access_token` of a WebSocket upgrade, and nowhere else: URLs end in logs.
+/// 2. in the query parameter `access_token` of a WebSocket upgrade, and nowhere else: URLs end in logs;
+/// 3. behind `bearer` among the subprotocols of a WebSocket upgrade.
 ///
-/// The inner service finds the [`Principal`](crate::Principal) in the request's extensions; a token in the query is
-/// cut out of the URI first. Everything else is refused as [`Refusals`](crate::Refusals) says.
+/// The inner service finds the [`Principal`](crate::Principal) in the request's extensions; a token in the query or
+/// among the subprotocols is cut out first. Everything else is refused as [`Refusals`](crate::Refusals) says.
 ///
 /// # Examples
 ///
@@ -57,6 +58,7 @@ impl Face for Bearer {
         Ok(vec![
             Arc::new(AuthorizationHeader::default()),
             Arc::new(QueryParameter::default()),
+            Arc::new(SubprotocolToken::default()),
         ])
     }
 }

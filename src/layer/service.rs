@@ -18,6 +18,8 @@ use super::{
     gate::{Decision, Gate},
     passage::Passage,
 };
+#[cfg(feature = "introspection")]
+use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{ConfigError, Keys, ResponseBody, Verifier};
@@ -89,6 +91,13 @@ impl<F: Face> AuthLayer<F> {
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     pub fn remote(keys: RemoteKeys) -> AuthLayerBuilder<F, RemoteKeys> {
         AuthLayerBuilder::with_remote_keys(keys)
+    }
+
+    /// Verifies opaque tokens by asking their provider: see [`Introspection`].
+    #[cfg(feature = "introspection")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+    pub fn introspect(introspection: Introspection) -> AuthLayerBuilder<F, Introspection> {
+        AuthLayerBuilder::with_introspection(introspection)
     }
 
     /// Verifies with the secret in the environment variable `JWT_SECRET`, and demands what `JWT_ISSUER` and
@@ -191,7 +200,7 @@ where
             Decision::Admit(passage) => {
                 ResponseFuture::inner(self.inner.call(Request::from_parts(head, body)), passage)
             }
-            Decision::Refuse(refusal) => ResponseFuture::refused(&self.gate, refusal),
+            Decision::Refuse(refusal) => ResponseFuture::refused(&self.gate, &mut head, refusal),
             // Somebody else has to be asked first: the rare way.
             Decision::Pending(question) => {
                 let gate = Arc::clone(&self.gate);

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::{AuthLayerBuilder, Face};
+#[cfg(feature = "introspection")]
+use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{Algorithm, ClaimPath, Clock, ConfigError, Keys, TokenType, Verifier, VerifierBuilder};
@@ -35,6 +37,20 @@ impl Verification {
 impl Verification<RemoteKeys> {
     pub(super) fn remote(keys: RemoteKeys) -> Self {
         Self::Fresh(Box::new(Verifier::remote(keys)))
+    }
+
+    pub(super) async fn build(self) -> Result<Verifier, ConfigError> {
+        match self {
+            Self::Fresh(builder) => builder.build().await,
+            Self::Shared { verifier, late } => on_time(verifier, late),
+        }
+    }
+}
+
+#[cfg(feature = "introspection")]
+impl Verification<Introspection> {
+    pub(super) fn introspecting(introspection: Introspection) -> Self {
+        Self::Fresh(Box::new(Verifier::introspect(introspection)))
     }
 
     pub(super) async fn build(self) -> Result<Verifier, ConfigError> {
@@ -118,6 +134,14 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         })
     }
 
+    /// Demands access tokens as RFC 9068 has them: see [`VerifierBuilder::with_access_token_profile`].
+    pub fn with_access_token_profile(self) -> Self {
+        self.verify(
+            "with_access_token_profile",
+            VerifierBuilder::with_access_token_profile,
+        )
+    }
+
     /// Refuses older tokens: see [`VerifierBuilder::with_max_age`].
     pub fn with_max_age(self, age: Duration) -> Self {
         self.verify("with_max_age", |verifier| verifier.with_max_age(age))
@@ -140,6 +164,14 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// Sets the clock: see [`VerifierBuilder::with_clock`].
     pub fn with_clock(self, clock: impl Clock) -> Self {
         self.verify("with_clock", |verifier| verifier.with_clock(clock))
+    }
+
+    /// Accepts tokens that name no audience: see [`VerifierBuilder::dangerous_without_audience`].
+    pub fn dangerous_without_audience(self) -> Self {
+        self.verify(
+            "dangerous_without_audience",
+            VerifierBuilder::dangerous_without_audience,
+        )
     }
 
     /// Accepts tokens that never expire: see [`VerifierBuilder::dangerous_without_expiry`].

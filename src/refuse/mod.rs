@@ -3,14 +3,28 @@
 //! 1. [`rejection`]: the kinds, and the one table from kind to status, code and sentence.
 //! 2. [`challenge`]: `WWW-Authenticate` as RFC 6750 and RFC 9110 want it.
 //! 3. [`refusals`]: how a layer answers, with the presets of the systems that this crate replaces.
-//! 4. [`body`]: a refusal in the body type of the wrapped service.
+//! 4. [`metadata`]: the document that tells a refused client where to get a token.
+//! 5. [`body`]: a refusal in the body type of the wrapped service.
+//! 6. `websocket`, `closing`, `upgrade` (feature `ws`): a refused handshake, said by status or by close frame.
 
 mod body;
 mod challenge;
+#[cfg(feature = "ws")]
+mod closing;
+mod metadata;
 mod refusals;
 mod rejection;
+#[cfg(feature = "ws")]
+mod upgrade;
+#[cfg(feature = "ws")]
+mod websocket;
 
 pub use body::ResponseBody;
 pub use challenge::Challenge;
+#[cfg(feature = "ws")]
+pub use closing::Closing;
+pub use metadata::{ResourceMetadata, ResourceMetadataBuilder, ResourceMetadataService};
 pub use refusals::{Refusals, Responder};
 pub use rejection::{Rejection, RejectionKind};
+#[cfg(feature = "ws")]
+pub use websocket::{CloseMap, WebSocketRefusal};

@@ -3,9 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 
 use super::{Challenge, Rejection, RejectionKind, ResponseBody};
+#[cfg(feature = "ws")]
+use super::{WebSocketRefusal, upgrade::accept_and_close};
 use crate::ConfigError;
 
 /// Writes the body of a refusal.
@@ -46,6 +48,8 @@ pub struct Refusals {
     challenge: Challenge,
     responder: Arc<dyn Responder>,
     retry_after: Duration,
+    #[cfg(feature = "ws")]
+    websocket: WebSocketRefusal,
 }
 
 impl Default for Refusals {
@@ -80,6 +84,8 @@ impl Refusals {
             challenge: Challenge::default(),
             responder: Arc::new(responder),
             retry_after: Duration::from_secs(5),
+            #[cfg(feature = "ws")]
+            websocket: WebSocketRefusal::default(),
         }
     }
 
@@ -97,10 +103,25 @@ impl Refusals {
         self
     }
 
+    /// Names the document that describes this resource, whatever else the challenge says.
+    pub(crate) fn naming(mut self, metadata: &str) -> Self {
+        self.challenge = self.challenge.with_resource_metadata(metadata);
+        self
+    }
+
     /// Sets `Retry-After` of a 503, in whole seconds; 5 s by default.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = delay;
+        self
+    }
+
+    /// Sets how refused WebSocket handshakes are answered; by default as [`WebSocketRefusal::agents`] does.
+    #[cfg(feature = "ws")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
+    #[must_use]
+    pub fn with_websocket_refusal(mut self, refusal: WebSocketRefusal) -> Self {
+        self.websocket = refusal;
         self
     }
 
@@ -109,7 +130,28 @@ impl Refusals {
         self.challenge.check()
     }
 
-    /// The complete response to a rejection.
+    /// The complete response to a request that is refused.
+    ///
+    /// With the feature `ws` it may be one that completes a WebSocket handshake, after which a close frame tells the
+    /// client why; tokens have to be taken out of the head before.
+    pub fn respond_to<B: ResponseBody>(
+        &self,
+        head: &mut Parts,
+        rejection: &Rejection,
+    ) -> Response<B> {
+        #[cfg(feature = "ws")]
+        if let Some(closing) = self.websocket.closing(rejection)
+            && let Some(mut response) = accept_and_close(head, &closing)
+        {
+            response.extensions_mut().insert(rejection.clone());
+            return response;
+        }
+        #[cfg(not(feature = "ws"))]
+        let _ = head;
+        self.respond(rejection)
+    }
+
+    /// The complete response to a rejection, by its status.
     pub fn respond<B: ResponseBody>(&self, rejection: &Rejection) -> Response<B> {
         let mut response = self.responder.respond(rejection);
         // A responder words a refusal, it cannot turn one into a success.

@@ -24,6 +24,10 @@ pub enum RejectionKind {
     KeyUnknown,
     /// The signature does not verify.
     SignatureInvalid,
+    /// The provider says that the token is not active: never issued, expired, or revoked ([RFC 7662 §2.2]).
+    ///
+    /// [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
+    TokenInactive,
     /// `exp` has passed.
     TokenExpired,
     /// `nbf` has not come yet, or `iat` lies in the future.
@@ -79,6 +83,7 @@ impl RejectionKind {
             | Self::AlgorithmNotAllowed
             | Self::KeyUnknown
             | Self::SignatureInvalid
+            | Self::TokenInactive
             | Self::TokenExpired
             | Self::TokenNotYetValid
             | Self::TokenTooOld
@@ -111,6 +116,7 @@ impl RejectionKind {
             Self::AlgorithmNotAllowed => "alg_not_allowed",
             Self::KeyUnknown => "key_unknown",
             Self::SignatureInvalid => "signature_invalid",
+            Self::TokenInactive => "token_inactive",
             Self::TokenExpired => "token_expired",
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::TokenTooOld => "token_too_old",
@@ -145,6 +151,7 @@ impl RejectionKind {
             Self::AlgorithmNotAllowed => "the token's algorithm is not allowed here",
             Self::KeyUnknown => "the token is signed with a key that is not known here",
             Self::SignatureInvalid => "the token's signature does not verify",
+            Self::TokenInactive => "the token is not active",
             Self::TokenExpired => "the token has expired",
             Self::TokenNotYetValid => "the token is not valid yet",
             Self::TokenTooOld => "the token is too old",

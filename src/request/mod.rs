@@ -18,8 +18,10 @@ pub(crate) use preflight::is_preflight;
 pub(crate) use source::select;
 pub use source::{
     AuthorizationHeader, ConflictPolicy, CookieToken, MalformedCredentials, QueryParameter,
-    TokenSource,
+    SubprotocolToken, TokenSource,
 };
 pub use stripped::StrippedHeaders;
 pub(crate) use target::requested_path;
 pub use token::BearerToken;
+#[cfg(feature = "ws")]
+pub(crate) use {source::first_protocol, upgrade::is_websocket_handshake};

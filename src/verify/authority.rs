@@ -11,6 +11,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+#[cfg(feature = "introspection")]
+use super::introspection::{Introspector, Question};
 #[cfg(feature = "jwks")]
 use super::missing::MissingKey;
 use super::{
@@ -47,6 +49,9 @@ enum KeySource {
     /// A provider, who may change them.
     #[cfg(feature = "jwks")]
     Remote(Refresher<Snapshot>),
+    /// There are none: an endpoint knows the tokens.
+    #[cfg(feature = "introspection")]
+    None(Introspector),
 }
 
 /// The keys of one moment, and what may be remembered as long as they hold.
@@ -64,6 +69,9 @@ pub(super) enum Doubt {
     /// Its key may be on the way.
     #[cfg(feature = "jwks")]
     KeyMissing(MissingKey),
+    /// Its provider is being asked about it.
+    #[cfg(feature = "introspection")]
+    Asked(Question),
 }
 
 /// Whether a provider may be asked for a key that is not at hand.
@@ -117,6 +125,33 @@ impl Authority {
         })
     }
 
+    /// Trusts what an endpoint says of tokens.
+    #[cfg(feature = "introspection")]
+    pub(super) fn introspecting(
+        introspector: Introspector,
+        rules: Rules,
+        clock: Arc<dyn Clock>,
+        backend: CryptoBackend,
+    ) -> Self {
+        Self {
+            rules,
+            clock,
+            backend,
+            keys: KeySource::None(introspector),
+        }
+    }
+
+    /// Whether tokens are looked up rather than read.
+    pub(super) const fn introspects(&self) -> bool {
+        match &self.keys {
+            KeySource::Given { .. } => false,
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(_) => false,
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => true,
+        }
+    }
+
     /// Replaces keys that were given.
     pub(super) fn reload(&self, keys: &Keys) -> Result<(), ConfigError> {
         match &self.keys {
@@ -132,6 +167,12 @@ impl Authority {
                 value: refresher.origin().to_owned(),
                 problem: "the keys are a provider's: refresh them",
             }),
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => Err(ConfigError::Setting {
+                name: "reload",
+                value: String::from("(introspection)"),
+                problem: "opaque tokens are verified without keys",
+            }),
         }
     }
 
@@ -141,6 +182,8 @@ impl Authority {
             KeySource::Given { .. } => true,
             #[cfg(feature = "jwks")]
             KeySource::Remote(refresher) => refresher.ready(),
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => true,
         }
     }
 
@@ -150,6 +193,8 @@ impl Authority {
             KeySource::Given { .. } => None,
             #[cfg(feature = "jwks")]
             KeySource::Remote(refresher) => refresher.age(),
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => None,
         }
     }
 
@@ -158,6 +203,8 @@ impl Authority {
     pub(super) async fn refresh(&self) -> Result<(), ConfigError> {
         match &self.keys {
             KeySource::Given { .. } => Ok(()),
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => Ok(()),
             KeySource::Remote(refresher) => {
                 let answer = refresher.refresh().await;
                 answer.map_err(|error| ConfigError::keys(refresher.origin(), error))
@@ -168,10 +215,14 @@ impl Authority {
     /// Verifies with the keys of this moment.
     #[cfg_attr(not(feature = "jwks"), allow(unused_variables))]
     pub(super) fn attempt(
-        &self,
+        self: &Arc<Self>,
         token: &BearerToken<'_>,
         asking: Asking,
     ) -> Result<Arc<VerifiedToken>, Doubt> {
+        #[cfg(feature = "introspection")]
+        if let KeySource::None(introspector) = &self.keys {
+            return introspector.attempt(self, token);
+        }
         let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
         match &self.keys {
             KeySource::Given { snapshot, .. } => {
@@ -201,6 +252,8 @@ impl Authority {
                 let seen = keys.map(|keys| (&*keys.value, keys.epoch()));
                 Err(self.ask(refresher, compact, seen, now, asking))
             }
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => Err(RejectionKind::KeysUnavailable.into()),
         }
     }
 
@@ -240,10 +293,10 @@ impl Authority {
         }
         Ok(Arc::new(VerifiedToken {
             token: token.clone().into_owned(),
-            header: match header {
+            header: Some(match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
                 HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh),
-            },
+            }),
             payload: payload.into(),
             claims,
             typed: OnceLock::new(),
@@ -315,6 +368,8 @@ impl Doubt {
             Self::Rejected(kind) => *kind,
             #[cfg(feature = "jwks")]
             Self::KeyMissing(_) => RejectionKind::KeysUnavailable,
+            #[cfg(feature = "introspection")]
+            Self::Asked(_) => RejectionKind::KeysUnavailable,
         }
     }
 }
@@ -339,6 +394,10 @@ impl fmt::Debug for Authority {
             #[cfg(feature = "jwks")]
             KeySource::Remote(keys) => {
                 shared.field("keys", keys);
+            }
+            #[cfg(feature = "introspection")]
+            KeySource::None(introspector) => {
+                shared.field("introspector", introspector);
             }
         }
         shared.finish_non_exhaustive()

@@ -10,8 +10,10 @@ use super::{
     CryptoBackend, Verifier,
     authority::Authority,
     path::ClaimPath,
-    rules::{Audience, Presence, Rules, TokenType},
+    rules::{Audience, Presence, Profile, Rules, TokenType},
 };
+#[cfg(feature = "introspection")]
+use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{Clock, ConfigError, Keys, SystemClock};
@@ -96,6 +98,44 @@ impl<K> VerifierBuilder<K> {
         self
     }
 
+    /// Demands access tokens as [RFC 9068] has them, so that no other token of the issuer passes for one: the type
+    /// `at+jwt`, and `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti`.
+    ///
+    /// Issuer and audience then have to be named, and nothing of that can be waived.
+    ///
+    /// [RFC 9068]: https://www.rfc-editor.org/rfc/rfc9068
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{Keys, RejectionKind, SigningKey, TokenIssuer, Verifier};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let secret = "a secret of at least 32 bytes, from a safe place";
+    /// let verifier = Verifier::builder(Keys::hs256([secret])?)
+    ///     .with_access_token_profile()
+    ///     .with_issuer("https://id.example")
+    ///     .with_audience("orders")
+    ///     .build()?;
+    ///
+    /// // The same issuer's token of another kind.
+    /// let issuer = TokenIssuer::builder(SigningKey::hs256(secret)?)
+    ///     .with_issuer("https://id.example")
+    ///     .with_audience("orders")
+    ///     .build()?;
+    /// let refused = verifier.verify(&issuer.mint("alice").sign()?).unwrap_err();
+    /// assert_eq!(refused.kind(), RejectionKind::ClaimInvalid);
+    ///
+    /// // Without an audience anybody's access tokens would do.
+    /// assert!(Verifier::builder(Keys::hs256([secret])?).with_access_token_profile().build().is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_access_token_profile(mut self) -> Self {
+        self.rules.profile = Profile::AccessToken;
+        self.with_token_type(TokenType::AccessToken)
+    }
+
     /// Refuses tokens that were issued longer ago than this, whatever their `exp`; `iat` is then required.
     ///
     /// By default `exp` alone ends a token.
@@ -144,6 +184,16 @@ impl<K> VerifierBuilder<K> {
     /// A token that its holder gave to another service of the same issuer then opens this one too.
     pub fn dangerous_any_audience(mut self) -> Self {
         self.any_audience = true;
+        self
+    }
+
+    /// Accepts tokens without `aud` although this service has a name. One that names somebody else is still refused.
+    ///
+    /// # Security
+    ///
+    /// A token that its issuer meant for nobody in particular then opens every service of that kind.
+    pub fn dangerous_without_audience(mut self) -> Self {
+        self.rules.audience_presence = Presence::Waived;
         self
     }
 
@@ -236,6 +286,9 @@ impl<K> VerifierBuilder<K> {
                 "choose between 1 byte and 64 KiB",
             );
         }
+        if rules.profile == Profile::AccessToken {
+            self.check_profile()?;
+        }
         for (name, path) in [
             ("with_scope_claim", &rules.scopes),
             ("with_roles_claim", &rules.roles),
@@ -249,6 +302,86 @@ impl<K> VerifierBuilder<K> {
             }
         }
         Ok(())
+    }
+
+    /// The profile of access tokens demands what could be left out, or waived, elsewhere.
+    fn check_profile(&self) -> Result<(), ConfigError> {
+        let rules = &self.rules;
+        if rules.issuer.is_none() {
+            return Err(ConfigError::Missing {
+                name: "with_issuer",
+                problem: "an access token has to come from a known issuer (RFC 9068 §4)",
+            });
+        }
+        if !self.any_audience && rules.audience == Audience::Unnamed {
+            return Err(ConfigError::Missing {
+                name: "with_audience",
+                problem: "an access token has to be meant for this service (RFC 9068 §4)",
+            });
+        }
+        let at_odds = [
+            (self.any_audience, "dangerous_any_audience"),
+            (rules.expiry == Presence::Waived, "dangerous_without_expiry"),
+            (
+                rules.subject == Presence::Waived,
+                "dangerous_without_subject",
+            ),
+            (
+                rules.token_type != TokenType::AccessToken,
+                "with_token_type",
+            ),
+        ];
+        match at_odds.into_iter().find(|(set, _)| *set) {
+            None => Ok(()),
+            Some((_, name)) => Err(ConfigError::Setting {
+                name,
+                value: String::from("(with the profile of access tokens)"),
+                problem: "is at odds with `with_access_token_profile`: choose one of them",
+            }),
+        }
+    }
+}
+
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+impl VerifierBuilder<Introspection> {
+    /// Checks the rules against each other, and finds the endpoint if it has to be discovered.
+    ///
+    /// It has to be awaited in a tokio runtime, as tokens have to be verified in one. No token is asked for yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Keys`] for an address that a secret must not be sent to, or if the issuer names none;
+    /// [`ConfigError::Missing`] without client ID or secret; [`ConfigError::Setting`] for what only a signed token has:
+    /// a type or an algorithm; otherwise as for keys that are given.
+    pub async fn build(mut self) -> Result<Verifier, ConfigError> {
+        let backend = self.settle()?;
+        let rules = &self.rules;
+        for (set, name) in [
+            (rules.profile != Profile::Any, "with_access_token_profile"),
+            (rules.token_type != TokenType::Any, "with_token_type"),
+            (rules.algorithms.is_some(), "with_algorithms"),
+        ] {
+            if set {
+                return Err(ConfigError::Setting {
+                    name,
+                    value: String::from("(with introspection)"),
+                    problem: "an opaque token has no header that could say so: leave it out",
+                });
+            }
+        }
+        if let (Some(discovered), Some(named)) = (self.keys.issuer(), &rules.issuer)
+            && discovered != named
+        {
+            return Err(ConfigError::Setting {
+                name: "with_issuer",
+                value: named.clone(),
+                problem: "is not the issuer who is asked: name it once, where it is discovered",
+            });
+        }
+        let introspector = self.keys.open(backend).await?;
+        let authority = Authority::introspecting(introspector, self.rules, self.clock, backend);
+        Ok(Verifier::of(authority))
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     actor::Actor,
     date::{Rounding, numeric_date},
     json::{self, Value},
-    rules::{Audience, Presence, Rules},
+    rules::{Audience, Presence, Profile, Rules},
     strings::{Strings, Text},
 };
 use crate::{NumericDate, RejectionKind};
@@ -23,6 +23,7 @@ pub(super) struct Members {
     not_before: Option<Value>,
     issued_at: Option<Value>,
     token_id: Option<Value>,
+    client_id: Option<Value>,
     session_id: Option<Value>,
     actor: Option<Value>,
     scope: Option<Value>,
@@ -40,6 +41,7 @@ pub(super) struct Claims {
     pub(super) not_before: Option<NumericDate>,
     pub(super) issued_at: Option<NumericDate>,
     pub(super) token_id: Option<Text>,
+    pub(super) client_id: Option<Text>,
     pub(super) session_id: Option<Text>,
     pub(super) actor: Option<Box<Actor>>,
     pub(super) scopes: Strings,
@@ -60,6 +62,7 @@ impl Members {
                 b"nbf" => members.not_before = value,
                 b"iat" => members.issued_at = value,
                 b"jti" => members.token_id = value,
+                b"client_id" => members.client_id = value,
                 b"sid" => members.session_id = value,
                 b"act" => members.actor = value,
                 b"scope" if rules.scopes.is_none() => members.scope = value,
@@ -118,6 +121,7 @@ impl Members {
             issuer: text(&self.issuer)?,
             subject: text(&self.subject)?,
             token_id: text(&self.token_id)?,
+            client_id: text(&self.client_id)?,
             session_id: text(&self.session_id)?,
             audiences: match &self.audience {
                 Some(value) => Strings::take(value, payload, Strings::One)?,
@@ -134,6 +138,7 @@ impl Members {
         claims.check_issuer(payload, rules)?;
         claims.check_audience(self.audience.is_some(), payload, rules)?;
         claims.check_subject(payload, rules)?;
+        claims.check_profile(payload, rules)?;
         Ok(claims)
     }
 
@@ -221,6 +226,7 @@ impl Claims {
         let admitted = match &rules.audience {
             Audience::Anybody => true,
             Audience::Unnamed => !present,
+            Audience::OneOf(_) if !present && rules.audience_presence == Presence::Waived => true,
             Audience::OneOf(names) => self
                 .audiences
                 .of(payload)
@@ -238,6 +244,27 @@ impl Claims {
             Some(subject) if !subject.of(payload).is_empty() => Ok(()),
             None if rules.subject == Presence::Waived => Ok(()),
             _ => Err(RejectionKind::ClaimInvalid),
+        }
+    }
+}
+
+impl Claims {
+    /// What an access token has to say beyond other tokens ([RFC 9068 §2.2]).
+    ///
+    /// [RFC 9068 §2.2]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2
+    fn check_profile(&self, payload: &str, rules: &Rules) -> Result<(), RejectionKind> {
+        let named = |text: &Option<Text>| {
+            let text = text.as_ref();
+            text.is_some_and(|text| !text.of(payload).is_empty())
+        };
+        match rules.profile {
+            Profile::Any => Ok(()),
+            Profile::AccessToken
+                if self.issued_at.is_some() && named(&self.token_id) && named(&self.client_id) =>
+            {
+                Ok(())
+            }
+            Profile::AccessToken => Err(RejectionKind::ClaimInvalid),
         }
     }
 }

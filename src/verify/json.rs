@@ -18,7 +18,7 @@ pub(super) const MAX_DEPTH: usize = 32;
 
 /// The text is no JSON object, names a member twice, or nests too deep.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Invalid;
+pub(crate) struct Invalid;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,21 @@ impl Value {
 pub(super) fn scan(text: &str, visit: impl FnMut(&str, Value)) -> Result<(), Invalid> {
     let end = u32::try_from(text.len()).map_err(|_| Invalid)?;
     scan_within(text, Span { start: 0, end }, visit)
+}
+
+/// The value of this member of the object that is the whole text, if it is there and a string.
+#[cfg(feature = "introspection")]
+pub(crate) fn string_member<'t>(
+    text: &'t str,
+    wanted: &str,
+) -> Result<Option<Cow<'t, str>>, Invalid> {
+    let mut found = None;
+    scan(text, |name, value| {
+        if name == wanted {
+            found = Some(value);
+        }
+    })?;
+    Ok(found.and_then(|value| value.string(text)))
 }
 
 /// The same for an object within the text. The places that `visit` sees count from the beginning of the text.

@@ -11,9 +11,9 @@
 //!
 //! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
 //! places in the payload. With several `issuers` the payload is looked at first, for the name of one; where a key is
-//! `missing` and its provider is asked, the caller may `wait`, and the token starts again. `builder` fixes the
-//! [rules](rules::Rules) once, `token` is what the rest of the house sees, `remembered` what stays of it where a ticket
-//! stands in its place.
+//! `missing` and its provider is asked, the caller may `wait`, and the token starts again. What nobody but its provider
+//! can read, `introspection` looks up. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the
+//! house sees, `remembered` what stays of it where a ticket stands in its place.
 
 mod authenticate;
 mod builder;
@@ -21,6 +21,8 @@ mod issuers;
 mod verifier;
 
 mod authority;
+#[cfg(feature = "introspection")]
+mod introspection;
 #[cfg(feature = "jwks")]
 mod missing;
 mod wait;
@@ -44,6 +46,10 @@ mod token;
 pub use actor::Actor;
 pub(crate) use authenticate::{Authenticate, Authenticated, Authentication};
 pub use builder::VerifierBuilder;
+#[cfg(feature = "introspection")]
+pub use introspection::Introspection;
+#[cfg(feature = "introspection")]
+pub(crate) use json::string_member;
 pub use path::ClaimPath;
 pub(crate) use remembered::Remembered;
 pub use rules::TokenType;

@@ -15,7 +15,8 @@ use crate::{BearerToken, RejectionKind};
 /// Scopes and roles are kept as they were read, so that they never widen, whatever another verifier would read.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Remembered {
-    alg: Algorithm,
+    /// Only what was signed has one.
+    alg: Option<Algorithm>,
     kid: Option<String>,
     typ: Option<String>,
     claims: String,
@@ -56,8 +57,15 @@ impl Verifier {
         let mut claims = Err(RejectionKind::AlgorithmNotAllowed);
         for authority in self.all() {
             let rules = &authority.rules;
-            let allowed = rules.algorithms.as_ref();
-            if !allowed.is_none_or(|allowed| allowed.contains(&remembered.alg)) {
+            // What an endpoint vouched for is recalled by whoever would ask one, and what was signed by whoever has keys.
+            let allowed = match &remembered.alg {
+                None => authority.introspects(),
+                Some(alg) => {
+                    let listed = rules.algorithms.as_ref();
+                    !authority.introspects() && listed.is_none_or(|listed| listed.contains(alg))
+                }
+            };
+            if !allowed {
                 continue;
             }
             claims = Members::find(payload, rules)
@@ -74,10 +82,12 @@ impl Verifier {
         claims.roles = listed(&remembered.roles);
         Ok(VerifiedToken {
             token: token.clone().into_owned(),
-            header: Arc::new(Header {
-                algorithm: remembered.alg,
-                key_id: remembered.kid.clone().map(Cow::Owned),
-                media_type: remembered.typ.clone().map(Cow::Owned),
+            header: remembered.alg.map(|algorithm| {
+                Arc::new(Header {
+                    algorithm,
+                    key_id: remembered.kid.clone().map(Cow::Owned),
+                    media_type: remembered.typ.clone().map(Cow::Owned),
+                })
             }),
             payload: payload.into(),
             claims,
@@ -112,6 +122,7 @@ mod tests {
             .mint("alice")
             .with_claim("roles", ["reader"])
             .with_claim("admin_roles", ["root"])
+            .with_claim("admin_scopes", ["everything"])
             .with_claim("sid", "s1")
             .with_scopes(["a", "b"])
             .sign()
@@ -134,6 +145,7 @@ mod tests {
             .with_audience("orders")
             .with_issuer("us")
             .with_roles_claim("admin_roles")
+            .with_scope_claim("admin_scopes")
             .build()
             .unwrap();
         let token = verifier.recall(&remembered, &ticket).unwrap();

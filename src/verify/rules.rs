@@ -57,6 +57,14 @@ pub(super) enum Presence {
     Waived,
 }
 
+/// What a token must say beyond what all must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    Any,
+    /// What [RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2) demands of access tokens.
+    AccessToken,
+}
+
 /// For whom a token must be meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Audience {
@@ -79,11 +87,14 @@ pub(super) struct Rules {
     pub(super) algorithms: Option<Vec<Algorithm>>,
     pub(super) issuer: Option<String>,
     pub(super) audience: Audience,
+    /// Whether a token may leave it open whom it is for, where we have a name.
+    pub(super) audience_presence: Presence,
     pub(super) subject: Presence,
     pub(super) expiry: Presence,
     pub(super) leeway: Duration,
     pub(super) max_age: Option<Duration>,
     pub(super) token_type: TokenType,
+    pub(super) profile: Profile,
     /// `None` means `scope`, else `scp`.
     pub(super) scopes: Option<ClaimPath>,
     pub(super) roles: Option<ClaimPath>,
@@ -96,11 +107,13 @@ impl Default for Rules {
             algorithms: None,
             issuer: None,
             audience: Audience::Unnamed,
+            audience_presence: Presence::Required,
             subject: Presence::Required,
             expiry: Presence::Required,
             leeway: Duration::from_secs(30),
             max_age: None,
             token_type: TokenType::Any,
+            profile: Profile::Any,
             scopes: None,
             roles: None,
         }

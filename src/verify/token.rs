@@ -6,10 +6,15 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+#[cfg(feature = "introspection")]
+use std::time::Duration;
+
 use jsonwebtoken::Algorithm;
 use serde::de::DeserializeOwned;
 
 use super::{ClaimPath, actor::Actor, claims::Claims, header::Header, json, strings::Strings};
+#[cfg(feature = "introspection")]
+use super::{claims::Members, rules::Rules};
 use crate::{BearerToken, NumericDate, Rejection, RejectionKind};
 
 /// A token whose signature and claims have been verified by a [`Verifier`](crate::Verifier).
@@ -17,7 +22,8 @@ use crate::{BearerToken, NumericDate, Rejection, RejectionKind};
 /// There is no other way to get one. It owns the token, its header and its claims; [`Debug`] shows none of them.
 pub struct VerifiedToken {
     pub(super) token: BearerToken<'static>,
-    pub(super) header: Arc<Header<'static>>,
+    /// Only what was signed has one.
+    pub(super) header: Option<Arc<Header<'static>>>,
     /// The payload's text, into which the claims point.
     pub(super) payload: Box<str>,
     pub(super) claims: Claims,
@@ -26,22 +32,41 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// The algorithm that it was signed with, which is the key's own.
+    /// Makes one of claims that somebody vouches for whom we trust, instead of a signature; they are held to the rules all
+    /// the same.
+    #[cfg(feature = "introspection")]
+    pub(super) fn vouched(
+        token: BearerToken<'static>,
+        payload: Box<str>,
+        rules: &Rules,
+        now: Duration,
+    ) -> Result<Self, RejectionKind> {
+        let claims = Members::find(&payload, rules)?.judge(&payload, rules, now)?;
+        Ok(Self {
+            token,
+            header: None,
+            payload,
+            claims,
+            typed: OnceLock::new(),
+        })
+    }
+
+    /// The algorithm that it was signed with, which is the key's own. An opaque token has none.
     #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
-        self.header.algorithm
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        self.header.as_ref().map(|header| header.algorithm)
     }
 
     /// The key ID that its header names (`kid`).
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
-        self.header.key_id.as_deref()
+        self.header.as_ref()?.key_id.as_deref()
     }
 
     /// The media type that its header declares (`typ`), as it was written.
     #[must_use]
     pub fn media_type(&self) -> Option<&str> {
-        self.header.media_type.as_deref()
+        self.header.as_ref()?.media_type.as_deref()
     }
 
     /// `iss`. Present and as configured if an issuer was named.
@@ -77,6 +102,18 @@ impl VerifiedToken {
     #[must_use]
     pub fn not_before(&self) -> Option<NumericDate> {
         self.claims.not_before
+    }
+
+    /// `client_id`: the client that the token was issued to ([RFC 9068 §2.2], [RFC 8693 §4.3]).
+    ///
+    /// [RFC 9068 §2.2]: https://www.rfc-editor.org/rfc/rfc9068#section-2.2
+    /// [RFC 8693 §4.3]: https://www.rfc-editor.org/rfc/rfc8693#section-4.3
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.claims
+            .client_id
+            .as_ref()
+            .map(|text| text.of(&self.payload))
     }
 
     /// `iat`.
@@ -177,7 +214,7 @@ impl VerifiedToken {
         path.follow(first?, &self.payload)
     }
 
-    /// The claims as the JSON object that was signed.
+    /// The claims as the JSON object that was signed; for an opaque token, what its provider answered.
     #[must_use]
     pub fn claims_text(&self) -> &str {
         &self.payload
@@ -195,7 +232,7 @@ impl VerifiedToken {
 impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedToken")
-            .field("algorithm", &self.header.algorithm)
+            .field("algorithm", &self.algorithm())
             .field("token", &self.token)
             .finish_non_exhaustive()
     }

@@ -11,6 +11,8 @@ use super::{
     token::VerifiedToken,
     wait::Verification,
 };
+#[cfg(feature = "introspection")]
+use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{BearerToken, ConfigError, Rejection, RejectionKind, keys::Keys};
@@ -83,6 +85,19 @@ impl Verifier {
     pub fn remote(keys: RemoteKeys) -> VerifierBuilder<RemoteKeys> {
         let issuer = keys.issuer().map(str::to_owned);
         let builder = VerifierBuilder::new(keys);
+        match issuer {
+            Some(issuer) => builder.with_issuer(issuer),
+            None => builder,
+        }
+    }
+
+    /// Begins a verifier of opaque tokens, which the provider knows and nobody can read; see [`Introspection`]. The rules
+    /// are those of JWTs.
+    #[cfg(feature = "introspection")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+    pub fn introspect(introspection: Introspection) -> VerifierBuilder<Introspection> {
+        let issuer = introspection.issuer().map(str::to_owned);
+        let builder = VerifierBuilder::new(introspection);
         match issuer {
             Some(issuer) => builder.with_issuer(issuer),
             None => builder,
@@ -165,15 +180,14 @@ impl Verifier {
     /// # Examples
     ///
     /// ```
-    /// use tower_warden::{BearerToken, Rejection, VerifiedToken, Verification, Verifier};
-    /// # use std::sync::Arc;
+    /// use std::sync::Arc;
+    /// use tower_warden::{BearerToken, Rejection, Verification, VerifiedToken, Verifier};
     ///
     /// async fn verify(verifier: &Verifier, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
     ///     match verifier.check(token) {
     ///         Verification::Verified(token) => Ok(token),
-    ///         Verification::Rejected(rejection) => Err(rejection),
-    ///         // A provider is being asked: 2 s at most by default.
-    ///         Verification::KeyMissing(wait) => wait.await,
+    ///         // The key may be on its way: 2 s at most by default.
+    ///         other => other.settled().await,
     ///     }
     /// }
     /// ```
@@ -190,6 +204,10 @@ impl Verifier {
             Err(Doubt::KeyMissing(missing)) => {
                 let (authority, token) = (Arc::clone(authority), token.clone().into_owned());
                 Verification::KeyMissing(KeyWait::new(missing.settle(authority, token)))
+            }
+            #[cfg(feature = "introspection")]
+            Err(Doubt::Asked(question)) => {
+                Verification::KeyMissing(KeyWait::new(question.settle()))
             }
         }
     }

@@ -19,8 +19,23 @@ pub enum Verification {
     Verified(Arc<VerifiedToken>),
     /// The token will not do, or the keys cannot be had.
     Rejected(Rejection),
-    /// The provider is being asked for the key. The wait is bounded, and whoever gives it up stops nobody else's.
+    /// The provider is being asked for the key, or about an opaque token. The wait is bounded, and whoever gives it up stops nobody else's.
     KeyMissing(KeyWait),
+}
+
+impl Verification {
+    /// The answer, after the wait for the key where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] of the token.
+    pub async fn settled(self) -> Result<Arc<VerifiedToken>, Rejection> {
+        match self {
+            Self::Verified(token) => Ok(token),
+            Self::Rejected(rejection) => Err(rejection),
+            Self::KeyMissing(wait) => wait.await,
+        }
+    }
 }
 
 type Answer = Result<Arc<VerifiedToken>, Rejection>;

@@ -178,6 +178,13 @@ expect_agent() {
     check "$1" has_body '"room" *: *"r"'
 }
 
+# A handshake that is accepted: the room says who it is, in a frame. The socket stays open, so curl is told to go.
+expect_room() {
+    expect "$1" 101 "${@:2}" --max-time 2
+    check "$1" has_header upgrade websocket
+    check "$1" has_body '"type":"cf_agent_identity"'
+}
+
 start_server
 readonly message=(-H 'Content-Type: application/json' --data '{"message":"hello"}')
 readonly origin=http://127.0.0.1:$port
@@ -252,14 +259,14 @@ expect 'cookie, cross-site' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$ses
     -H 'Origin: https://evil.example' -H 'Sec-Fetch-Site: cross-site'
 expect 'cookie, upgrade from a foreign origin' 403 /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$session" \
     -H 'Origin: https://evil.example'
-expect_agent 'cookie, upgrade from the own origin' /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$session" \
+expect_room 'cookie, upgrade from the own origin' /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$session" \
     -H "Origin: $origin"
 expect 'cookie, forged' 401 /chat "${message[@]}" -H "Cookie: jwt_token=$forged" -H "Origin: $origin"
 expect 'cookie under an escaped name' 401 /chat "${message[@]}" -H "Cookie: jwt%5Ftoken=$session" -H "Origin: $origin"
 
 # Query: on an upgrade only.
 expect 'query, plain request' 401 "/agents/a/r?access_token=$valid"
-expect_agent 'query, upgrade' "/agents/a/r?access_token=$valid" "${UPGRADE[@]}"
+expect_room 'query, upgrade' "/agents/a/r?access_token=$valid" "${UPGRADE[@]}"
 expect_error 'query, upgrade, forged' 401 invalid_token "/agents/a/r?access_token=$forged" "${UPGRADE[@]}"
 
 # A path that can be read in two ways is protected.

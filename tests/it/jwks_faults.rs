@@ -26,14 +26,10 @@
 //! | without `kid` | accepted if they have none either | accepted |
 //! | without `alg` | accepted with the algorithm of its type | accepted |
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{io::Write, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
-use tokio_rustls::rustls::{
-    ServerConfig,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-};
 use tower_warden::{
     Algorithm, BearerToken, ConfigError, RejectionKind, RemoteKeys, SigningKey, TokenIssuer,
     Verifier,
@@ -257,6 +253,13 @@ async fn a_body_of_512_kib_is_read() {
 #[cfg(feature = "aws-lc-rs")]
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_is_no_certificate() {
+    use std::sync::Arc;
+
+    use tokio_rustls::rustls::{
+        ServerConfig,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    };
+
     let clock = StillClock::new();
     let good = signer(ISSUER, "a", &clock);
     let set = good.jwk_set();

@@ -238,6 +238,37 @@ fn conflict_policies() {
     }
 }
 
+/// Cloudflare's `useAgentChat` sends header and query to one path: that path alone may be told to bear it.
+#[test]
+fn a_conflict_policy_may_be_for_one_path() {
+    let place = "/agents/{agent}/{room}/get-messages";
+    let layer = JwtAuthLayer::hs256(SECRET)
+        .unwrap()
+        .with_sources([QueryParameter::new("token")
+            .unwrap()
+            .also_on(place)
+            .unwrap()])
+        .with_source(AuthorizationHeader::default())
+        .with_conflict_on(place, ConflictPolicy::RejectDifferent)
+        .build()
+        .unwrap();
+    let (alice, bob) = (token("alice"), token("bob"));
+    let ambiguous = Some(RejectionKind::CredentialsAmbiguous);
+    for (path, second, expected) in [
+        ("/agents/a/r/get-messages", &alice, None),
+        ("/agents/a/r/get-messages", &bob, ambiguous),
+        ("/agents/a/r", &alice, ambiguous),
+        ("/agents/a//r/get-messages", &alice, ambiguous),
+    ] {
+        let uri = format!("{path}?token={}", second.expose());
+        let response = send(&layer, get_with(&uri, [("authorization", bearer(&alice))]));
+        assert_eq!(refusal(&response), expected, "{path}");
+        if expected.is_none() {
+            assert_eq!(seen(&response).uri, path, "the token is cut out");
+        }
+    }
+}
+
 #[test]
 fn a_source_may_have_a_verifier_of_its_own() {
     let session_secret = "the secret of our own sessions, 32+ bytes";

@@ -14,6 +14,8 @@ mod cors;
 mod extractors;
 #[cfg(feature = "testing")]
 mod hostile;
+#[cfg(feature = "introspection")]
+mod introspection;
 mod issue;
 #[cfg(feature = "jwks")]
 mod jwks_discovery;
@@ -29,9 +31,13 @@ mod keys;
 mod lease;
 #[cfg(feature = "jwks")]
 mod log_lines;
+mod metadata;
+mod minted_elsewhere;
 mod paths;
 #[cfg(feature = "jwks")]
 mod provider;
+#[cfg(feature = "jwks")]
+mod providers;
 mod raw_socket;
 mod redaction;
 #[cfg(feature = "testing")]
@@ -40,6 +46,7 @@ mod requirements;
 mod resource;
 #[cfg(feature = "testing")]
 mod revocation;
+mod rfc9068;
 mod rfc_vectors;
 mod scopes;
 #[cfg(feature = "testing")]
@@ -49,4 +56,12 @@ mod sources;
 mod stream;
 mod ticket;
 mod tower_contract;
+#[cfg(feature = "introspection")]
+mod userinfo;
 mod verify_hazards;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_guard;
+#[cfg(all(feature = "axum", feature = "ws", feature = "testing"))]
+mod websocket_layer;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod websocket_support;

@@ -18,8 +18,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tower_warden::{
-    Algorithm, BearerToken, Clock, Rejection, RejectionKind, SigningKey, TokenIssuer, Verification,
-    VerifiedToken, Verifier,
+    Algorithm, BearerToken, Clock, RejectionKind, SigningKey, TokenIssuer, Verification, Verifier,
 };
 
 pub(crate) const START: u64 = 1_900_000_000;
@@ -65,6 +64,7 @@ pub(crate) struct Provider {
 struct State {
     script: Mutex<Arc<Script>>,
     paths: Mutex<Vec<String>>,
+    requests: Mutex<Vec<String>>,
     sent: AtomicUsize,
 }
 
@@ -95,6 +95,7 @@ impl Provider {
         let state = Arc::new(State {
             script: Mutex::new(Arc::new(script)),
             paths: Mutex::default(),
+            requests: Mutex::default(),
             sent: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&state);
@@ -138,6 +139,12 @@ impl Provider {
         self.state.paths.lock().unwrap().clone()
     }
 
+    /// All that was sent to it: heads and bodies.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
     /// How many bytes of bodies its clients took.
     pub(crate) fn sent(&self) -> usize {
         self.state.sent.load(Ordering::SeqCst)
@@ -167,6 +174,15 @@ async fn converse(
     }
     let request = String::from_utf8_lossy(&request).into_owned();
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let length = request.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let is_length = name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.trim().parse().unwrap())
+    });
+    let mut body = vec![0; length.unwrap_or_default()];
+    stream.read_exact(&mut body).await?;
+    let whole = request + &String::from_utf8_lossy(&body);
+    state.requests.lock().unwrap().push(whole);
     state.paths.lock().unwrap().push(path.clone());
     let script = Arc::clone(&state.script.lock().unwrap());
     let reply = script(&path);
@@ -268,12 +284,7 @@ pub(crate) async fn verdict(
 }
 
 pub(crate) async fn settle(verification: Verification) -> Result<(), RejectionKind> {
-    let answer: Result<Arc<VerifiedToken>, Rejection> = match verification {
-        Verification::Verified(token) => Ok(token),
-        Verification::Rejected(rejection) => Err(rejection),
-        Verification::KeyMissing(wait) => wait.await,
-        other => panic!("{other:?}"),
-    };
+    let answer = verification.settled().await;
     answer.map(drop).map_err(|rejection| rejection.kind())
 }
 

@@ -488,6 +488,37 @@ fn a_store_that_is_down_gives_and_admits_nothing() {
     assert_eq!(house.shake(&target), INVALID);
 }
 
+/// A store that drops nothing by itself.
+#[derive(Debug, Default)]
+struct Hoard(Mutex<std::collections::HashMap<TicketHash, TicketRecord>>);
+
+impl TicketStore for Hoard {
+    fn put(&self, hash: TicketHash, record: TicketRecord, _: Duration) -> StoreFuture<'_, ()> {
+        self.0.lock().unwrap().insert(hash, record);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn take<'a>(
+        &'a self,
+        hash: TicketHash,
+        _: Option<&'a str>,
+        _: Duration,
+    ) -> StoreFuture<'a, Option<TicketRecord>> {
+        let record = self.0.lock().unwrap().remove(&hash);
+        Box::pin(async { Ok(record) })
+    }
+}
+
+#[test]
+fn a_store_that_is_late_to_drop_what_expired_is_not_believed() {
+    for (millis, expected) in [(29_999, None), (30_000, INVALID)] {
+        let house = House::with(Hoard::default(), |office| office);
+        let target = with_ticket(PATH, &house.draw());
+        house.clock.set(millis);
+        assert_eq!(house.shake(&target), expected);
+    }
+}
+
 #[test]
 fn a_full_store_keeps_what_it_has_until_it_is_taken_or_expires() {
     let house = House::with(MemoryTickets::with_capacity(2), |office| office);

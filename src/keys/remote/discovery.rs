@@ -25,13 +25,14 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an issuer publishes about itself, as far as a resource server needs it.
 #[derive(Debug)]
-#[allow(dead_code)] // The lookup of users and opaque tokens will read the two endpoints.
+#[cfg_attr(not(feature = "introspection"), allow(dead_code))]
 pub(crate) struct ProviderMetadata {
     jwks_uri: Endpoint,
     /// Where an access token is exchanged for claims about its user.
     pub(crate) userinfo_endpoint: Option<String>,
     /// Where an opaque token is looked up ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
     pub(crate) introspection_endpoint: Option<String>,
+    #[allow(dead_code)] // Nothing depends on a hint.
     /// Those of the stated algorithms that this crate verifies. They are said of ID tokens, so they are a hint only.
     pub(crate) algorithms: Vec<Algorithm>,
 }

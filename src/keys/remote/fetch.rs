@@ -1,9 +1,9 @@
-//! [`HttpFetch`]: one careful GET, for key sets and discovery documents.
+//! [`HttpFetch`]: one careful request, for key sets, discovery documents and questions about single tokens.
 
 use std::time::Duration;
 
-use http::{StatusCode, header};
-use reqwest::{Client, Response, redirect};
+use http::{HeaderValue, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Response, redirect};
 
 use super::{KeyFetchError, endpoint::Endpoint, error::chain, lifetime};
 
@@ -28,6 +28,9 @@ pub(super) struct Document {
     pub(super) body: Vec<u8>,
     /// How long the server lets it be used, within our own bounds; `None` if it does not say.
     pub(super) lifetime: Option<Duration>,
+    /// What the server calls it, in lower case and without parameters.
+    #[cfg_attr(not(feature = "introspection"), allow(dead_code))]
+    pub(super) media_type: Option<String>,
 }
 
 impl HttpFetch {
@@ -69,13 +72,50 @@ impl HttpFetch {
 
     /// Reads one document.
     pub(super) async fn get(&self, endpoint: &Endpoint) -> Result<Document, KeyFetchError> {
-        let response = self
+        let request = self.client.get(endpoint.url().clone());
+        let accepted = "application/json, application/jwk-set+json;q=0.9";
+        self.exchange(endpoint, request, accepted).await
+    }
+
+    /// Reads what the holder of these credentials may see.
+    #[cfg(feature = "introspection")]
+    pub(super) async fn get_as(
+        &self,
+        endpoint: &Endpoint,
+        credentials: HeaderValue,
+    ) -> Result<Document, KeyFetchError> {
+        let request = self
             .client
             .get(endpoint.url().clone())
-            .header(
-                header::ACCEPT,
-                "application/json, application/jwk-set+json;q=0.9",
-            )
+            .header(header::AUTHORIZATION, credentials);
+        self.exchange(endpoint, request, "application/json").await
+    }
+
+    /// Sends a form in the name of the holder of these credentials, and reads the answer.
+    #[cfg(feature = "introspection")]
+    pub(super) async fn post_form(
+        &self,
+        endpoint: &Endpoint,
+        credentials: HeaderValue,
+        form: String,
+    ) -> Result<Document, KeyFetchError> {
+        let request = self
+            .client
+            .post(endpoint.url().clone())
+            .header(header::AUTHORIZATION, credentials)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form);
+        self.exchange(endpoint, request, "application/json").await
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        request: RequestBuilder,
+        accepted: &'static str,
+    ) -> Result<Document, KeyFetchError> {
+        let response = request
+            .header(header::ACCEPT, accepted)
             .timeout(self.timeout)
             .send()
             .await
@@ -94,9 +134,21 @@ impl HttpFetch {
             return Err(KeyFetchError::Compressed);
         }
         let lifetime = lifetime::stated(response.headers());
+        let media_type = response.headers().get(header::CONTENT_TYPE);
+        let media_type = media_type.and_then(essence);
         let body = read(response).await?;
-        Ok(Document { body, lifetime })
+        Ok(Document {
+            body,
+            lifetime,
+            media_type,
+        })
     }
+}
+
+/// A media type without its parameters, in lower case.
+fn essence(value: &HeaderValue) -> Option<String> {
+    let essence = value.to_str().ok()?.split(';').next()?;
+    Some(essence.trim().to_ascii_lowercase())
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, KeyFetchError> {

@@ -9,7 +9,8 @@
 //! | 5 | `refresh`, `schedule` | one fetch at a time, ahead of need; a failed one changes nothing |
 //! | 6 | `snapshot` | what a set must be to replace the keys that are there |
 //! | 7 | `demand`, `unknown` | tokens that name keys nobody has: who waits, who is refused, what is remembered |
-//! | 8 | `error` | [`KeyFetchError`], for the operator |
+//! | 8 | `lookup`, `questions`, `kept` | not about keys: what a provider is asked about a single token, and how long it counts |
+//! | 9 | `error` | [`KeyFetchError`], for the operator |
 
 mod config;
 mod demand;
@@ -17,7 +18,13 @@ mod discovery;
 mod endpoint;
 mod error;
 mod fetch;
+#[cfg(feature = "introspection")]
+mod kept;
 mod lifetime;
+#[cfg(feature = "introspection")]
+mod lookup;
+#[cfg(feature = "introspection")]
+mod questions;
 mod refresh;
 mod schedule;
 mod snapshot;
@@ -29,4 +36,10 @@ pub use error::KeyFetchError;
 pub use source::HttpJwksSource;
 
 pub(crate) use demand::{Missing, Waiting};
+#[cfg(feature = "introspection")]
+pub(crate) use kept::{Kept, Span};
+#[cfg(feature = "introspection")]
+pub(crate) use lookup::{Lookup, LookupKind, LookupSettings, Place};
+#[cfg(feature = "introspection")]
+pub(crate) use questions::{Asked, Awaited, Questions, TokenHash};
 pub(crate) use refresh::Refresher;

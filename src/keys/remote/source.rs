@@ -148,6 +148,7 @@ impl<S: JwksSource + Send + Sync + 'static> KeyFetcher for ForeignSource<S> {
             Ok(Document {
                 body: json!({ "keys": keys }).to_string().into_bytes(),
                 lifetime: None,
+                media_type: None,
             })
         })
     }

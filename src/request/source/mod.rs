@@ -1,6 +1,7 @@
 //! Where the token travels: [`TokenSource`] and the sources of RFC 6750 and of browser sessions.
 //!
-//! - [`header`] reads `Authorization: Bearer`, [`query`] a parameter of handshakes, [`cookie`] the session of a browser.
+//! - [`header`] reads `Authorization: Bearer`, [`query`] and [`subprotocol`] what a browser can send with a handshake,
+//!   [`cookie`] its session.
 //! - [`conflict`] asks them all and settles what happens when two of them find something.
 //! - [`pairs`] is how a query is taken apart and put together again without touching what is not ours.
 
@@ -9,6 +10,7 @@ mod cookie;
 mod header;
 pub(crate) mod pairs;
 mod query;
+mod subprotocol;
 
 use std::fmt;
 
@@ -21,6 +23,9 @@ pub(crate) use conflict::select;
 pub use cookie::CookieToken;
 pub use header::AuthorizationHeader;
 pub use query::QueryParameter;
+pub use subprotocol::SubprotocolToken;
+#[cfg(feature = "ws")]
+pub(crate) use subprotocol::first_protocol;
 
 /// A place in the request where a token may travel.
 ///

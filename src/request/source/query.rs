@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use http::request::Parts;
 
 use super::{BearerToken, MalformedCredentials, TokenSource, pairs};
-use crate::{error::ConfigError, request::upgrade::is_websocket_handshake};
+use crate::{
+    error::ConfigError,
+    request::{Found, PathTemplate, requested_path, upgrade::is_websocket_handshake},
+};
 
 /// The token of a query parameter ([RFC 6750 §2.3]), by default of WebSocket handshakes only.
 ///
@@ -42,6 +45,8 @@ use crate::{error::ConfigError, request::upgrade::is_websocket_handshake};
 pub struct QueryParameter {
     names: Vec<Cow<'static, str>>,
     scope: Scope,
+    /// Where a plain request may carry it too.
+    paths: Vec<PathTemplate>,
 }
 
 /// Which requests may carry a token in their query.
@@ -67,6 +72,7 @@ impl QueryParameter {
         Self {
             names: vec![Cow::Borrowed("access_token")],
             scope: Scope::Handshakes,
+            paths: Vec::new(),
         }
     }
 
@@ -96,6 +102,7 @@ impl QueryParameter {
         Ok(Self {
             names,
             scope: Scope::Handshakes,
+            paths: Vec::new(),
         })
     }
 
@@ -104,6 +111,28 @@ impl QueryParameter {
     pub fn everywhere(mut self) -> Self {
         self.scope = Scope::Everywhere;
         self
+    }
+
+    /// Takes the token from plain requests to this path too: `/agents/{agent}/{room}/get-messages` is where
+    /// `useAgentChat` of Cloudflare's clients sends it. May be called several times.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Pattern`] for a pattern that [`Paths`](crate::Paths) would not take, or one that ends in a rest.
+    pub fn also_on(mut self, pattern: &str) -> Result<Self, ConfigError> {
+        self.paths.push(PathTemplate::parse(pattern)?);
+        Ok(self)
+    }
+
+    /// Whether this request may carry a token in its query.
+    fn is_at_home(&self, head: &Parts) -> bool {
+        if self.scope == Scope::Everywhere || is_websocket_handshake(head) {
+            return true;
+        }
+        let path = requested_path(&head.extensions, &head.uri);
+        self.paths
+            .iter()
+            .any(|allowed| matches!(allowed.find(path), Found::Here(_)))
     }
 
     /// The raw value, if the pair is one of ours.
@@ -143,7 +172,7 @@ impl TokenSource for QueryParameter {
         if values.next().is_some() {
             return Err(MalformedCredentials::Repeated);
         }
-        if self.scope == Scope::Handshakes && !is_websocket_handshake(head) {
+        if !self.is_at_home(head) {
             return Err(MalformedCredentials::Misplaced);
         }
         match pairs::decode(value) {
@@ -198,6 +227,29 @@ mod tests {
     ) -> Result<Option<String>, MalformedCredentials> {
         let token = source.extract(head)?;
         Ok(token.map(|token| token.expose().to_owned()))
+    }
+
+    #[test]
+    fn a_named_path_may_carry_the_token_in_a_plain_request() {
+        let source = QueryParameter::access_token()
+            .also_on("/agents/{agent}/{room}/get-messages")
+            .unwrap();
+        for (uri, expected) in [
+            ("/agents/a/r/get-messages?access_token=t", Ok(true)),
+            ("/agents/a/r?access_token=t", Err(Misplaced)),
+            ("/agents//a/r/get-messages?access_token=t", Err(Misplaced)),
+            (
+                "/x/../agents/a/r/get-messages?access_token=t",
+                Err(Misplaced),
+            ),
+            ("/chat?access_token=t", Err(Misplaced)),
+            ("/agents/a/r/get-messages", Ok(false)),
+        ] {
+            let found = source.extract(&head(uri)).map(|token| token.is_some());
+            assert_eq!(found, expected, "{uri}");
+        }
+        let error = source.also_on("agents").unwrap_err();
+        assert!(error.to_string().contains("agents"), "{error}");
     }
 
     #[test]
