@@ -103,6 +103,27 @@ fn a_key_is_a_principal_like_any_other() {
 }
 
 /// What Alice owns, her key opens; what another issuer's Alice owns, it does not.
+/// A revocation by key reaches each request, and the connections that the key has opened.
+#[test]
+fn a_revoked_key_ends_what_it_has_opened() {
+    let (keys, _) = keys(&ManualClock::at(NOW));
+    let (key, record) = create(&keys, NewApiKey::new(alice()));
+    let revocations = tower_warden::Revocations::new();
+    let layer = ApiKeyLayer::new(keys)
+        .with_revocations(revocations.clone())
+        .build()
+        .unwrap();
+    let response = send(&layer, with_key(&key));
+    let lease = seen(&response).principal.as_ref().unwrap().lease();
+    let revocation = tower_warden::Revocation::api_key(&*record.id);
+    block_on(revocations.revoke(revocation)).unwrap();
+    assert_eq!(lease.check(), Err(tower_warden::LeaseEnd::Revoked));
+    assert_eq!(
+        refusal(&send(&layer, with_key(&key))),
+        Some(RejectionKind::Revoked)
+    );
+}
+
 #[test]
 fn a_key_opens_what_its_owner_owns() {
     let clock = ManualClock::at(NOW);

@@ -1,28 +1,36 @@
 //! [`Marks`]: everything that is revoked, asked on every request.
 
 use std::{
-    hash::{BuildHasher, Hash, RandomState},
-    sync::atomic::{AtomicU64, Ordering},
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
     time::Duration,
 };
 
 use super::{
     Revocation, RevocationTarget,
-    table::{Mark, Table},
+    table::{Mark, Shards, Table},
 };
 use crate::{NumericDate, VerifiedToken};
 
-/// Names stand in the tables as fingerprints, hashed under a key that this process drew by lot. Two names with one
+/// Names stand in the table as fingerprints, hashed under a key that this process drew by lot. Two names with one
 /// fingerprint would refuse one token too many, with a probability of one in 10^13 for a million entries.
 #[derive(Default)]
 pub(super) struct Marks {
     key: RandomState,
-    token_ids: Table,
-    sessions: Table,
-    subjects: Table,
-    api_keys: Table,
+    table: Table,
+    /// The kinds that were ever revoked, a bit for each: nobody hashes for nothing.
+    kinds: AtomicU8,
     /// Whatever was issued before that second.
     everything: AtomicU64,
+}
+
+/// What a name is the name of. Each is a bit.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    TokenId = 1,
+    Session = 2,
+    Subject = 4,
+    ApiKey = 8,
 }
 
 impl Marks {
@@ -31,26 +39,44 @@ impl Marks {
     pub(super) fn cover(&self, token: &VerifiedToken) -> bool {
         // A token that does not say when it was issued may have been issued at any time.
         let issued_at = token.issued_at().map_or(0, NumericDate::as_secs);
-        issued_at < self.everything.load(Ordering::Acquire)
-            || self.has(&self.token_ids, token.token_id(), issued_at)
-            || self.has(&self.sessions, token.session_id(), issued_at)
-            || self.has(
-                &self.subjects,
-                token.subject().map(|subject| (token.issuer(), subject)),
-                issued_at,
-            )
+        if issued_at < self.everything.load(Ordering::Acquire) {
+            return true;
+        }
+        let kinds = self.kinds.load(Ordering::Acquire);
+        kinds != 0 && self.names(token, issued_at, kinds)
+    }
+
+    fn names(&self, token: &VerifiedToken, issued_at: u64, kinds: u8) -> bool {
+        let shards = self.table.load();
+        let has = |kind: Kind, issuer: Option<&str>, name: Option<&str>| {
+            kinds & kind as u8 != 0
+                && name.is_some_and(|name| self.has(&shards, kind, issuer, name, issued_at))
+        };
+        has(Kind::TokenId, None, token.token_id())
+            || has(Kind::Session, None, token.session_id())
+            || has(Kind::Subject, token.issuer(), token.subject())
+            // The principal of an API key carries the key's ID as its token's.
+            || has(Kind::ApiKey, None, token.token_id())
     }
 
     pub(super) fn cover_api_key(&self, id: &str) -> bool {
-        self.has(&self.api_keys, Some(id), 0)
+        self.has(&self.table.load(), Kind::ApiKey, None, id, 0)
     }
 
-    fn has(&self, table: &Table, name: Option<impl Hash>, issued_at: u64) -> bool {
-        if table.is_empty() {
-            return false;
-        }
-        let mark = name.and_then(|name| table.find(self.key.hash_one(name)));
+    fn has(
+        &self,
+        shards: &Shards,
+        kind: Kind,
+        issuer: Option<&str>,
+        name: &str,
+        issued_at: u64,
+    ) -> bool {
+        let mark = shards.find(self.fingerprint(kind, issuer, name));
         mark.is_some_and(|mark| mark.before == u64::MAX || issued_at < mark.before)
+    }
+
+    fn fingerprint(&self, kind: Kind, issuer: Option<&str>, name: &str) -> u64 {
+        self.key.hash_one((kind as u8, issuer, name))
     }
 
     /// Adds these, and returns how many there was no room for.
@@ -60,73 +86,38 @@ impl Marks {
         room: usize,
         now: Duration,
     ) -> usize {
-        let [mut token_ids, mut sessions, mut subjects, mut api_keys] = [const { Vec::new() }; 4];
+        let mut kinds = 0;
+        let mut marks = Vec::new();
         for revocation in revocations {
             if revocation.is_over(now) {
                 continue;
             }
-            let expires_at = revocation.expires_at().as_secs();
-            let all = Mark {
-                before: u64::MAX,
-                expires_at,
-            };
-            match revocation.target() {
-                RevocationTarget::TokenId(id) => token_ids.push((self.key.hash_one(&**id), all)),
-                RevocationTarget::Session(id) => sessions.push((self.key.hash_one(&**id), all)),
-                RevocationTarget::ApiKey(id) => api_keys.push((self.key.hash_one(&**id), all)),
+            let (kind, issuer, name, before) = match revocation.target() {
+                RevocationTarget::TokenId(id) => (Kind::TokenId, None, id, u64::MAX),
+                RevocationTarget::Session(id) => (Kind::Session, None, id, u64::MAX),
+                RevocationTarget::ApiKey(id) => (Kind::ApiKey, None, id, u64::MAX),
                 RevocationTarget::Subject {
                     issuer,
                     subject,
                     before,
-                } => {
-                    let name = (issuer.as_deref(), &**subject);
-                    let mark = Mark {
-                        before: *before,
-                        expires_at,
-                    };
-                    subjects.push((self.key.hash_one(name), mark));
-                }
+                } => (Kind::Subject, issuer.as_deref(), subject, *before),
                 RevocationTarget::Everything { before } => {
                     self.everything.fetch_max(*before, Ordering::AcqRel);
+                    continue;
                 }
-            }
+            };
+            kinds |= kind as u8;
+            let expires_at = revocation.expires_at().as_secs();
+            let mark = Mark { before, expires_at };
+            marks.push((self.fingerprint(kind, issuer, name), mark));
         }
-        let tables = [
-            (&self.token_ids, token_ids),
-            (&self.sessions, sessions),
-            (&self.subjects, subjects),
-            (&self.api_keys, api_keys),
-        ];
-        let mut refused = 0;
-        for (table, fresh) in tables {
-            if fresh.is_empty() {
-                continue;
-            }
-            if self.len() + fresh.len() > room {
-                self.purge(now);
-            }
-            let others = self.len() - table.len();
-            refused += table.add(fresh, room.saturating_sub(others), now);
-        }
+        let refused = self.table.add(marks, room, now);
+        // Whoever sees the bit finds the marks.
+        self.kinds.fetch_or(kinds, Ordering::AcqRel);
         refused
     }
 
     pub(super) fn len(&self) -> usize {
-        self.tables().iter().map(|table| table.len()).sum()
-    }
-
-    fn purge(&self, now: Duration) {
-        for table in self.tables() {
-            table.purge(now);
-        }
-    }
-
-    fn tables(&self) -> [&Table; 4] {
-        [
-            &self.token_ids,
-            &self.sessions,
-            &self.subjects,
-            &self.api_keys,
-        ]
+        self.table.len()
     }
 }

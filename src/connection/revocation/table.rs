@@ -4,19 +4,16 @@ use std::{
     array,
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use super::entry;
 
 /// So many parts a table has: a new entry copies one of them.
-const SHARDS: usize = 32;
+const SHARDS: usize = 64;
 
 /// What is revoked of one token ID, session, subject or key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,74 +27,50 @@ pub(super) struct Mark {
 type Shard = HashMap<u64, Mark, BuildHasherDefault<Identity>>;
 
 pub(super) struct Table {
-    shards: [ArcSwap<Shard>; SHARDS],
-    len: AtomicUsize,
+    /// Whoever reads takes all parts at once; whoever writes makes one anew.
+    shards: ArcSwap<Shards>,
     writer: Mutex<()>,
+}
+
+/// The marks of one moment.
+#[derive(Clone)]
+pub(super) struct Shards {
+    shards: [Arc<Shard>; SHARDS],
+    len: usize,
 }
 
 impl Default for Table {
     fn default() -> Self {
         let empty = Arc::<Shard>::default();
         Self {
-            shards: array::from_fn(|_| ArcSwap::new(Arc::clone(&empty))),
-            len: AtomicUsize::new(0),
+            shards: ArcSwap::from_pointee(Shards {
+                shards: array::from_fn(|_| Arc::clone(&empty)),
+                len: 0,
+            }),
             writer: Mutex::new(()),
         }
     }
 }
 
-impl Table {
-    pub(super) fn is_empty(&self) -> bool {
-        self.len.load(Ordering::Acquire) == 0
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len.load(Ordering::Acquire)
-    }
-
+impl Shards {
     /// The mark of this fingerprint.
     pub(super) fn find(&self, fingerprint: u64) -> Option<Mark> {
         self.shards[shard_of(fingerprint)]
-            .load()
             .get(&fingerprint)
             .copied()
     }
 
-    /// Adds marks, each to what is known already, and drops what is over.
-    ///
-    /// Returns how many there was no room for.
-    pub(super) fn add(
-        &self,
-        marks: impl IntoIterator<Item = (u64, Mark)>,
-        room: usize,
-        now: Duration,
-    ) -> usize {
-        let mut fresh: [Vec<(u64, Mark)>; SHARDS] = array::from_fn(|_| Vec::new());
-        for (fingerprint, mark) in marks {
-            fresh[shard_of(fingerprint)].push((fingerprint, mark));
-        }
-        // Readers never wait; a writer that panicked has replaced whole shards or none.
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut refused = 0;
-        for (shard, fresh) in self.shards.iter().zip(fresh) {
-            if !fresh.is_empty() {
-                refused += self.add_to(shard, fresh, room, now);
-            }
-        }
-        refused
-    }
-
     fn add_to(
-        &self,
-        shard: &ArcSwap<Shard>,
+        &mut self,
+        index: usize,
         fresh: Vec<(u64, Mark)>,
         room: usize,
         now: Duration,
     ) -> usize {
-        let former = shard.load_full();
-        let mut next = Shard::clone(&former);
+        let former = &self.shards[index];
+        let mut next = Shard::clone(former);
         next.retain(|_, mark| !entry::is_over(mark.expires_at, now));
-        let others = self.len() - former.len();
+        let others = self.len - former.len();
         let mut refused = 0;
         for (fingerprint, mark) in fresh {
             let has_room = others + next.len() < room;
@@ -112,18 +85,62 @@ impl Table {
                 None => refused += 1,
             }
         }
-        // Nobody finds the table empty once a mark is in it.
-        self.len.store(others + next.len(), Ordering::Release);
-        shard.store(Arc::new(next));
+        self.len = others + next.len();
+        self.shards[index] = Arc::new(next);
         refused
     }
 
     /// Drops what is over, in all parts.
-    pub(super) fn purge(&self, now: Duration) {
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        for shard in &self.shards {
-            self.add_to(shard, Vec::new(), 0, now);
+    fn purge(&mut self, now: Duration) {
+        for index in 0..SHARDS {
+            self.add_to(index, Vec::new(), 0, now);
         }
+    }
+}
+
+impl Table {
+    /// The marks of this moment, without waiting for anybody.
+    pub(super) fn load(&self) -> Guard<Arc<Shards>> {
+        self.shards.load()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.load().len
+    }
+
+    /// Adds marks, each to what is known already. What is over goes with the parts that are made anew, and altogether
+    /// where room is short.
+    ///
+    /// Returns how many there was no room for.
+    pub(super) fn add(
+        &self,
+        marks: impl IntoIterator<Item = (u64, Mark)>,
+        room: usize,
+        now: Duration,
+    ) -> usize {
+        let mut fresh: [Vec<(u64, Mark)>; SHARDS] = array::from_fn(|_| Vec::new());
+        let mut count = 0;
+        for (fingerprint, mark) in marks {
+            fresh[shard_of(fingerprint)].push((fingerprint, mark));
+            count += 1;
+        }
+        if count == 0 {
+            return 0;
+        }
+        // A writer that panicked has replaced nothing.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Shards::clone(&self.load());
+        if next.len + count > room {
+            next.purge(now);
+        }
+        let mut refused = 0;
+        for (index, fresh) in fresh.into_iter().enumerate() {
+            if !fresh.is_empty() {
+                refused += next.add_to(index, fresh, room, now);
+            }
+        }
+        self.shards.store(Arc::new(next));
+        refused
     }
 }
 
@@ -168,26 +185,23 @@ mod tests {
         let table = Table::default();
         table.add([(7, mark(100, 5_000))], 10, NOW);
         table.add([(7, mark(50, 6_000))], 10, NOW);
-        assert_eq!(table.find(7), Some(mark(100, 6_000)));
+        assert_eq!(table.load().find(7), Some(mark(100, 6_000)));
         assert_eq!(table.len(), 1);
     }
 
     #[test]
-    fn entries_go_once_their_tokens_have_expired() {
-        let table = Table::default();
-        table.add(
-            (0..100).map(|key| (key << 32, mark(u64::MAX, 2_000))),
-            1_000,
-            NOW,
-        );
-        assert_eq!(table.len(), 100);
-        // A token may be accepted for up to five minutes after `exp`.
-        table.purge(Duration::from_secs(2_299));
-        assert_eq!(table.len(), 100);
-        table.purge(Duration::from_secs(2_300));
-        assert_eq!(table.len(), 0);
-        assert!(table.is_empty());
-        assert_eq!(table.find(3 << 32), None);
+    fn entries_go_once_their_tokens_have_expired_and_room_is_short() {
+        let hundred = || (0..100).map(|key| (key << 32, mark(u64::MAX, 2_000)));
+        for (now, left) in [(2_299, 100), (2_300, 1)] {
+            let table = Table::default();
+            assert_eq!(table.add(hundred(), 100, NOW), 0);
+            assert_eq!(table.len(), 100);
+            // A token may be accepted for up to five minutes after `exp`.
+            let refused = table.add([(7, mark(1, 9_000))], 100, Duration::from_secs(now));
+            assert_eq!(table.len(), left, "now = {now}");
+            assert_eq!(refused, usize::from(left == 100), "now = {now}");
+            assert_eq!(table.load().find(3 << 32).is_some(), left == 100);
+        }
     }
 
     #[test]
