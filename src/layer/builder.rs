@@ -2,114 +2,39 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{env, fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
-use super::{
-    AuthLayer, Face,
-    gate::Gate,
-    verification::{Verification, absent},
-};
-#[cfg(feature = "introspection")]
-use crate::Introspection;
-#[cfg(feature = "jwks")]
-use crate::RemoteKeys;
+use super::{Face, places::Place, verification::Verification};
 use crate::{
-    ApiKeyHeader, ApiKeys, ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight,
-    Principal, Refusals, ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders,
-    TicketOffice, TokenSource, Verdict, Verifier,
-    authorize::Requirement,
-    connection::{Redeemer, RenewalRule},
-    principal::{Context, LayerContext},
-    request::{AllowedOrigins, PathTemplate},
-    verify::Authenticate,
+    ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
+    ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders, Verdict,
+    authorize::Requirement, connection::RenewalRule,
 };
-
-/// A place where the token may travel, and who answers for it.
-struct Place {
-    source: Arc<dyn TokenSource>,
-    answered: Answered,
-}
-
-/// Who answers for the tokens of a place.
-enum Answered {
-    ByLayer,
-    By(Verifier),
-    ByOffice(TicketOffice),
-    ByKeys(ApiKeys),
-}
-
-impl Place {
-    fn new(source: impl TokenSource) -> Self {
-        Self {
-            source: Arc::new(source),
-            answered: Answered::ByLayer,
-        }
-    }
-}
 
 /// Configures a [`JwtAuthLayer`](crate::JwtAuthLayer) or a [`CookieAuthLayer`](crate::CookieAuthLayer).
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct AuthLayerBuilder<F, K = Keys> {
     pub(super) verification: Verification<K>,
-    paths: Paths,
-    sources: Vec<Place>,
-    conflict: ConflictPolicy,
-    conflicts_on: Vec<(String, ConflictPolicy)>,
-    origins: Vec<String>,
-    missing_origin: MissingOrigin,
-    stripped: StrippedHeaders,
-    preflight: Preflight,
-    requirements: Vec<Requirement>,
-    refusals: Refusals,
+    pub(super) paths: Paths,
+    pub(super) sources: Vec<Place>,
+    pub(super) conflict: ConflictPolicy,
+    pub(super) conflicts_on: Vec<(String, ConflictPolicy)>,
+    pub(super) origins: Vec<String>,
+    pub(super) missing_origin: MissingOrigin,
+    pub(super) stripped: StrippedHeaders,
+    pub(super) preflight: Preflight,
+    pub(super) requirements: Vec<Requirement>,
+    pub(super) refusals: Refusals,
     #[cfg(feature = "ws")]
-    websocket_refusal: Option<crate::WebSocketRefusal>,
-    metadata: Option<ResourceMetadata>,
-    connection_cap: Option<Duration>,
-    renewal_rules: Vec<RenewalRule>,
-    revocations: Revocations,
-    failure: Option<ConfigError>,
-    face: PhantomData<fn() -> F>,
-}
-
-impl<F: Face> AuthLayerBuilder<F> {
-    pub(super) fn with_keys(keys: Keys) -> Self {
-        Self::new(Verification::fresh(keys))
-    }
-
-    pub(super) fn with_verifier(verifier: Verifier) -> Self {
-        Self::new(Verification::shared(verifier))
-    }
-
-    pub(super) fn from_env() -> Result<Self, ConfigError> {
-        let secret = variable("JWT_SECRET")?.ok_or(ConfigError::Missing {
-            name: "JWT_SECRET",
-            problem: "tokens are verified with it",
-        })?;
-        let mut builder = Self::with_keys(Keys::hs256([secret])?);
-        if let Some(issuer) = variable("JWT_ISSUER")? {
-            builder = builder.with_issuer(issuer);
-        }
-        if let Some(audience) = variable("JWT_AUDIENCE")? {
-            builder = builder.with_audience(audience);
-        }
-        Ok(builder)
-    }
-}
-
-#[cfg(feature = "jwks")]
-impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
-    pub(super) fn with_remote_keys(keys: RemoteKeys) -> Self {
-        Self::new(Verification::remote(keys))
-    }
-}
-
-#[cfg(feature = "introspection")]
-impl<F: Face> AuthLayerBuilder<F, Introspection> {
-    pub(super) fn with_introspection(introspection: Introspection) -> Self {
-        Self::new(Verification::introspecting(introspection))
-    }
+    pub(super) websocket_refusal: Option<crate::WebSocketRefusal>,
+    pub(super) metadata: Option<ResourceMetadata>,
+    pub(super) connection_cap: Option<Duration>,
+    pub(super) renewal_rules: Vec<RenewalRule>,
+    pub(super) revocations: Revocations,
+    pub(super) failure: Option<ConfigError>,
+    pub(super) face: PhantomData<fn() -> F>,
 }
 
 impl<F: Face, K> AuthLayerBuilder<F, K> {
@@ -140,83 +65,6 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// Sets which paths are guarded; by default all of them.
     pub fn with_paths(mut self, paths: Paths) -> Self {
         self.paths = paths;
-        self
-    }
-
-    /// Adds a place where the token may travel, beside the layer's own and those added before.
-    pub fn with_source(mut self, source: impl TokenSource) -> Self {
-        self.add_defaults();
-        self.sources.push(Place::new(source));
-        self
-    }
-
-    /// Adds a place whose tokens have a verifier of their own, such as session cookies beside a provider's tokens.
-    pub fn with_verified_source(mut self, source: impl TokenSource, verifier: Verifier) -> Self {
-        self.add_defaults();
-        self.sources.push(Place {
-            source: Arc::new(source),
-            answered: Answered::By(verifier),
-        });
-        self
-    }
-
-    /// Takes API keys too, in the header `X-API-Key`: see [`ApiKeys`].
-    pub fn with_api_keys(self, keys: ApiKeys) -> Self {
-        self.with_api_keys_in(ApiKeyHeader::default(), keys)
-    }
-
-    /// Takes API keys too, wherever this source finds them.
-    pub fn with_api_keys_in(mut self, source: impl TokenSource, keys: ApiKeys) -> Self {
-        self.add_defaults();
-        self.place_keys(source, keys);
-        self
-    }
-
-    pub(super) fn place_keys(&mut self, source: impl TokenSource, keys: ApiKeys) {
-        self.sources.push(Place {
-            source: Arc::new(source),
-            answered: Answered::ByKeys(keys),
-        });
-    }
-
-    /// Takes the tickets of this office too, in the query of WebSocket handshakes: see [`TicketOffice`].
-    ///
-    /// A ticket is as good here as the token that it was drawn with would be: one of this layer's verifiers has to accept
-    /// the token's issuer, audience, type and age.
-    pub fn with_tickets(mut self, office: TicketOffice) -> Self {
-        self.add_defaults();
-        self.sources.push(Place {
-            source: Arc::new(office.source()),
-            answered: Answered::ByOffice(office),
-        });
-        self
-    }
-
-    /// Sets the only places where the token may travel, in place of the layer's own and those added before.
-    pub fn with_sources<T: TokenSource>(mut self, sources: impl IntoIterator<Item = T>) -> Self {
-        self.sources = sources.into_iter().map(Place::new).collect();
-        if self.sources.is_empty() {
-            return self.failed(ConfigError::Missing {
-                name: "with_sources",
-                problem: "without a source no token can ever be found",
-            });
-        }
-        self
-    }
-
-    /// Sets what happens when tokens come in several places; by default such a request is refused
-    /// ([RFC 6750 §2]).
-    ///
-    /// [RFC 6750 §2]: https://www.rfc-editor.org/rfc/rfc6750#section-2
-    pub fn with_conflict(mut self, policy: ConflictPolicy) -> Self {
-        self.conflict = policy;
-        self
-    }
-
-    /// Sets the same for one path and all below it, such as `/agents/{agent}/{room}/get-messages`, where Cloudflare's
-    /// clients send their token twice. The first path that fits decides.
-    pub fn with_conflict_on(mut self, pattern: impl Into<String>, policy: ConflictPolicy) -> Self {
-        self.conflicts_on.push((pattern.into(), policy));
         self
     }
 
@@ -380,101 +228,6 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         }
     }
 
-    /// Everything that has to be in order before a verifier is built.
-    fn check(&mut self) -> Result<(), ConfigError> {
-        self.add_defaults();
-        if let Some(failure) = self.failure.take() {
-            return Err(failure);
-        }
-        self.refusals.check()?;
-        self.stripped.validate()
-    }
-
-    fn assemble(mut self, verifier: Option<&Verifier>) -> Result<AuthLayer<F>, ConfigError> {
-        // Last, whatever order the settings came in: other paths or refusals may have been set since.
-        if let Some(metadata) = &self.metadata {
-            self.paths = metadata.exempted(self.paths);
-            self.refusals = self.refusals.naming(metadata.url());
-        }
-        let refusals = self.refusals;
-        #[cfg(feature = "ws")]
-        let refusals = match self.websocket_refusal {
-            Some(refusal) => refusals.with_websocket_refusal(refusal),
-            None => refusals,
-        };
-        let paths = self.paths.compile()?;
-        tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
-        let layer = Arc::new(LayerContext {
-            refusals,
-            connection_cap: self.connection_cap,
-            renewal_rules: self.renewal_rules,
-            revocations: self.revocations,
-        });
-        let verifiers: Arc<[Verifier]> = verifier
-            .into_iter()
-            .cloned()
-            .chain(
-                self.sources
-                    .iter()
-                    .filter_map(|place| match &place.answered {
-                        Answered::By(verifier) => Some(verifier.clone()),
-                        Answered::ByLayer | Answered::ByOffice(_) | Answered::ByKeys(_) => None,
-                    }),
-            )
-            .collect();
-        let mut sources = Vec::with_capacity(self.sources.len());
-        let mut contexts = Vec::with_capacity(self.sources.len());
-        for place in self.sources {
-            let authenticator: Arc<dyn Authenticate> = match place.answered {
-                Answered::ByLayer => Arc::new(verifier.ok_or_else(absent)?.clone()),
-                Answered::By(verifier) => Arc::new(verifier),
-                Answered::ByOffice(office) => {
-                    Arc::new(Redeemer::new(office, Arc::clone(&verifiers)))
-                }
-                Answered::ByKeys(keys) => Arc::new(keys),
-            };
-            contexts.push(Arc::new(Context {
-                source: place.source.name(),
-                authenticator,
-                layer: Arc::clone(&layer),
-            }));
-            sources.push(place.source);
-        }
-        Ok(AuthLayer::over(Gate {
-            paths,
-            sources,
-            contexts,
-            conflict: self.conflict,
-            conflicts_on: self
-                .conflicts_on
-                .iter()
-                .map(|(pattern, policy)| Ok((PathTemplate::parse(pattern)?, *policy)))
-                .collect::<Result<_, ConfigError>>()?,
-            origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
-            stripped: self.stripped,
-            preflight: self.preflight,
-            requirements: self.requirements,
-            layer,
-        }))
-    }
-
-    /// The layer's own sources come first, unless [`with_sources`](Self::with_sources) replaced them.
-    fn add_defaults(&mut self) {
-        if !self.sources.is_empty() || self.failure.is_some() {
-            return;
-        }
-        match F::default_sources() {
-            Ok(sources) => {
-                let places = sources.into_iter().map(|source| Place {
-                    source,
-                    answered: Answered::ByLayer,
-                });
-                self.sources.extend(places);
-            }
-            Err(error) => self.failure = Some(error),
-        }
-    }
-
     /// Keeps the first failure for [`build`](Self::build).
     pub(super) fn failed(mut self, error: ConfigError) -> Self {
         self.failure.get_or_insert(error);
@@ -482,76 +235,8 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     }
 }
 
-impl<F: Face> AuthLayerBuilder<F> {
-    /// Checks all settings and makes the layer.
-    ///
-    /// What the layer guards is logged once, here.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] with the first setting that cannot be served safely.
-    pub fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
-        self.check()?;
-        let verifier = self.verification.build()?;
-        self.verification = Verification::absent();
-        self.assemble(verifier.as_ref())
-    }
-}
-
-#[cfg(feature = "jwks")]
-#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
-impl<F: Face> AuthLayerBuilder<F, RemoteKeys> {
-    /// Checks all settings, fetches the keys, and makes the layer.
-    ///
-    /// It has to be awaited in a tokio runtime. What the layer guards is logged once, here.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Keys`] if the provider does not answer with keys that can be used, otherwise the first setting
-    /// that cannot be served safely.
-    pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
-        self.check()?;
-        let verifier = self.verification.build().await?;
-        self.verification = Verification::absent();
-        self.assemble(verifier.as_ref())
-    }
-}
-
-#[cfg(feature = "introspection")]
-#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
-impl<F: Face> AuthLayerBuilder<F, Introspection> {
-    /// Checks all settings, finds the endpoint if it has to be discovered, and makes the layer.
-    ///
-    /// It has to be awaited in a tokio runtime. What the layer guards is logged once, here.
-    ///
-    /// # Errors
-    ///
-    /// As for [`VerifierBuilder::build`](crate::VerifierBuilder::build), otherwise the first setting that cannot be served
-    /// safely.
-    pub async fn build(mut self) -> Result<AuthLayer<F>, ConfigError> {
-        self.check()?;
-        let verifier = self.verification.build().await?;
-        self.verification = Verification::absent();
-        self.assemble(verifier.as_ref())
-    }
-}
-
 impl<F, K> fmt::Debug for AuthLayerBuilder<F, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthLayerBuilder").finish_non_exhaustive()
-    }
-}
-
-/// The value of an environment variable; an empty one counts as not set.
-fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
-    match env::var(name) {
-        Ok(value) if value.is_empty() => Ok(None),
-        Ok(value) => Ok(Some(value)),
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(value)) => Err(ConfigError::Setting {
-            name,
-            value: value.to_string_lossy().into_owned(),
-            problem: "the value is not UTF-8",
-        }),
     }
 }

@@ -4,18 +4,20 @@
 //! They are faces of one [`AuthLayer`] over one gate, and differ in their default sources only:
 //!
 //! 1. [`jwt`], [`cookie`], [`api_key`]: the faces.
-//! 2. [`builder`], [`verification`]: every setting of theirs, checked at `build()`.
+//! 2. [`builder`], [`places`], [`verification`]: every setting of theirs; [`build`]: the checks, and the gate they make.
 //! 3. [`gate`]: the one decision, over the request head.
 //! 4. [`service`]: the middleware, which asks the gate and calls the inner service.
 //! 5. [`future`]: the one state machine behind every response, [`passage`]: what caches are told.
 
 mod api_key;
+mod build;
 mod builder;
 mod cookie;
 mod future;
 mod gate;
 mod jwt;
 mod passage;
+mod places;
 mod service;
 mod verification;
 
