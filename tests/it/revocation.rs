@@ -72,7 +72,9 @@ fn what_is_revoked_is_refused_and_nothing_else() {
             Revocation::subject(Some("https://id.exampl"), "ealice", date(issued + 1), later),
             false,
         ),
-        (Revocation::api_key("t-1"), false),
+        // The principal of an API key carries the key's ID as its token's.
+        (Revocation::api_key("t-1"), true),
+        (Revocation::api_key("s-1"), false),
         (Revocation::everything(date(issued + 1), later), true),
         (Revocation::everything(date(issued), later), false),
         (Revocation::token_id("t-1", date(START - 400)), false),
