@@ -55,6 +55,8 @@ fn allocations(verifier: &Verifier, text: &str) -> (u64, Option<RejectionKind>) 
     (info.count_total, kind)
 }
 
+/// The budget is that of aws-lc-rs, whose keys are prepared; RustCrypto makes its verifier anew for each signature.
+#[cfg(feature = "aws-lc-rs")]
 #[test]
 fn a_cold_verification_allocates_four_times_at_most() {
     for algorithm in ALGORITHMS {

@@ -69,8 +69,11 @@ impl Config {
              -H 'Content-Type: application/json' -d '{{\"message\":\"hello\"}}'\n\
              # the same user by cookie\n\
              curl http://{address}/history -H 'Cookie: jwt_token={session}'\n\
-             # a live agent\n\
+             # a live agent, as a plain request; a handshake is upgraded\n\
              curl http://{address}/agents/helper/lobby -H 'Authorization: Bearer {token}'\n\
+             # a ticket for one handshake: ws://{address}/agents/helper/lobby?ticket=...\n\
+             curl http://{address}/auth/ticket -H 'Authorization: Bearer {token}' \
+             -H 'Content-Type: application/json' -d '{{\"agent\":\"helper\",\"room\":\"lobby\"}}'\n\
              \n"
         ))
     }

@@ -28,7 +28,7 @@ mod gate;
 mod live;
 mod sign_out;
 
-use std::{convert::Infallible, error::Error, net::Ipv4Addr, sync::Arc};
+use std::{convert::Infallible, error::Error, net::Ipv4Addr, process::ExitCode, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -52,8 +52,18 @@ use crate::{
 };
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt().init();
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("agent_chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<(), Box<dyn Error>> {
     let config = Config::from_env()?;
     let gate = Gate::new(&config)?;
     let revocations = gate.revocations;
