@@ -192,7 +192,7 @@ pub use refuse::{
 #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
 pub use refuse::{CloseMap, Closing, WebSocketRefusal};
 pub use request::{
-    Access, AuthorizationHeader, BearerToken, CompiledPaths, ConflictPolicy, CookieToken,
+    Access, AuthorizationHeader, BearerToken, Carrier, CompiledPaths, ConflictPolicy, CookieToken,
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
     QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
 };

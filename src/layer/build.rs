@@ -1,6 +1,6 @@
 //! From the settings of a builder to the gate of a layer: every check, and the order in which parts are made.
 
-use std::{env, sync::Arc};
+use std::{env, ffi::OsString, sync::Arc};
 
 use super::{
     AuthLayer, AuthLayerBuilder, Face,
@@ -30,6 +30,11 @@ impl<F: Face> AuthLayerBuilder<F> {
     }
 
     pub(super) fn from_env() -> Result<Self, ConfigError> {
+        Self::from_variables(|name| env::var_os(name))
+    }
+
+    fn from_variables(value: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let variable = |name| variable(name, value(name));
         let secret = variable("JWT_SECRET")?.ok_or(ConfigError::Missing {
             name: "JWT_SECRET",
             problem: "tokens are verified with it",
@@ -193,16 +198,94 @@ impl<F: Face> AuthLayerBuilder<F, Introspection> {
     }
 }
 
-/// The value of an environment variable; an empty one counts as not set.
-fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
-    match env::var(name) {
-        Ok(value) if value.is_empty() => Ok(None),
-        Ok(value) => Ok(Some(value)),
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(value)) => Err(ConfigError::Setting {
+/// An environment variable as text; an empty one counts as not set.
+fn variable(name: &'static str, value: Option<OsString>) -> Result<Option<String>, ConfigError> {
+    match value.map(OsString::into_string).transpose() {
+        Ok(value) => Ok(value.filter(|value| !value.is_empty())),
+        // It may be a secret, so it is not shown.
+        Err(_) => Err(ConfigError::Setting {
             name,
-            value: value.to_string_lossy().into_owned(),
-            problem: "the value is not UTF-8",
+            value: String::from("(not UTF-8)"),
+            problem: "an environment variable is read as UTF-8",
         }),
+    }
+}
+
+#[cfg(all(test, feature = "aws-lc-rs"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{convert::Infallible, future::ready};
+
+    use http::{Request, Response};
+    use tower::{Layer, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::{Bearer, SigningKey, TokenIssuer};
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn from(variables: &[(&str, &str)]) -> Result<AuthLayerBuilder<Bearer>, ConfigError> {
+        AuthLayerBuilder::from_variables(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn what_is_missing_or_weak_is_named() {
+        for (variables, named) in [
+            (&[][..], "JWT_SECRET"),
+            (&[("JWT_SECRET", "")], "JWT_SECRET"),
+            (&[("JWT_SECRET", "short")], "has 5"),
+        ] {
+            let error = from(variables).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_secret_that_cannot_be_read_is_not_shown() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let secret = OsString::from_vec([SECRET.as_bytes(), &[0xff]].concat());
+        let builder = AuthLayerBuilder::<Bearer>::from_variables(|_| Some(secret.clone()));
+        let error = builder.unwrap_err();
+        assert!(error.to_string().contains("JWT_SECRET"), "{error}");
+        for text in [error.to_string(), format!("{error:?}")] {
+            assert!(!text.contains("0123456789"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn issuer_and_audience_are_demanded_where_they_are_named() {
+        let issuer = |name: &str, audience: &str| {
+            TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap())
+                .with_issuer(name)
+                .with_audience(audience)
+                .build()
+                .unwrap()
+        };
+        let named = [
+            ("JWT_SECRET", SECRET),
+            ("JWT_ISSUER", "us"),
+            ("JWT_AUDIENCE", "orders"),
+        ];
+        let layer = from(&named).unwrap().build().unwrap();
+        for (name, audience, status) in [
+            ("us", "orders", 200),
+            ("them", "orders", 401),
+            ("us", "bills", 401),
+        ] {
+            let token = issuer(name, audience).mint("alice").sign().unwrap();
+            let request = Request::get("/")
+                .header("authorization", format!("Bearer {}", token.expose()))
+                .body(String::new())
+                .unwrap();
+            let inner = service_fn(|_| ready(Ok::<_, Infallible>(Response::new(String::new()))));
+            let response = layer.layer(inner).oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{name} {audience}");
+        }
     }
 }

@@ -87,14 +87,18 @@ impl Gate {
     pub(super) fn guards<B>(&self, request: &mut Request<B>) -> Option<PathDecision<'_>> {
         let path = requested_path(request.extensions(), request.uri());
         let rule = self.paths.decide(request.method(), path);
-        let passes = rule.access() == Access::Public
-            || self.preflight == Preflight::PassThrough
-                && is_preflight(request.method(), request.headers());
-        if passes {
-            self.stripped.apply(request.headers_mut());
-            return None;
+        let preflight = self.preflight == Preflight::PassThrough
+            && is_preflight(request.method(), request.headers());
+        if rule.access() != Access::Public {
+            if !preflight {
+                return Some(rule);
+            }
+            // A handler that asks for a principal shall say 401 to it, and not that no layer has looked at it.
+            let anonymous = Anonymous::new(Arc::clone(&self.layer));
+            request.extensions_mut().insert(anonymous);
         }
-        Some(rule)
+        self.stripped.apply(request.headers_mut());
+        None
     }
 
     /// Decides about a guarded request by its head; the body is not touched.
@@ -144,14 +148,15 @@ impl Gate {
     }
 
     fn conflict_policy(&self, head: &Parts) -> ConflictPolicy {
-        let fits = |(template, _): &&(PathTemplate, ConflictPolicy)| {
-            let path = requested_path(&head.extensions, &head.uri);
-            matches!(template.find(path), Found::Here(_))
-        };
-        self.conflicts_on
-            .iter()
-            .find(fits)
-            .map_or(self.conflict, |(_, policy)| *policy)
+        for (template, policy) in &self.conflicts_on {
+            match template.find(requested_path(&head.extensions, &head.uri)) {
+                Found::Here(_) => return *policy,
+                // Nobody knows which policy is meant, so the strictest holds.
+                Found::Doubtful => return ConflictPolicy::RejectAny,
+                Found::Elsewhere => {}
+            }
+        }
+        self.conflict
     }
 
     /// Makes a principal of a verified token, and sees whether it may pass.
@@ -240,7 +245,8 @@ impl Gate {
         match verdict {
             Verdict::Answer(response) => Decision::Refuse(Refusal::Answer(response, passage)),
             Verdict::Refuse(rejection) => Self::refuse(rejection, Some(principal.source())),
-            Verdict::Admit => Decision::Admit(passage),
+            // Who is admitted goes on, and does not come here.
+            Verdict::Admit => Self::refuse(RejectionKind::Misconfigured.into(), None),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::TokenSource;
+use crate::{Carrier, TokenSource};
 
 /// What caches have to know about the response to an admitted request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,23 +13,27 @@ pub(super) enum Passage {
     Varying,
     /// The answer belongs to one user.
     Private,
+    /// The same, and its address held a token.
+    PrivateAddress,
 }
 
 impl Passage {
     /// The passage of a request whose token came from that source.
     pub(super) fn from_source(source: &dyn TokenSource) -> Self {
-        if source.name() == "header" {
-            Self::Plain
-        } else {
-            Self::Private
+        match source.carrier() {
+            Carrier::Authorization => Self::Plain,
+            Carrier::Uri => Self::PrivateAddress,
+            Carrier::Other => Self::Private,
         }
     }
 
-    /// Keeps shared caches from handing one user's answer to another ([RFC 9111 §3.5]).
+    /// Keeps shared caches from handing one user's answer to another ([RFC 9111 §3.5]), and pages from telling others
+    /// the address that held a token ([RFC 6750 §5.3]).
     ///
-    /// A `Cache-Control` of the inner service stays: whoever sets one knows the answer.
+    /// What the inner service says about either stays: whoever says it knows the answer.
     ///
     /// [RFC 9111 §3.5]: https://www.rfc-editor.org/rfc/rfc9111#section-3.5
+    /// [RFC 6750 §5.3]: https://www.rfc-editor.org/rfc/rfc6750#section-5.3
     pub(super) fn mark(self, headers: &mut HeaderMap) {
         if self == Self::Plain {
             return;
@@ -38,9 +42,14 @@ impl Passage {
             header::VARY,
             HeaderValue::from_static("Authorization, Cookie"),
         );
-        if self == Self::Private {
-            let private = HeaderValue::from_static("private");
-            headers.entry(header::CACHE_CONTROL).or_insert(private);
+        if self == Self::Varying {
+            return;
+        }
+        let private = HeaderValue::from_static("private");
+        headers.entry(header::CACHE_CONTROL).or_insert(private);
+        if self == Self::PrivateAddress {
+            let nobody = HeaderValue::from_static("no-referrer");
+            headers.entry(header::REFERRER_POLICY).or_insert(nobody);
         }
     }
 }

@@ -17,8 +17,8 @@ pub use preflight::Preflight;
 pub(crate) use preflight::is_preflight;
 pub(crate) use source::select;
 pub use source::{
-    AuthorizationHeader, ConflictPolicy, CookieToken, MalformedCredentials, QueryParameter,
-    SubprotocolToken, TokenSource,
+    AuthorizationHeader, Carrier, ConflictPolicy, CookieToken, MalformedCredentials,
+    QueryParameter, SubprotocolToken, TokenSource,
 };
 pub use stripped::StrippedHeaders;
 pub(crate) use target::requested_path;

@@ -264,6 +264,9 @@ expect_room 'cookie, upgrade from the own origin' /agents/a/r "${UPGRADE[@]}" -H
 expect 'cookie, forged' 401 /chat "${message[@]}" -H "Cookie: jwt_token=$forged" -H "Origin: $origin"
 expect 'cookie under an escaped name' 401 /chat "${message[@]}" -H "Cookie: jwt%5Ftoken=$session" -H "Origin: $origin"
 
+# A page of another site can make a browser follow a link, so no link changes anything.
+expect 'GET /stop with a session' 405 /stop -H "Cookie: jwt_token=$session"
+
 # Query: on an upgrade only.
 expect 'query, plain request' 401 "/agents/a/r?access_token=$valid"
 expect_room 'query, upgrade' "/agents/a/r?access_token=$valid" "${UPGRADE[@]}"

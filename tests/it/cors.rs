@@ -1,7 +1,7 @@
 //! Where a CORS layer belongs: outside the gate, so that a page of another origin can read a refusal.
 
 use http::{Request, Response, header};
-use tower::{Layer, ServiceBuilder, ServiceExt};
+use tower::{ServiceBuilder, ServiceExt};
 use tower_http::cors::CorsLayer;
 use tower_warden::{JwtAuthLayer, Preflight, RejectionKind};
 
@@ -84,6 +84,50 @@ fn only_true_preflights_pass_and_only_when_asked() {
         refusal(&send(&open, request)),
         Some(RejectionKind::TokenMissing)
     );
-    // The layer is there to show that nothing else of it is needed.
-    let _ = open.layer(Inner::default());
+}
+
+/// A handler that asks who is there answers a preflight with 401, not with a fault of ours.
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn a_preflight_that_passes_has_no_principal() {
+    let open = JwtAuthLayer::hs256(SECRET)
+        .unwrap()
+        .with_preflight(Preflight::PassThrough)
+        .with_stripped_headers(tower_warden::StrippedHeaders::identity())
+        .build()
+        .unwrap();
+    let who = async |headers: http::HeaderMap, principal: Option<tower_warden::Principal>| {
+        format!(
+            "{} {}",
+            principal.is_some(),
+            headers.contains_key("x-user-id")
+        )
+    };
+    let strict = async |principal: tower_warden::Principal| principal.subject().to_owned();
+    let app = axum::Router::new()
+        .route("/chat", axum::routing::any(who))
+        .route("/strict", axum::routing::any(strict))
+        .layer(open);
+    for (path, status, body) in [
+        ("/chat", 200, "false false"),
+        ("/strict", 401, "token_missing"),
+    ] {
+        let mut request = preflight();
+        *request.uri_mut() = path.parse().unwrap();
+        request
+            .headers_mut()
+            .insert("x-user-id", "mallory".parse().unwrap());
+        let response = app
+            .clone()
+            .oneshot(request.map(axum::body::Body::from))
+            .await
+            .unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        let bytes = http_body_util::BodyExt::collect(response.into_body())
+            .await
+            .unwrap()
+            .to_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(text.contains(body), "{path}: {text}");
+    }
 }

@@ -173,6 +173,7 @@ fn a_query_token_is_cut_out_and_the_rest_keeps_its_bytes() {
     let response = send(&layer(), get_with(&path, upgrade()));
     assert_eq!(seen(&response).uri, "/chat?b=%7e+x&a=1");
     assert_eq!(response.headers()["cache-control"], "private");
+    assert_eq!(response.headers()["referrer-policy"], "no-referrer");
     assert!(response.headers().contains_key("vary"));
 }
 
@@ -238,6 +239,42 @@ fn conflict_policies() {
     }
 }
 
+/// What caches are told hangs on what the token travels in, and not on what a source calls itself.
+#[test]
+fn a_source_of_ones_own_keeps_answers_private() {
+    #[derive(Debug)]
+    struct Device;
+
+    impl tower_warden::TokenSource for Device {
+        fn extract<'r>(
+            &self,
+            head: &'r http::request::Parts,
+        ) -> Result<Option<BearerToken<'r>>, tower_warden::MalformedCredentials> {
+            let value = head
+                .headers
+                .get("x-device")
+                .map(|value| value.to_str().unwrap());
+            Ok(value.map(BearerToken::new))
+        }
+
+        fn name(&self) -> &'static str {
+            "header"
+        }
+    }
+
+    let layer = JwtAuthLayer::hs256(SECRET)
+        .unwrap()
+        .with_sources([Device])
+        .build()
+        .unwrap();
+    let device = token("alice").expose().to_owned();
+    let response = send(&layer, get_with("/chat", [("x-device", device)]));
+    assert_eq!(response.headers()["cache-control"], "private");
+    assert!(!response.headers().contains_key("referrer-policy"));
+    let bearer = send(&self::layer(), get("/chat", &token("alice")));
+    assert!(!bearer.headers().contains_key("cache-control"));
+}
+
 /// Cloudflare's `useAgentChat` sends header and query to one path: that path alone may be told to bear it.
 #[test]
 fn a_conflict_policy_may_be_for_one_path() {
@@ -259,6 +296,7 @@ fn a_conflict_policy_may_be_for_one_path() {
         ("/agents/a/r/get-messages", &bob, ambiguous),
         ("/agents/a/r", &alice, ambiguous),
         ("/agents/a//r/get-messages", &alice, ambiguous),
+        ("/x/../agents/a/r/get-messages", &alice, ambiguous),
     ] {
         let uri = format!("{path}?token={}", second.expose());
         let response = send(&layer, get_with(&uri, [("authorization", bearer(&alice))]));

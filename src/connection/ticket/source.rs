@@ -2,7 +2,7 @@
 
 use http::{Method, header, request::Parts};
 
-use crate::{BearerToken, MalformedCredentials, QueryParameter, TokenSource};
+use crate::{BearerToken, Carrier, MalformedCredentials, QueryParameter, TokenSource};
 
 /// The name under which a principal remembers that it came by a ticket.
 pub(crate) const NAME: &str = "ticket";
@@ -42,6 +42,10 @@ impl TokenSource for TicketSource {
         } else {
             self.handshakes.extract(head)
         }
+    }
+
+    fn carrier(&self) -> Carrier {
+        Carrier::Uri
     }
 
     fn name(&self) -> &'static str {

@@ -3,7 +3,7 @@
 use http::{header, request::Parts};
 use memchr::memchr3;
 
-use super::{BearerToken, MalformedCredentials, TokenSource};
+use super::{BearerToken, Carrier, MalformedCredentials, TokenSource};
 
 /// The token of `Authorization: Bearer <token>` ([RFC 6750 §2.1]): the way every client should take.
 ///
@@ -72,6 +72,10 @@ impl TokenSource for AuthorizationHeader {
             .to_str()
             .map_err(|_| MalformedCredentials::Unreadable)?;
         bearer(line)
+    }
+
+    fn carrier(&self) -> Carrier {
+        Carrier::Authorization
     }
 
     fn name(&self) -> &'static str {

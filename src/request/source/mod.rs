@@ -50,10 +50,34 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
         let _ = head;
     }
 
+    /// What the token travels in, which tells how far its request and response may be seen.
+    ///
+    /// By default something that neither caches nor logs know of.
+    fn carrier(&self) -> Carrier {
+        Carrier::Other
+    }
+
     /// Whether a browser attaches these credentials by itself, so that the request's origin has to be checked.
     fn is_ambient(&self) -> bool {
         false
     }
+}
+
+/// What a token travels in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Carrier {
+    /// The header `Authorization`: caches keep the answers to such requests to themselves ([RFC 9111 §3.5]).
+    ///
+    /// [RFC 9111 §3.5]: https://www.rfc-editor.org/rfc/rfc9111#section-3.5
+    Authorization,
+    /// The URI, which a page passes on as the referrer ([RFC 6750 §5.3]).
+    ///
+    /// [RFC 6750 §5.3]: https://www.rfc-editor.org/rfc/rfc6750#section-5.3
+    Uri,
+    /// Anything else, such as a cookie.
+    #[default]
+    Other,
 }
 
 /// Credentials that are present and cannot be used.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::request::Parts;
 
-use super::{BearerToken, MalformedCredentials, TokenSource, pairs};
+use super::{BearerToken, Carrier, MalformedCredentials, TokenSource, pairs};
 use crate::{
     error::ConfigError,
     request::{Found, PathTemplate, requested_path, upgrade::is_websocket_handshake},
@@ -113,7 +113,7 @@ impl QueryParameter {
         self
     }
 
-    /// Takes the token from plain requests to this path too: `/agents/{agent}/{room}/get-messages` is where
+    /// Takes the token from plain requests to this path, and all below it, too: `/agents/{agent}/{room}/get-messages` is where
     /// `useAgentChat` of Cloudflare's clients sends it. May be called several times.
     ///
     /// # Errors
@@ -179,6 +179,10 @@ impl TokenSource for QueryParameter {
             Some(token) if !token.is_empty() => Ok(Some(BearerToken::new(token))),
             _ => Err(MalformedCredentials::Unreadable),
         }
+    }
+
+    fn carrier(&self) -> Carrier {
+        Carrier::Uri
     }
 
     fn name(&self) -> &'static str {
