@@ -3,6 +3,7 @@
 use std::{env, error::Error, fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
 
 use tower_warden::{SigningKey, TokenIssuer};
+use tracing::Level;
 
 pub(crate) struct Config {
     pub(crate) port: u16,
@@ -11,6 +12,7 @@ pub(crate) struct Config {
     pub(crate) audience: Option<String>,
     pub(crate) leeway: Duration,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) log_level: Level,
     secret_is_random: bool,
 }
 
@@ -35,6 +37,7 @@ impl Config {
                 .map(|origin| origin.trim().to_owned())
                 .filter(|origin| !origin.is_empty())
                 .collect(),
+            log_level: variable("LOG_LEVEL")?.unwrap_or(Level::INFO),
             secret_is_random,
         })
     }

@@ -143,6 +143,10 @@ impl Talk {
                 let Some(message) = last_text(&init.body) else {
                     return true;
                 };
+                // The answer before is done with, so that nobody waits for the rest of it.
+                if self.answer.is_some() && !self.finish().await {
+                    return false;
+                }
                 let words = Box::pin(self.talker.answer(self.place.clone(), message));
                 self.answer = Some(Answer { id, words });
                 self.chunk(json!({ "type": "text-start", "id": "answer" }))

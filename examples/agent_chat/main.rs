@@ -20,7 +20,7 @@
 //! | `POST /auth/revoke` with a token | 200, and the token opens nothing any more |
 //!
 //! Environment: `PORT` (8787), `JWT_SECRET` (random), `JWT_ISSUER` and `JWT_AUDIENCE` (demanded in bearer tokens when
-//! set), `JWT_LEEWAY` in seconds (30), `ALLOWED_ORIGINS` separated by commas (the page's own).
+//! set), `JWT_LEEWAY` in seconds (30), `ALLOWED_ORIGINS` separated by commas (the page's own), `LOG_LEVEL` (info).
 
 mod agent;
 mod config;
@@ -43,7 +43,7 @@ use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_warden::{Principal, RedactUri, RenewalService};
+use tower_warden::{Principal, RedactUri, RenewalService, StreamLeaseLayer};
 
 use crate::{
     agent::{Agent, Place},
@@ -53,7 +53,6 @@ use crate::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().init();
     match serve().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -65,13 +64,17 @@ async fn main() -> ExitCode {
 
 async fn serve() -> Result<(), Box<dyn Error>> {
     let config = Config::from_env()?;
+    tracing_subscriber::fmt()
+        .with_max_level(config.log_level)
+        .init();
     let gate = Gate::new(&config)?;
     let revocations = gate.revocations;
     let revoke = move |principal| sign_out::revoke(revocations.clone(), principal);
     let app = Router::new()
         .route("/", get(page))
         .route("/health", get(health))
-        .route("/chat", post(chat))
+        // What is being answered may be finished when the token ends, and stops when it is revoked.
+        .route("/chat", post(chat).layer(StreamLeaseLayer::default()))
         .route("/stop", post(stop))
         .route("/history", get(history))
         .route("/agents/{agent}/{room}", any(live::room))

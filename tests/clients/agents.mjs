@@ -25,6 +25,7 @@ const ORIGIN = 'https://app.example';
 
 const server = new Program(await example('agent_chat'), [], {
   PORT: '0', JWT_SECRET: SECRET, JWT_ISSUER: ISSUER, JWT_AUDIENCE: AUDIENCE, JWT_LEEWAY: '0', ALLOWED_ORIGINS: ORIGIN,
+  LOG_LEVEL: 'debug',
 });
 const address = await server.says(/^listening on (.*)$/m);
 const host = new URL(address).host;
@@ -175,6 +176,11 @@ async function staysAway() {
   // Three times the longest pause between two tries of this client.
   await pause(600);
   same('revoked: never comes back', [final.seen.asked, final.seen.opened, final.seen.fatal], [1, 1, [1008]]);
+  const talking = await mint();
+  const answer = await post('/chat', talking, { message: 'word '.repeat(500) });
+  check('revoked while an answer is streamed', (await post('/auth/revoke', talking)).ok);
+  const streamed = await answer.text();
+  check('revoked while streamed: told so', /event: auth\s+data: .*"revoked"/.test(streamed), streamed.slice(-200));
   const plain = await post('/chat', gone, { message: 'hello' });
   same('revoked: refused everywhere', plain.status, 401);
 
@@ -250,7 +256,10 @@ async function messages() {
 async function tickets() {
   const order = async (room) => {
     const response = await post('/auth/ticket', await mint(), { agent: 'my-agent', room });
-    return response.ok ? response.json() : { status: response.status };
+    if (!response.ok) return { status: response.status };
+    const drawn = await response.json();
+    tokens.push(drawn.ticket);
+    return drawn;
   };
   const room = 'room-of-tickets';
   const first = await order(room);
@@ -281,5 +290,6 @@ await renews();
 await messages();
 await tickets();
 
-for (const token of tokens) check('no token in the log', !server.output.includes(token.split('.')[2]), token);
+check('the log shows requests', server.output.includes('started processing request'));
+for (const token of tokens) check('no token in the log', !server.output.includes(token.split('.')[2] ?? token), token);
 finish();
