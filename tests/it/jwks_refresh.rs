@@ -334,6 +334,23 @@ async fn a_set_that_is_due_is_fetched_behind_the_scenes() {
 }
 
 #[tokio::test]
+async fn a_stale_limit_under_the_lifetime_leaves_time_for_the_next_fetch() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let header = String::from("cache-control: max-age=86400\r\n");
+    let set = signer.jwk_set().into_bytes();
+    let provider = Provider::always(Reply::Answer(200, header, set)).await;
+    let keys = RemoteKeys::jwks(&provider.url).with_stale_limit(Duration::from_secs(3_600));
+    let verifier = verifier(keys, &clock).await;
+    for round in 1..=3 {
+        clock.advance(50 * 60);
+        assert!(verifier.ready(), "round {round}");
+        until(|| verifier.keys_age() == Some(Duration::ZERO)).await;
+        assert_eq!(provider.hits(), 1 + round);
+    }
+}
+
+#[tokio::test]
 async fn the_last_handle_takes_the_tasks_along() {
     let clock = StillClock::new();
     let signer = signer(ISSUER, "a", &clock);

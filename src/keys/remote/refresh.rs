@@ -271,11 +271,13 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let former = former.as_deref();
         let origin = self.source.origin();
         let fresh = Snapshot::next(former, &document.body, began, origin, &self.prepare)?;
+        let lifetime = document.lifetime.map_or(lifetime::DEFAULT, lifetime::clamp);
         let accepted = Accepted {
             changed: former.map(Snapshot::epoch) != Some(fresh.epoch()),
             count: fresh.published(),
             epoch: fresh.epoch(),
-            lifetime: document.lifetime.map_or(lifetime::DEFAULT, lifetime::clamp),
+            // Whatever the provider states, the next set has to be here before this one may no longer be used.
+            lifetime: lifetime.min(self.policy.stale_limit),
         };
         self.snapshot.store(Some(Arc::new(fresh)));
         Ok(accepted)
