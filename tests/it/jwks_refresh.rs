@@ -261,6 +261,23 @@ async fn ten_thousand_requests_do_not_notice_a_rotation_every_second() {
 }
 
 #[tokio::test]
+async fn a_key_that_signs_before_it_is_published_is_refused_no_longer_than_the_floor() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let provider = Provider::always(Reply::json(signer.jwk_set())).await;
+    let keys = RemoteKeys::jwks(&provider.url).with_refetch_floor(Duration::from_secs(1));
+    let verifier = verifier(keys, &clock).await;
+    signer.rotate(key("b")).unwrap();
+    let early = token(&signer);
+    assert_eq!(verdict(&verifier, &early).await, UNKNOWN);
+    provider.reply(Reply::json(signer.jwk_set()));
+    assert_eq!(verdict(&verifier, &early).await, UNKNOWN);
+    clock.advance(2);
+    assert_eq!(verdict(&verifier, &early).await, Ok(()));
+    assert_eq!(provider.hits(), 3);
+}
+
+#[tokio::test]
 async fn an_hour_without_provider_is_not_noticed_and_a_day_is() {
     let clock = StillClock::new();
     let signer = signer(ISSUER, "a", &clock);

@@ -76,7 +76,6 @@ pub(super) struct Shared<T> {
     pub(super) outcome: watch::Sender<Outcome>,
 }
 
-#[derive(Default)]
 pub(super) struct State {
     pub(super) running: bool,
     /// When a token last made us fetch, whatever became of it.
@@ -107,6 +106,12 @@ impl<T: Send + Sync + 'static> Refresher<T> {
         clock: Arc<dyn Clock>,
         prepare: Prepare<T>,
     ) -> Self {
+        let state = State {
+            running: false,
+            forced_at: None,
+            failures: 0,
+            unknown: UnknownKeys::new(policy.floor),
+        };
         Self(Arc::new(Shared {
             source,
             policy,
@@ -115,7 +120,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             runtime: Handle::try_current().ok(),
             snapshot: ArcSwapOption::empty(),
             due: AtomicU64::new(0),
-            state: Mutex::default(),
+            state: Mutex::new(state),
             tasks: Mutex::default(),
             outcome: watch::Sender::new(Outcome {
                 number: 0,
