@@ -236,7 +236,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
     /// Takes in what a fetch brought, and plans the next one.
     fn land(self: &Arc<Self>, began: Duration, result: Result<Document, KeyFetchError>) {
-        let result = result.and_then(|document| self.accept(&document, began));
+        let result = result.and_then(|document| {
+            let accepted = self.accept(&document, began);
+            accepted.inspect_err(|_| self.source.rejected())
+        });
         let now = self.clock.now();
         let (failures, pause) = {
             let mut state = self.state();
