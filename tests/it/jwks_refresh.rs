@@ -96,9 +96,14 @@ async fn a_flood_of_unknown_keys_costs_one_fetch_and_delays_nobody() {
         }
     }
     gate.add_permits(10);
-    for wait in waits {
+    for (number, wait) in waits.into_iter().enumerate() {
+        // The fetch is older than all but the one that began it, and the next one may not begin yet.
+        let wanted = match number {
+            0 => RejectionKind::KeyUnknown,
+            _ => RejectionKind::KeysUnavailable,
+        };
         let kind = wait.await.unwrap().unwrap_err().kind();
-        assert_eq!(kind, RejectionKind::KeyUnknown);
+        assert_eq!(kind, wanted, "{number}");
     }
     assert_eq!(
         provider.hits(),
@@ -275,6 +280,46 @@ async fn a_key_that_signs_before_it_is_published_is_refused_no_longer_than_the_f
     clock.advance(2);
     assert_eq!(verdict(&verifier, &early).await, Ok(()));
     assert_eq!(provider.hits(), 3);
+}
+
+#[tokio::test]
+async fn a_fetch_older_than_the_token_does_not_convict_it() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let provider = publishing(&signer).await;
+    let keys = RemoteKeys::jwks(&provider.url).with_patience(Duration::from_secs(10));
+    let verifier = verifier(keys, &clock).await;
+    let gate = Arc::new(Semaphore::new(0));
+
+    // Twice: once behind a fetch that was due, once behind one that another token has just caused.
+    for (id, forced) in [("b", false), ("c", true)] {
+        clock.advance(if forced { 60 } else { 481 });
+        let hits = provider.hits();
+        provider.reply(held(&gate, signer.jwk_set()));
+        let stray = stray(0, &clock);
+        let other = forced.then(|| verifier.check(&stray));
+        assert!(on_the_spot(&verifier, &token(&signer)));
+        until(|| provider.hits() == hits + 1).await;
+
+        // The answer that is on its way was written before the rotation.
+        signer.rotate(key(id)).unwrap();
+        let fresh = token(&signer);
+        let requests: Vec<_> = (0..10)
+            .map(|_| tokio::spawn(settle(verifier.check(&fresh))))
+            .collect();
+        provider.reply(Reply::json(signer.jwk_set()));
+        gate.add_permits(1);
+        let wanted = if forced { UNAVAILABLE } else { Ok(()) };
+        for request in requests {
+            assert_eq!(request.await.unwrap(), wanted, "{id}");
+        }
+        if let Some(other) = other {
+            assert_eq!(settle(other).await, UNKNOWN);
+        }
+        assert_eq!(provider.hits(), hits + if forced { 1 } else { 2 });
+    }
+    clock.advance(30);
+    assert_eq!(verdict(&verifier, &token(&signer)).await, Ok(()));
 }
 
 #[tokio::test]
@@ -571,7 +616,9 @@ async fn many_threads_agree_on_one_fetch() {
             })
             .collect();
         for request in requests {
-            assert_eq!(request.await.unwrap(), (Ok(()), UNKNOWN), "round {round}");
+            let (valid, stray) = request.await.unwrap();
+            assert_eq!(valid, Ok(()), "round {round}");
+            assert!([UNKNOWN, UNAVAILABLE].contains(&stray), "round {round}");
         }
         let fetches = provider.hits() - before;
         assert!(
