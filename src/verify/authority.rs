@@ -78,6 +78,9 @@ pub(super) enum Doubt {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asking {
     Allowed,
+    /// It was being asked when the token came: its answer may be older than the token.
+    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
+    Again,
     /// It has just been asked.
     #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
     Over,

@@ -59,7 +59,11 @@ impl Authority {
                 None => RejectionKind::KeysUnavailable.into(),
             };
         }
-        match refresher.missing(id, seen.map(|(_, epoch)| epoch), now) {
+        let missing = match asking {
+            Asking::Again => refresher.still_missing(id, now),
+            _ => refresher.missing(id, seen.map(|(_, epoch)| epoch), now),
+        };
+        match missing {
             Missing::Unknown => RejectionKind::KeyUnknown.into(),
             Missing::Unavailable => RejectionKind::KeysUnavailable.into(),
             Missing::Wait(waiting) => Doubt::KeyMissing(MissingKey {
@@ -79,6 +83,16 @@ impl MissingKey {
     ) -> Result<Arc<VerifiedToken>, Rejection> {
         if !self.waiting.fetched().await {
             return Err(RejectionKind::KeysUnavailable.into());
+        }
+        if !self.waiting.asked() {
+            self.waiting = match authority.attempt(&token, Asking::Again) {
+                Ok(verified) => return Ok(verified),
+                Err(Doubt::KeyMissing(next)) => next.waiting.after(&self.waiting),
+                Err(doubt) => return Err(doubt.kind().into()),
+            };
+            if !self.waiting.fetched().await {
+                return Err(RejectionKind::KeysUnavailable.into());
+            }
         }
         let doubt = match authority.attempt(&token, Asking::Over) {
             Ok(verified) => return Ok(verified),

@@ -131,12 +131,22 @@ async fn the_address_of_the_keys_is_checked_as_if_it_were_configured() {
 
 #[tokio::test]
 async fn keys_that_move_are_found_again() {
+    for left_behind in [
+        Reply::status(404),
+        Reply::json("<!doctype html>"),
+        Reply::json(r#"{"keys":[]}"#),
+    ] {
+        are_found_again_behind(left_behind).await;
+    }
+}
+
+async fn are_found_again_behind(left_behind: Reply) {
     let clock = StillClock::new();
     let provider = Provider::always(Reply::status(404)).await;
     let signer = signer(&provider.url, "a", &clock);
     let (issuer, set) = (provider.url.clone(), signer.jwk_set());
     let at = move |place: &'static str| {
-        let (issuer, set) = (issuer.clone(), set.clone());
+        let (issuer, set, left_behind) = (issuer.clone(), set.clone(), left_behind.clone());
         move |path: &str| match path {
             "/.well-known/openid-configuration" => {
                 let mut document = document(&issuer, &issuer);
@@ -144,7 +154,7 @@ async fn keys_that_move_are_found_again() {
                 Reply::json(document.to_string())
             }
             path if path == place => Reply::json(set.clone()),
-            _ => Reply::status(404),
+            _ => left_behind.clone(),
         }
     };
     provider.script(at("/old"));

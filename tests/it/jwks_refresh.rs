@@ -96,9 +96,14 @@ async fn a_flood_of_unknown_keys_costs_one_fetch_and_delays_nobody() {
         }
     }
     gate.add_permits(10);
-    for wait in waits {
+    for (number, wait) in waits.into_iter().enumerate() {
+        // The fetch is older than all but the one that began it, and the next one may not begin yet.
+        let wanted = match number {
+            0 => RejectionKind::KeyUnknown,
+            _ => RejectionKind::KeysUnavailable,
+        };
         let kind = wait.await.unwrap().unwrap_err().kind();
-        assert_eq!(kind, RejectionKind::KeyUnknown);
+        assert_eq!(kind, wanted, "{number}");
     }
     assert_eq!(
         provider.hits(),
@@ -261,6 +266,63 @@ async fn ten_thousand_requests_do_not_notice_a_rotation_every_second() {
 }
 
 #[tokio::test]
+async fn a_key_that_signs_before_it_is_published_is_refused_no_longer_than_the_floor() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let provider = Provider::always(Reply::json(signer.jwk_set())).await;
+    let keys = RemoteKeys::jwks(&provider.url).with_refetch_floor(Duration::from_secs(1));
+    let verifier = verifier(keys, &clock).await;
+    signer.rotate(key("b")).unwrap();
+    let early = token(&signer);
+    assert_eq!(verdict(&verifier, &early).await, UNKNOWN);
+    provider.reply(Reply::json(signer.jwk_set()));
+    assert_eq!(verdict(&verifier, &early).await, UNKNOWN);
+    clock.advance(2);
+    assert_eq!(verdict(&verifier, &early).await, Ok(()));
+    assert_eq!(provider.hits(), 3);
+}
+
+#[tokio::test]
+async fn a_fetch_older_than_the_token_does_not_convict_it() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let provider = publishing(&signer).await;
+    let keys = RemoteKeys::jwks(&provider.url).with_patience(Duration::from_secs(10));
+    let verifier = verifier(keys, &clock).await;
+    let gate = Arc::new(Semaphore::new(0));
+
+    // Twice: once behind a fetch that was due, once behind one that another token has just caused.
+    for (id, forced) in [("b", false), ("c", true)] {
+        clock.advance(if forced { 60 } else { 481 });
+        let hits = provider.hits();
+        provider.reply(held(&gate, signer.jwk_set()));
+        let stray = stray(0, &clock);
+        let other = forced.then(|| verifier.check(&stray));
+        assert!(on_the_spot(&verifier, &token(&signer)));
+        until(|| provider.hits() == hits + 1).await;
+
+        // The answer that is on its way was written before the rotation.
+        signer.rotate(key(id)).unwrap();
+        let fresh = token(&signer);
+        let requests: Vec<_> = (0..10)
+            .map(|_| tokio::spawn(settle(verifier.check(&fresh))))
+            .collect();
+        provider.reply(Reply::json(signer.jwk_set()));
+        gate.add_permits(1);
+        let wanted = if forced { UNAVAILABLE } else { Ok(()) };
+        for request in requests {
+            assert_eq!(request.await.unwrap(), wanted, "{id}");
+        }
+        if let Some(other) = other {
+            assert_eq!(settle(other).await, UNKNOWN);
+        }
+        assert_eq!(provider.hits(), hits + if forced { 1 } else { 2 });
+    }
+    clock.advance(30);
+    assert_eq!(verdict(&verifier, &token(&signer)).await, Ok(()));
+}
+
+#[tokio::test]
 async fn an_hour_without_provider_is_not_noticed_and_a_day_is() {
     let clock = StillClock::new();
     let signer = signer(ISSUER, "a", &clock);
@@ -331,6 +393,23 @@ async fn a_set_that_is_due_is_fetched_behind_the_scenes() {
     assert!(on_the_spot(&verifier, &valid), "nobody waits for it");
     until(|| verifier.keys_age() == Some(Duration::ZERO)).await;
     assert_eq!(provider.hits(), 2);
+}
+
+#[tokio::test]
+async fn a_stale_limit_under_the_lifetime_leaves_time_for_the_next_fetch() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let header = String::from("cache-control: max-age=86400\r\n");
+    let set = signer.jwk_set().into_bytes();
+    let provider = Provider::always(Reply::Answer(200, header, set)).await;
+    let keys = RemoteKeys::jwks(&provider.url).with_stale_limit(Duration::from_secs(3_600));
+    let verifier = verifier(keys, &clock).await;
+    for round in 1..=3 {
+        clock.advance(50 * 60);
+        assert!(verifier.ready(), "round {round}");
+        until(|| verifier.keys_age() == Some(Duration::ZERO)).await;
+        assert_eq!(provider.hits(), 1 + round);
+    }
 }
 
 #[tokio::test]
@@ -537,7 +616,9 @@ async fn many_threads_agree_on_one_fetch() {
             })
             .collect();
         for request in requests {
-            assert_eq!(request.await.unwrap(), (Ok(()), UNKNOWN), "round {round}");
+            let (valid, stray) = request.await.unwrap();
+            assert_eq!(valid, Ok(()), "round {round}");
+            assert!([UNKNOWN, UNAVAILABLE].contains(&stray), "round {round}");
         }
         let fetches = provider.hits() - before;
         assert!(

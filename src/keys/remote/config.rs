@@ -106,7 +106,8 @@ impl RemoteKeys {
     }
 
     /// Sets how long keys are used after the fetch that brought them, if all later ones fail: 1 min to 30 days, 24 h by
-    /// default. A key that was withdrawn in that time goes on being accepted.
+    /// default. A key that was withdrawn in that time goes on being accepted. A limit that is shorter than the lifetime
+    /// of the keys takes its place, so that they are fetched at 80 % of it.
     pub fn with_stale_limit(mut self, limit: Duration) -> Self {
         self.policy.stale_limit = limit;
         self

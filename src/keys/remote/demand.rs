@@ -1,14 +1,19 @@
 //! [`Missing`]: what becomes of a token whose key is not at hand.
 //!
 //! Of the tokens that name a key nobody has heard of, one per [floor](super::refresh::Policy::floor) makes us fetch; those
-//! that come while a fetch is running wait for it, for a while. Only a provider that answers may convict a token.
+//! that come while a fetch is running wait for it, for a while. Only a provider that answers may convict a token, and
+//! not by what it said before the token came: a fetch that was running already may bring a key, but cannot deny it.
 
-use std::time::Duration;
+use std::{sync::MutexGuard, time::Duration};
 
-use tokio::{runtime::Handle, sync::watch, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
-    refresh::{Outcome, Refresher},
+    refresh::{Outcome, Refresher, State},
     schedule::within,
     snapshot::Snapshot,
 };
@@ -30,6 +35,8 @@ pub(crate) struct Waiting<T: Send + Sync + 'static> {
     outcome: Option<watch::Receiver<Outcome>>,
     /// Whether the fetch began after the token had come, so that its answer holds for the token.
     asked: bool,
+    /// How long the request may still wait.
+    patience: Duration,
 }
 
 impl<T: Send + Sync + 'static> Refresher<T> {
@@ -53,7 +60,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
         if usable && key_id.is_none() {
             return Missing::Unknown;
         }
-        let mut state = shared.state();
+        let state = shared.state();
         if usable && key_id.is_some_and(|id| state.unknown.contains(id, now)) {
             return Missing::Unknown;
         }
@@ -73,12 +80,43 @@ impl<T: Send + Sync + 'static> Refresher<T> {
                 Missing::Unavailable
             };
         }
+        Missing::Wait(self.force(state, now))
+    }
+
+    /// Decides once more about a token that waited for a fetch older than itself, which did not bring its key.
+    ///
+    /// Any fetch that is running now began after the token had come. Nothing remembered counts: it may be as old as
+    /// the fetch.
+    #[cold]
+    pub(crate) fn still_missing(&self, key_id: Option<&str>, now: Duration) -> Missing<T> {
+        let shared = &self.0;
+        let current = self.current(now);
+        if current.get().is_some() && key_id.is_none() {
+            return Missing::Unknown;
+        }
+        let state = shared.state();
+        if state.running {
+            let outcome = shared.outcome.subscribe();
+            return Missing::Wait(self.waiting(Some(outcome), true));
+        }
+        let floor = shared.policy.floor;
+        if state
+            .forced_at
+            .is_some_and(|forced| within(forced, floor, now))
+        {
+            return Missing::Unavailable;
+        }
+        Missing::Wait(self.force(state, now))
+    }
+
+    /// Fetches because a token asks for it.
+    fn force(&self, mut state: MutexGuard<'_, State>, now: Duration) -> Waiting<T> {
         state.forced_at = Some(now);
-        state.take_off(&shared.due);
-        let outcome = shared.outcome.subscribe();
+        state.take_off(&self.0.due);
+        let outcome = self.0.outcome.subscribe();
         drop(state);
-        shared.launch();
-        Missing::Wait(self.waiting(Some(outcome), true))
+        self.0.launch();
+        self.waiting(Some(outcome), true)
     }
 
     fn waiting(&self, outcome: Option<watch::Receiver<Outcome>>, asked: bool) -> Waiting<T> {
@@ -86,6 +124,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             refresher: self.clone(),
             outcome,
             asked,
+            patience: self.0.policy.patience,
         }
     }
 }
@@ -96,13 +135,25 @@ impl<T: Send + Sync + 'static> Waiting<T> {
         let Some(outcome) = &mut self.outcome else {
             return true;
         };
-        let patience = self.refresher.0.policy.patience;
+        let (began, patience) = (Instant::now(), self.patience);
         let landed = match Handle::try_current() {
             Ok(_) => timeout(patience, outcome.changed()).await.is_ok(),
             // Another executor has no timer of tokio's. The fetch is bounded anyway.
             Err(_) => outcome.changed().await.is_ok(),
         };
+        self.patience = patience.saturating_sub(began.elapsed());
         landed && outcome.borrow().result.is_ok()
+    }
+
+    /// Whether the answer is younger than the token, so that it may convict it.
+    pub(crate) const fn asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Goes on waiting for another fetch, with the patience that the former one has left.
+    pub(crate) fn after(mut self, former: &Self) -> Self {
+        self.patience = former.patience;
+        self
     }
 
     /// Remembers that the fetch did not bring this key, if it was made for it.

@@ -48,7 +48,8 @@ struct Published {
 
 /// The keys of an issuer, found by its name.
 ///
-/// The document is asked for at the first fetch, and again when its lifetime is over or its address of keys fails.
+/// The document is asked for at the first fetch, and again when its lifetime is over or its address of keys fails or
+/// answers with something else.
 #[derive(Debug)]
 pub(super) struct DiscoveredSource {
     issuer: String,
@@ -78,7 +79,7 @@ impl DiscoveredSource {
             }
         };
         let keys = self.http.get(&jwks_uri).await?;
-        // Only an address that answered is kept; another one may have been published since.
+        // Only an address that answered is kept, and that with keys: another one may have been published since.
         *self.known() = Some((jwks_uri, until));
         Ok(keys)
     }
@@ -146,6 +147,10 @@ impl DiscoveredSource {
 impl KeyFetcher for DiscoveredSource {
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(self.fetch_keys())
+    }
+
+    fn rejected(&self) {
+        *self.known() = None;
     }
 
     fn origin(&self) -> &str {

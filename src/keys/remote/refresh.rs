@@ -76,7 +76,6 @@ pub(super) struct Shared<T> {
     pub(super) outcome: watch::Sender<Outcome>,
 }
 
-#[derive(Default)]
 pub(super) struct State {
     pub(super) running: bool,
     /// When a token last made us fetch, whatever became of it.
@@ -107,6 +106,12 @@ impl<T: Send + Sync + 'static> Refresher<T> {
         clock: Arc<dyn Clock>,
         prepare: Prepare<T>,
     ) -> Self {
+        let state = State {
+            running: false,
+            forced_at: None,
+            failures: 0,
+            unknown: UnknownKeys::new(policy.floor),
+        };
         Self(Arc::new(Shared {
             source,
             policy,
@@ -115,7 +120,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             runtime: Handle::try_current().ok(),
             snapshot: ArcSwapOption::empty(),
             due: AtomicU64::new(0),
-            state: Mutex::default(),
+            state: Mutex::new(state),
             tasks: Mutex::default(),
             outcome: watch::Sender::new(Outcome {
                 number: 0,
@@ -231,7 +236,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
     /// Takes in what a fetch brought, and plans the next one.
     fn land(self: &Arc<Self>, began: Duration, result: Result<Document, KeyFetchError>) {
-        let result = result.and_then(|document| self.accept(&document, began));
+        let result = result.and_then(|document| {
+            let accepted = self.accept(&document, began);
+            accepted.inspect_err(|_| self.source.rejected())
+        });
         let now = self.clock.now();
         let (failures, pause) = {
             let mut state = self.state();
@@ -271,11 +279,13 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let former = former.as_deref();
         let origin = self.source.origin();
         let fresh = Snapshot::next(former, &document.body, began, origin, &self.prepare)?;
+        let lifetime = document.lifetime.map_or(lifetime::DEFAULT, lifetime::clamp);
         let accepted = Accepted {
             changed: former.map(Snapshot::epoch) != Some(fresh.epoch()),
             count: fresh.published(),
             epoch: fresh.epoch(),
-            lifetime: document.lifetime.map_or(lifetime::DEFAULT, lifetime::clamp),
+            // Whatever the provider states, the next set has to be here before this one may no longer be used.
+            lifetime: lifetime.min(self.policy.stale_limit),
         };
         self.snapshot.store(Some(Arc::new(fresh)));
         Ok(accepted)

@@ -22,6 +22,9 @@ pub(super) type Fetching<'f> =
 pub(super) trait KeyFetcher: fmt::Debug + Send + Sync + 'static {
     fn fetch(&self) -> Fetching<'_>;
 
+    /// Hears that what it brought last is no set that can be used.
+    fn rejected(&self) {}
+
     /// What is asked, for the log of the operator.
     fn origin(&self) -> &str;
 }
