@@ -379,14 +379,22 @@ fn who_did_not_hear_the_answer_may_repeat_the_handshake_for_two_seconds() {
     let ticket = house.draw();
     let target = with_client(&ticket, "c1");
     assert_eq!(house.shake(&target), None);
-    // A repeat is still for the same agent, and does not begin the two seconds anew.
+    // A repeat is still for the same agent, and nobody has a second one.
     let elsewhere = format!("/agents/b/r1?_pk=c1&ticket={ticket}");
     house.clock.set(1_900);
     let wrong = Some(RejectionKind::ResourceMismatch);
     assert_eq!(house.shake(&elsewhere), wrong);
-    assert_eq!(house.shake(&target), None);
-    house.clock.set(2_100);
+    // It was the only one.
     assert_eq!(house.shake(&target), INVALID);
+
+    // Who comes with another ID meanwhile does not use the repeat up.
+    let target = with_client(&house.draw(), "c1");
+    assert_eq!(house.shake(&target), None);
+    let other = target.replace("c1", "c2");
+    assert_eq!(house.shake(&other), INVALID);
+    assert_eq!(house.shake(&target), None);
+    assert_eq!(house.shake(&target), INVALID);
+    house.clock.set(2_100);
 
     let long = "c".repeat(129);
     let target = with_client(&house.draw(), &long);
@@ -792,12 +800,16 @@ fn a_token_that_grew_too_old_meanwhile_is_refused() {
 }
 
 #[test]
-fn of_a_thousand_redemptions_exactly_one_wins() {
+fn of_a_thousand_redemptions_one_wins_and_its_one_repeat() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .build()
         .unwrap();
-    for clients in [false, true] {
+    type NameOf = fn(usize) -> String;
+    let nameless: NameOf = |_| String::new();
+    let distinct: NameOf = |client| format!("&_pk=c{client}");
+    let same: NameOf = |_| String::from("&_pk=c");
+    for (name, expected) in [(nameless, 1), (distinct, 1), (same, 2)] {
         for remote in [false, true] {
             let house = if remote {
                 House::with(Remote::default(), |office| office)
@@ -811,11 +823,7 @@ fn of_a_thousand_redemptions_exactly_one_wins() {
             let statuses = runtime.block_on(async {
                 let mut tasks = tokio::task::JoinSet::new();
                 for client in 0..1_000 {
-                    let pk = if clients {
-                        format!("&_pk=c{client}")
-                    } else {
-                        String::new()
-                    };
+                    let pk = name(client);
                     let request = handshake(&format!("{PATH}?ticket={ticket}{pk}"), &[]);
                     let (service, barrier) = (service.clone(), Arc::clone(&barrier));
                     tasks.spawn(async move {
@@ -827,7 +835,8 @@ fn of_a_thousand_redemptions_exactly_one_wins() {
             });
             let winners = statuses.iter().filter(|status| **status == 200).count();
             let losers = statuses.iter().filter(|status| **status == 401).count();
-            assert_eq!((winners, losers, inner.calls()), (1, 999, 1));
+            let counted = (winners, losers, inner.calls());
+            assert_eq!(counted, (expected, 1_000 - expected, expected));
         }
     }
 }
@@ -855,17 +864,39 @@ fn a_session_cookie_draws_tickets_that_its_own_verifier_takes() {
             .build()
             .unwrap();
     let cookie = format!("session={}", issuer.mint("carol").sign().unwrap().expose());
-    let request = Request::post("/auth/ticket")
-        .header("cookie", cookie)
-        .body(Full::new(Bytes::from(BODY)))
-        .unwrap();
-    let response = run(layer.layer(house.office.service()).oneshot(request)).unwrap();
-    assert_eq!(response.status(), 200);
-    let target = with_ticket(PATH, text(response)["ticket"].as_str().unwrap());
-    let response = send(&layer, handshake(&target, &[]));
-    let principal = seen(&response).principal.as_ref().unwrap();
-    assert_eq!(principal.subject(), "carol");
-    assert_eq!(principal.issuer(), Some("sessions"));
+    let draw = || {
+        let request = Request::post("/auth/ticket")
+            .header("cookie", &cookie)
+            .header("host", "app.example")
+            .header("origin", "https://app.example")
+            .body(Full::new(Bytes::from(BODY)))
+            .unwrap();
+        let response = run(layer.layer(house.office.service()).oneshot(request)).unwrap();
+        assert_eq!(response.status(), 200);
+        with_ticket(PATH, text(response)["ticket"].as_str().unwrap())
+    };
+    let app = ("origin", "https://app.example");
+    let session = ("cookie", cookie.as_str());
+    // A browser sends the session along with the handshake, and cannot be told not to.
+    for headers in [
+        &[app][..],
+        &[app, session],
+        &[app, ("cookie", "session=junk")],
+    ] {
+        let target = draw();
+        let response = send(&layer, handshake(&target, headers));
+        let principal = seen(&response).principal.as_ref().unwrap();
+        assert_eq!(principal.source(), "ticket");
+        assert_eq!(principal.subject(), "carol");
+        assert_eq!(principal.issuer(), Some("sessions"));
+        // A spent ticket is not rescued by a session that is good.
+        let again = send(&layer, handshake(&target, &[app, session]));
+        assert_eq!(refusal(&again), INVALID);
+    }
+    // The ticket's own origin is what counts, not that the service would take the cookie from there.
+    let evil = ("origin", "https://evil.example");
+    let response = send(&layer, handshake(&draw(), &[evil, session]));
+    assert_eq!(refusal(&response), Some(RejectionKind::OriginForeign));
 }
 
 #[test]

@@ -40,7 +40,7 @@ struct Shelf {
 struct Held {
     record: TicketRecord,
     end: Duration,
-    /// Whoever took it, while they may repeat themselves.
+    /// Whoever took it, while they may repeat themselves; by that it goes.
     taken_by: Option<Box<str>>,
 }
 
@@ -98,7 +98,10 @@ impl Shelf {
     ) -> Option<TicketRecord> {
         let held = self.tickets.get_mut(&hash)?;
         match (&held.taken_by, client) {
-            (Some(first), Some(client)) if **first == *client => Some(held.record.clone()),
+            (Some(first), Some(client)) if **first == *client => {
+                let end = held.end;
+                self.drop_held(hash, end)
+            }
             (Some(_), _) => None,
             (None, Some(client)) => {
                 let until = now.saturating_add(TicketRecord::REPEAT_WINDOW);

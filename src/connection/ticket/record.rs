@@ -73,8 +73,8 @@ pub struct TicketRecord {
 }
 
 impl TicketRecord {
-    /// How long after a ticket was taken the same client may come with it once more, because it did not hear the
-    /// answer.
+    /// How long after a ticket was taken the same client may come with it once more, and only once, because it did
+    /// not hear the answer.
     pub const REPEAT_WINDOW: Duration = Duration::from_secs(2);
 
     pub(super) fn new(
