@@ -241,7 +241,8 @@ fn a_ticket_opens_one_socket_as_its_token_would() {
 
 #[test]
 fn two_tickets_are_never_alike() {
-    let house = House::new();
+    let store = MemoryTickets::default().with_capacity_per_subject(100);
+    let house = House::with(store, |office| office);
     let tickets: std::collections::HashSet<_> = (0..100).map(|_| house.draw()).collect();
     assert_eq!(tickets.len(), 100);
 }
@@ -542,6 +543,49 @@ fn a_full_store_keeps_what_it_has_until_it_is_taken_or_expires() {
     house.clock.set(30_000);
     house.draw();
     house.draw();
+}
+
+#[test]
+fn one_user_does_not_fill_the_store_for_others() {
+    let store = MemoryTickets::default().with_capacity_per_subject(2);
+    for (store, most) in [(MemoryTickets::default(), 64), (store, 2)] {
+        let house = House::with(store, |office| office);
+        let alice = house.token(|mint| mint);
+        let bob = house.issuer.mint("bob").sign().unwrap();
+        let other = TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap())
+            .with_issuer("https://id.example")
+            .with_clock(house.clock.clone())
+            .build()
+            .unwrap();
+        let namesake = other.mint("alice").sign().unwrap();
+        let refused = || refusal(&house.post(&alice, &[], BODY));
+        let full = Some(RejectionKind::StoreUnavailable);
+
+        let tickets: Vec<_> = (0..most).map(|_| house.draw_with(&alice, &[])).collect();
+        assert_eq!(refused(), full);
+        assert_eq!(house.post(&alice, &[], BODY).status(), 503);
+        house.draw_with(&bob, &[]);
+        house.draw_with(&namesake, &[]);
+        // Each that is taken makes room for one.
+        assert_eq!(house.shake(&with_ticket(PATH, &tickets[0])), None);
+        house.draw_with(&alice, &[]);
+        assert_eq!(refused(), full);
+        // One that may be repeated is still there, and goes with its repeat or after 2 s.
+        let repeated = format!("{PATH}?_pk=c&ticket={}", tickets[1]);
+        assert_eq!(house.shake(&repeated), None);
+        assert_eq!(refused(), full);
+        assert_eq!(house.shake(&repeated), None);
+        let ticket = house.draw_with(&alice, &[]);
+        assert_eq!(refused(), full);
+        assert_eq!(house.shake(&format!("{PATH}?_pk=c&ticket={ticket}")), None);
+        house.clock.set(2_000);
+        house.draw_with(&alice, &[]);
+        assert_eq!(refused(), full);
+        // So does the end of their time.
+        house.clock.set(32_000);
+        (0..most).for_each(|_| _ = house.draw_with(&alice, &[]));
+        assert_eq!(refused(), full);
+    }
 }
 
 #[test]

@@ -193,7 +193,7 @@ impl TicketOffice {
         Ok(Minting {
             ticket: Ticket { text, expires_in },
             hash,
-            record: TicketRecord::new(principal.token().remember(), resource, origin, end),
+            record: TicketRecord::new(principal.token(), resource, origin, end),
             now,
         })
     }
