@@ -241,7 +241,8 @@ fn a_ticket_opens_one_socket_as_its_token_would() {
 
 #[test]
 fn two_tickets_are_never_alike() {
-    let house = House::new();
+    let store = MemoryTickets::default().with_capacity_per_subject(100);
+    let house = House::with(store, |office| office);
     let tickets: std::collections::HashSet<_> = (0..100).map(|_| house.draw()).collect();
     assert_eq!(tickets.len(), 100);
 }
@@ -379,14 +380,22 @@ fn who_did_not_hear_the_answer_may_repeat_the_handshake_for_two_seconds() {
     let ticket = house.draw();
     let target = with_client(&ticket, "c1");
     assert_eq!(house.shake(&target), None);
-    // A repeat is still for the same agent, and does not begin the two seconds anew.
+    // A repeat is still for the same agent, and nobody has a second one.
     let elsewhere = format!("/agents/b/r1?_pk=c1&ticket={ticket}");
     house.clock.set(1_900);
     let wrong = Some(RejectionKind::ResourceMismatch);
     assert_eq!(house.shake(&elsewhere), wrong);
-    assert_eq!(house.shake(&target), None);
-    house.clock.set(2_100);
+    // It was the only one.
     assert_eq!(house.shake(&target), INVALID);
+
+    // Who comes with another ID meanwhile does not use the repeat up.
+    let target = with_client(&house.draw(), "c1");
+    assert_eq!(house.shake(&target), None);
+    let other = target.replace("c1", "c2");
+    assert_eq!(house.shake(&other), INVALID);
+    assert_eq!(house.shake(&target), None);
+    assert_eq!(house.shake(&target), INVALID);
+    house.clock.set(2_100);
 
     let long = "c".repeat(129);
     let target = with_client(&house.draw(), &long);
@@ -534,6 +543,49 @@ fn a_full_store_keeps_what_it_has_until_it_is_taken_or_expires() {
     house.clock.set(30_000);
     house.draw();
     house.draw();
+}
+
+#[test]
+fn one_user_does_not_fill_the_store_for_others() {
+    let store = MemoryTickets::default().with_capacity_per_subject(2);
+    for (store, most) in [(MemoryTickets::default(), 64), (store, 2)] {
+        let house = House::with(store, |office| office);
+        let alice = house.token(|mint| mint);
+        let bob = house.issuer.mint("bob").sign().unwrap();
+        let other = TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap())
+            .with_issuer("https://id.example")
+            .with_clock(house.clock.clone())
+            .build()
+            .unwrap();
+        let namesake = other.mint("alice").sign().unwrap();
+        let refused = || refusal(&house.post(&alice, &[], BODY));
+        let full = Some(RejectionKind::StoreUnavailable);
+
+        let tickets: Vec<_> = (0..most).map(|_| house.draw_with(&alice, &[])).collect();
+        assert_eq!(refused(), full);
+        assert_eq!(house.post(&alice, &[], BODY).status(), 503);
+        house.draw_with(&bob, &[]);
+        house.draw_with(&namesake, &[]);
+        // Each that is taken makes room for one.
+        assert_eq!(house.shake(&with_ticket(PATH, &tickets[0])), None);
+        house.draw_with(&alice, &[]);
+        assert_eq!(refused(), full);
+        // One that may be repeated is still there, and goes with its repeat or after 2 s.
+        let repeated = format!("{PATH}?_pk=c&ticket={}", tickets[1]);
+        assert_eq!(house.shake(&repeated), None);
+        assert_eq!(refused(), full);
+        assert_eq!(house.shake(&repeated), None);
+        let ticket = house.draw_with(&alice, &[]);
+        assert_eq!(refused(), full);
+        assert_eq!(house.shake(&format!("{PATH}?_pk=c&ticket={ticket}")), None);
+        house.clock.set(2_000);
+        house.draw_with(&alice, &[]);
+        assert_eq!(refused(), full);
+        // So does the end of their time.
+        house.clock.set(32_000);
+        (0..most).for_each(|_| _ = house.draw_with(&alice, &[]));
+        assert_eq!(refused(), full);
+    }
 }
 
 #[test]
@@ -792,12 +844,16 @@ fn a_token_that_grew_too_old_meanwhile_is_refused() {
 }
 
 #[test]
-fn of_a_thousand_redemptions_exactly_one_wins() {
+fn of_a_thousand_redemptions_one_wins_and_its_one_repeat() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .build()
         .unwrap();
-    for clients in [false, true] {
+    type NameOf = fn(usize) -> String;
+    let nameless: NameOf = |_| String::new();
+    let distinct: NameOf = |client| format!("&_pk=c{client}");
+    let same: NameOf = |_| String::from("&_pk=c");
+    for (name, expected) in [(nameless, 1), (distinct, 1), (same, 2)] {
         for remote in [false, true] {
             let house = if remote {
                 House::with(Remote::default(), |office| office)
@@ -811,11 +867,7 @@ fn of_a_thousand_redemptions_exactly_one_wins() {
             let statuses = runtime.block_on(async {
                 let mut tasks = tokio::task::JoinSet::new();
                 for client in 0..1_000 {
-                    let pk = if clients {
-                        format!("&_pk=c{client}")
-                    } else {
-                        String::new()
-                    };
+                    let pk = name(client);
                     let request = handshake(&format!("{PATH}?ticket={ticket}{pk}"), &[]);
                     let (service, barrier) = (service.clone(), Arc::clone(&barrier));
                     tasks.spawn(async move {
@@ -827,7 +879,8 @@ fn of_a_thousand_redemptions_exactly_one_wins() {
             });
             let winners = statuses.iter().filter(|status| **status == 200).count();
             let losers = statuses.iter().filter(|status| **status == 401).count();
-            assert_eq!((winners, losers, inner.calls()), (1, 999, 1));
+            let counted = (winners, losers, inner.calls());
+            assert_eq!(counted, (expected, 1_000 - expected, expected));
         }
     }
 }
@@ -855,17 +908,39 @@ fn a_session_cookie_draws_tickets_that_its_own_verifier_takes() {
             .build()
             .unwrap();
     let cookie = format!("session={}", issuer.mint("carol").sign().unwrap().expose());
-    let request = Request::post("/auth/ticket")
-        .header("cookie", cookie)
-        .body(Full::new(Bytes::from(BODY)))
-        .unwrap();
-    let response = run(layer.layer(house.office.service()).oneshot(request)).unwrap();
-    assert_eq!(response.status(), 200);
-    let target = with_ticket(PATH, text(response)["ticket"].as_str().unwrap());
-    let response = send(&layer, handshake(&target, &[]));
-    let principal = seen(&response).principal.as_ref().unwrap();
-    assert_eq!(principal.subject(), "carol");
-    assert_eq!(principal.issuer(), Some("sessions"));
+    let draw = || {
+        let request = Request::post("/auth/ticket")
+            .header("cookie", &cookie)
+            .header("host", "app.example")
+            .header("origin", "https://app.example")
+            .body(Full::new(Bytes::from(BODY)))
+            .unwrap();
+        let response = run(layer.layer(house.office.service()).oneshot(request)).unwrap();
+        assert_eq!(response.status(), 200);
+        with_ticket(PATH, text(response)["ticket"].as_str().unwrap())
+    };
+    let app = ("origin", "https://app.example");
+    let session = ("cookie", cookie.as_str());
+    // A browser sends the session along with the handshake, and cannot be told not to.
+    for headers in [
+        &[app][..],
+        &[app, session],
+        &[app, ("cookie", "session=junk")],
+    ] {
+        let target = draw();
+        let response = send(&layer, handshake(&target, headers));
+        let principal = seen(&response).principal.as_ref().unwrap();
+        assert_eq!(principal.source(), "ticket");
+        assert_eq!(principal.subject(), "carol");
+        assert_eq!(principal.issuer(), Some("sessions"));
+        // A spent ticket is not rescued by a session that is good.
+        let again = send(&layer, handshake(&target, &[app, session]));
+        assert_eq!(refusal(&again), INVALID);
+    }
+    // The ticket's own origin is what counts, not that the service would take the cookie from there.
+    let evil = ("origin", "https://evil.example");
+    let response = send(&layer, handshake(&draw(), &[evil, session]));
+    assert_eq!(refusal(&response), Some(RejectionKind::OriginForeign));
 }
 
 #[test]

@@ -35,7 +35,7 @@ use tokio_tungstenite::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
     AuthLayerBuilder, Bearer, CloseMap, Closing, CookieToken, JwtAuthLayer, Lease, LeaseEnd, Paths,
-    Principal, Rejection, RejectionKind, RenewalMessages, RequireScopeLayer, Rule,
+    Principal, Rejection, RejectionKind, RenewalMessages, RequireScopeLayer, Revocations, Rule,
     SubprotocolToken, WebSocketRefusal, testing::ManualClock,
 };
 
@@ -346,7 +346,9 @@ async fn without_an_upgrade_of_the_server_a_refusal_keeps_its_status() {
 fn piped(layer: JwtAuthLayer, outermost: StatusCode) -> tokio::io::DuplexStream {
     let (server, client) = tokio::io::duplex(1 << 16);
     let inner = service_fn(
-        async |_: Request<Body>| -> Result<Response, std::convert::Infallible> {
+        async |request: Request<Body>| -> Result<Response, std::convert::Infallible> {
+            let principal = request.extensions().get::<Principal>();
+            let _lease = principal.map(Principal::lease);
             // It has the upgrade in its hands and never accepts it.
             std::future::pending().await
         },
@@ -414,7 +416,9 @@ async fn an_upgrade_that_somebody_outside_takes_back_leaves_nothing_behind() {
 /// The handler keeps the handshake waiting for ever; what was leased ends nevertheless.
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_never_accepts_holds_nothing_beyond_its_client() {
-    let mut client = piped(guarded().build().unwrap(), StatusCode::OK);
+    let revocations = Revocations::new();
+    let layer = guarded().with_revocations(revocations.clone());
+    let mut client = piped(layer.build().unwrap(), StatusCode::OK);
     let token = token("alice");
     let bearer = format!("Authorization: Bearer {}\r\n\r\n", token.expose());
     client
@@ -424,6 +428,7 @@ async fn a_handler_that_never_accepts_holds_nothing_beyond_its_client() {
     client.write_all(bearer.as_bytes()).await.unwrap();
     let answer = timeout(Duration::from_secs(60), client.read_u8()).await;
     assert!(answer.is_err(), "nobody else answers in its place");
+    assert_eq!(revocations.open_connections(), 1);
     drop(client);
     while tokio::runtime::Handle::current()
         .metrics()
@@ -432,6 +437,7 @@ async fn a_handler_that_never_accepts_holds_nothing_beyond_its_client() {
     {
         tokio::task::yield_now().await;
     }
+    assert_eq!(revocations.open_connections(), 0);
 }
 
 /// The whole way with axum: handshake, greeting, messages, the end.

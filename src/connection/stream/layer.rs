@@ -29,6 +29,9 @@ use crate::{
 /// [name](Lease::id) and let it be [renewed](crate::RenewalService), puts a clone into the extensions of its response;
 /// else the layer opens one as the answer begins.
 ///
+/// The end comes when the body is asked for its next frame: a client that does not read delays it, though it gets nothing
+/// more. See [back-pressure](StreamPolicy#back-pressure) for producers that have to stop in time.
+///
 /// # Examples
 ///
 /// A chat whose answers may be finished, and a subscription that ends with its token:

@@ -10,6 +10,14 @@ use std::time::Duration;
 /// An answer that is cut off ends with `event: auth` and `data: {"code":"token_expired"}` if it is an event stream
 /// (`text/event-stream`, not compressed) between two events. Else it fails where the type of the body can say so, so
 /// that a part is not taken for the whole, and ends where it cannot.
+///
+/// # Back-pressure
+///
+/// A body acts only when it is asked for its next frame, and a server asks once there is room for it. A client that
+/// stops reading so delays the end: nothing more reaches it than what was on its way, but what feeds the body, such as a
+/// model's paid answer, is held until the client reads, or the server gives it up. An application that wants it to stop
+/// in time opens the lease itself (see [`StreamLeaseLayer`](crate::StreamLeaseLayer)) and waits for
+/// [`Lease::ended`](crate::Lease::ended) in what produces the frames; or it sets the server a time limit for writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamPolicy {

@@ -81,6 +81,11 @@ const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 /// [bindings](crate::ResourceBinding) hold as for any token; only the signature is not there any more, so a ticket
 /// outlives the removal of a key by its own lifetime at most. A ticket that is shown for another resource or from
 /// another origin is refused, and spent by that.
+///
+/// A browser sends its session cookie along with every handshake to its own site. A ticket is explicit and was drawn for
+/// exactly this handshake, so beside a cookie it decides, whatever the [`ConflictPolicy`](crate::ConflictPolicy): the
+/// cookie is not read, and does not rescue a bad ticket. The check of origins for cookies does not concern it, as it has
+/// one of its own. Beside any other credentials a ticket is the second one.
 #[derive(Clone)]
 pub struct TicketOffice(pub(super) Arc<Office>);
 
@@ -188,7 +193,7 @@ impl TicketOffice {
         Ok(Minting {
             ticket: Ticket { text, expires_in },
             hash,
-            record: TicketRecord::new(principal.token().remember(), resource, origin, end),
+            record: TicketRecord::new(principal.token(), resource, origin, end),
             now,
         })
     }
@@ -294,8 +299,8 @@ impl TicketOfficeBuilder {
         self
     }
 
-    /// Sets the query parameter in which a client names itself, `_pk` by default: within 2 s it may repeat a handshake
-    /// whose answer it did not hear.
+    /// Sets the query parameter in which a client names itself, `_pk` by default: within 2 s it may repeat, once, a
+    /// handshake whose answer it did not hear.
     pub fn with_client_parameter(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.repeats = Repeats::SameClient(name.into());
         self

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::{BearerToken, CryptoBackend, StoreError, verify::Remembered, verify::sha256};
+use crate::{
+    BearerToken, CryptoBackend, StoreError, VerifiedToken,
+    verify::{Remembered, sha256},
+};
 
 /// The length of a ticket: 256 bits in base64url.
 const TEXT_LENGTH: usize = 43;
@@ -66,25 +69,44 @@ impl fmt::Debug for TicketHash {
 #[serde(deny_unknown_fields)]
 pub struct TicketRecord {
     pub(super) token: Remembered,
+    pub(super) holder: Holder,
     pub(super) resource: BTreeMap<String, String>,
     pub(super) origin: Option<String>,
     /// In milliseconds since the Unix epoch.
     expires_at: u64,
 }
 
+/// Whose ticket it is: the issuer and the subject of its token, as far as it names them.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Holder {
+    issuer: Option<Box<str>>,
+    subject: Option<Box<str>>,
+}
+
+impl Holder {
+    pub(super) fn of(token: &VerifiedToken) -> Self {
+        Self {
+            issuer: token.issuer().map(Into::into),
+            subject: token.subject().map(Into::into),
+        }
+    }
+}
+
 impl TicketRecord {
-    /// How long after a ticket was taken the same client may come with it once more, because it did not hear the
-    /// answer.
+    /// How long after a ticket was taken the same client may come with it once more, and only once, because it did
+    /// not hear the answer.
     pub const REPEAT_WINDOW: Duration = Duration::from_secs(2);
 
     pub(super) fn new(
-        token: Remembered,
+        token: &VerifiedToken,
         resource: BTreeMap<String, String>,
         origin: Option<String>,
         expires_at: Duration,
     ) -> Self {
         Self {
-            token,
+            token: token.remember(),
+            holder: Holder::of(token),
             resource,
             origin,
             expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),

@@ -55,6 +55,11 @@ impl TokenSource for TicketSource {
     fn conceal(&self, head: &mut Parts) {
         self.handshakes.conceal(head);
     }
+
+    /// It is explicit, and was drawn for exactly this handshake, with which a browser sends its cookies too.
+    fn outranks_ambient(&self) -> bool {
+        true
+    }
 }
 
 /// Whether this is what `new EventSource(…)` sends: a `GET` that accepts `text/event-stream`.

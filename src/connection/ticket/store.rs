@@ -18,15 +18,17 @@ use crate::StoreFuture;
 ///
 /// ```sql
 /// UPDATE tickets SET
-///     client = CASE WHEN taken_at IS NULL THEN $client ELSE client END,
-///     taken_at = COALESCE(taken_at, $now)
+///     client = CASE WHEN uses = 0 THEN $client ELSE client END,
+///     taken_at = COALESCE(taken_at, $now),
+///     uses = uses + 1
 /// WHERE hash = $hash AND expires_at > $now
-///     AND (taken_at IS NULL OR (client = $client AND $now < taken_at + 2))
+///     AND (uses = 0 OR (uses = 1 AND client = $client AND $now < taken_at + 2))
 /// RETURNING record
 /// ```
 ///
-/// or, where repeats are not wanted, `DELETE … WHERE hash = $hash AND expires_at > $now RETURNING record`. In Redis it
-/// is one `GETDEL`, or a script that keeps the record for two more seconds; `put` is `SET … NX PX`.
+/// with `uses` 0 at first and the times in seconds; or, where repeats are not wanted,
+/// `DELETE … WHERE hash = $hash AND expires_at > $now RETURNING record`. In Redis it is one `GETDEL`, or one script: the
+/// first use keeps the record and the client ID for two more seconds, the repeat deletes both; `put` is `SET … NX PX`.
 pub trait TicketStore: fmt::Debug + Send + Sync + 'static {
     /// Keeps a record under a hash that must be new, until [`expires_at`](TicketRecord::expires_at) at the latest.
     ///
@@ -38,8 +40,9 @@ pub trait TicketStore: fmt::Debug + Send + Sync + 'static {
     /// Takes a record: the first who asks gets it, and nobody after.
     ///
     /// With one exception: who asks again with the client ID of the first, within
-    /// [`REPEAT_WINDOW`](TicketRecord::REPEAT_WINDOW) of it and before the ticket expires, gets it too. `None` is no
-    /// client ID, and has no repeat. An ID is chosen by the client, so it decides about nothing else.
+    /// [`REPEAT_WINDOW`](TicketRecord::REPEAT_WINDOW) of it and before the ticket expires, gets it too, **once**; after
+    /// that it is gone. `None` is no client ID, and has no repeat. An ID is chosen by the client, so it decides about
+    /// nothing else.
     ///
     /// # Errors
     ///

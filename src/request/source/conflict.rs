@@ -11,6 +11,10 @@ use crate::refuse::RejectionKind;
 ///
 /// Two tokens in one place, such as two cookies of the name, are refused whatever the policy. A token that is present
 /// and turns out bad is never replaced by one from another source.
+///
+/// One pair is no conflict under any policy: a [ticket](crate::TicketOffice) beside a cookie. The ticket was drawn for
+/// exactly this handshake, and a browser attaches its cookies by itself: so the ticket decides, good or bad, and the
+/// cookie is passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ConflictPolicy {
@@ -42,16 +46,24 @@ pub(crate) fn select<'r>(
     policy: ConflictPolicy,
     head: &'r Parts,
 ) -> Result<Option<Selected<'r>>, RejectionKind> {
+    let ambient_yields = sources.iter().any(|source| {
+        source.outranks_ambient()
+            && !matches!(
+                source.extract(head),
+                Ok(None) | Err(MalformedCredentials::Misplaced)
+            )
+    });
     let mut first: Option<Result<Selected<'r>, RejectionKind>> = None;
     let mut misplaced = false;
     for (index, source) in sources.iter().enumerate() {
         let found = match source.extract(head) {
             Ok(None) => continue,
+            Err(MalformedCredentials::Repeated) => return Err(RejectionKind::CredentialsAmbiguous),
+            _ if ambient_yields && source.is_ambient() => continue,
             Ok(Some(token)) => Ok(Selected {
                 token,
                 source: index,
             }),
-            Err(MalformedCredentials::Repeated) => return Err(RejectionKind::CredentialsAmbiguous),
             Err(MalformedCredentials::Misplaced) => {
                 misplaced = true;
                 continue;
@@ -269,6 +281,147 @@ mod tests {
             ] {
                 assert_eq!(found(policy, request), expected, "{policy:?} {request:?}");
             }
+        }
+    }
+
+    /// What an office of tickets has, in the query `ticket` of handshakes.
+    #[derive(Debug)]
+    struct Drawn(QueryParameter);
+
+    impl TokenSource for Drawn {
+        fn extract<'r>(
+            &self,
+            head: &'r Parts,
+        ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
+            self.0.extract(head)
+        }
+
+        fn name(&self) -> &'static str {
+            "ticket"
+        }
+
+        fn outranks_ambient(&self) -> bool {
+            true
+        }
+    }
+
+    /// Header, cookie, query and ticket in that order, or the other way round.
+    fn with_ticket(reversed: bool) -> Vec<Arc<dyn TokenSource>> {
+        let mut sources: Vec<Arc<dyn TokenSource>> = vec![
+            Arc::new(AuthorizationHeader::new()),
+            Arc::new(CookieToken::new("jwt_token").unwrap()),
+            Arc::new(QueryParameter::access_token()),
+            Arc::new(Drawn(QueryParameter::new("ticket").unwrap())),
+        ];
+        if reversed {
+            sources.reverse();
+        }
+        sources
+    }
+
+    #[test]
+    fn a_ticket_decides_beside_a_cookie_and_conflicts_with_all_else() {
+        let token = |source: &str, text: &str| Ok(Some((source.to_owned(), text.to_owned())));
+        let ambiguous = || Err(CredentialsAmbiguous);
+        let malformed = || Err(CredentialsMalformed);
+        let alike =
+            |expected: Result<_, RejectionKind>| [expected.clone(), expected.clone(), expected];
+        let fine = b"jwt_token=c".as_slice();
+        let decides = alike(token("ticket", "t"));
+        for (query, header, cookie, expected) in [
+            ("ws:ticket=t", "-", fine, decides.clone()),
+            ("ws:ticket=c", "-", fine, alike(token("ticket", "c"))),
+            ("ws:ticket=t", "-", b"jwt_token=\xff", decides),
+            // A bad ticket is not rescued by the cookie, and two in one place are two.
+            ("ws:ticket=", "-", fine, alike(malformed())),
+            ("ws:ticket=t&ticket=t", "-", fine, alike(ambiguous())),
+            (
+                "ws:ticket=t",
+                "-",
+                b"jwt_token=c; jwt_token=c",
+                alike(ambiguous()),
+            ),
+            // Explicit credentials stay a conflict, with the cookie or without it.
+            (
+                "ws:ticket=t",
+                "Bearer h",
+                b"",
+                [ambiguous(), ambiguous(), token("header", "h")],
+            ),
+            (
+                "ws:ticket=t",
+                "Bearer h",
+                fine,
+                [ambiguous(), ambiguous(), token("header", "h")],
+            ),
+            (
+                "ws:ticket=t",
+                "Bearer t",
+                fine,
+                [ambiguous(), token("header", "t"), token("header", "t")],
+            ),
+            (
+                "ws:ticket=t",
+                "Bearer",
+                fine,
+                [ambiguous(), ambiguous(), malformed()],
+            ),
+            (
+                "ws:access_token=q&ticket=t",
+                "-",
+                fine,
+                [ambiguous(), ambiguous(), token("query", "q")],
+            ),
+            // Nothing else outranks the cookie, nor does a ticket where none may travel.
+            (
+                "ws:access_token=q",
+                "-",
+                fine,
+                [ambiguous(), ambiguous(), token("cookie", "c")],
+            ),
+            (
+                "ticket=t",
+                "-",
+                fine,
+                [ambiguous(), ambiguous(), token("cookie", "c")],
+            ),
+            ("ws:", "-", fine, alike(token("cookie", "c"))),
+        ] {
+            let mut request = Request::get(format!("/a?{}", query.trim_start_matches("ws:")));
+            if query.starts_with("ws:") {
+                request = request
+                    .header("connection", "upgrade")
+                    .header("upgrade", "websocket");
+            }
+            if header != "-" {
+                request = request.header("authorization", header);
+            }
+            let cookies = HeaderValue::from_bytes(cookie).unwrap();
+            let (head, ()) = request
+                .header("cookie", cookies)
+                .body(())
+                .unwrap()
+                .into_parts();
+            let found = |policy, reversed| {
+                let sources = with_ticket(reversed);
+                let selected = select(&sources, policy, &head)?;
+                Ok(selected.map(|found| {
+                    let name = sources[found.source].name().to_owned();
+                    (name, found.token.expose().to_owned())
+                }))
+            };
+            for (policy, expected) in [RejectAny, RejectDifferent, First]
+                .into_iter()
+                .zip(&expected)
+            {
+                assert_eq!(
+                    found(policy, false),
+                    *expected,
+                    "{policy:?} {query} {header}"
+                );
+            }
+            // The order of the sources changes nothing where the policy does not go by it.
+            assert_eq!(found(RejectAny, true), expected[0], "{query} {header}");
         }
     }
 

@@ -61,6 +61,13 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     fn is_ambient(&self) -> bool {
         false
     }
+
+    /// Whether what comes here was drawn for this one request, so that [ambient](Self::is_ambient) credentials beside it
+    /// are passed over, whatever the [`ConflictPolicy`]. True of [tickets](crate::TicketOffice) only: a browser sends its
+    /// session along with the handshake that the ticket was drawn for, and nobody can ask it not to.
+    fn outranks_ambient(&self) -> bool {
+        false
+    }
 }
 
 /// What a token travels in.
