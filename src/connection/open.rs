@@ -123,15 +123,17 @@ impl Open {
         let deadline = self.deadline();
         match deadline.checked_sub(now) {
             Some(left) if left > 0 => Ok(Duration::from_micros(left)),
-            _ => {
-                let end = if deadline < self.cap {
-                    LeaseEnd::Expired
-                } else {
-                    LeaseEnd::CapReached
-                };
-                Err(self.end_with(end, state))
-            }
+            _ => Err(self.end_by_time(deadline, state)),
         }
+    }
+
+    fn end_by_time(&self, deadline: u64, state: MutexGuard<'_, State>) -> LeaseEnd {
+        let end = if deadline < self.cap {
+            LeaseEnd::Expired
+        } else {
+            LeaseEnd::CapReached
+        };
+        self.end_with(end, state)
     }
 
     /// Ends the connection, unless it has ended already; returns why it did.
@@ -153,7 +155,8 @@ impl Open {
         end
     }
 
-    /// Puts the token of `next` in the place of the present one, if that is still `present`, and moves the deadline.
+    /// Puts the token of `next` in the place of the present one, if that is still `present`, and moves the deadline,
+    /// unless that has come.
     pub(super) fn replace(
         &self,
         present: &Principal,
@@ -164,6 +167,11 @@ impl Open {
         let mut state = self.state();
         if let Some(end) = self.ended() {
             return Err(end);
+        }
+        // To verify the next token may have taken until after the deadline, and nobody else may have looked since.
+        let deadline = self.deadline();
+        if deadline <= self.now() {
+            return Err(self.end_by_time(deadline, state));
         }
         if !Arc::ptr_eq(&state.token, present) {
             return Ok(Replaced::Overtaken);

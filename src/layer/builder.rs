@@ -107,7 +107,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// Adds a condition over the present principal of a connection and the one that a newer token names, asked when a
     /// connection is [renewed](crate::Lease::renew).
     ///
-    /// Issuer, subject and scopes are compared anyway. Whatever else the request was let in for by
+    /// Issuer, subject, scopes and roles are compared anyway. Whatever else the request was let in for by
     /// [`require`](Self::require) has to be asked here, as a renewal has no request.
     ///
     /// # Examples

@@ -135,6 +135,54 @@ async fn the_cap_outlasts_every_renewal() {
 }
 
 #[tokio::test]
+async fn a_token_that_has_lost_a_role_does_not_follow() {
+    let with = |iat: u64, roles: Value| token(json!({"iat": iat, "roles": roles}));
+    for (roles, verdict) in [
+        (json!(["editor", "reader"]), Ok(())),
+        (json!(["owner", "reader", "editor"]), Ok(())),
+        (json!(["editor"]), Err(RejectionKind::Forbidden)),
+        (json!(["Editor", "reader"]), Err(RejectionKind::Forbidden)),
+        (json!([]), Err(RejectionKind::Forbidden)),
+        (json!(null), Err(RejectionKind::Forbidden)),
+    ] {
+        let layer = layer(&clock()).with_roles_claim("roles").build().unwrap();
+        let first = with(900, json!(["editor", "reader"]));
+        let lease = admit(&layer, &first).await.lease();
+        let renewed = lease.renew(&with(901, roles.clone())).await;
+        let renewed = renewed.map(drop).map_err(|rejection| rejection.kind());
+        assert_eq!(renewed, verdict, "{roles}");
+        assert_eq!(lease.check(), Ok(()), "{roles}");
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_takes_longer_than_the_token_revives_nothing() {
+    // The token is accepted until 2 030, and the cap lies beyond that or before it.
+    for (seconds, cap, end) in [
+        (1_029, 9_000, None),
+        (1_030, 9_000, Some(LeaseEnd::Expired)),
+        (500, 500, Some(LeaseEnd::CapReached)),
+    ] {
+        let clock = clock();
+        let passing = clock.clone();
+        let layer = layer(&clock)
+            .with_connection_cap(Duration::from_secs(cap))
+            .require_renewal(move |_, _| {
+                passing.advance(Duration::from_secs(seconds));
+                true
+            })
+            .build()
+            .unwrap();
+        let lease = admit(&layer, &expiring(&clock, 2_000)).await.lease();
+        let renewed = lease.renew(&expiring(&clock, 9_000)).await;
+        let renewed = renewed.map(drop).map_err(|rejection| rejection.kind());
+        let refused = end.map_or(Ok(()), |_| Err(RejectionKind::ConnectionEnded));
+        assert_eq!(renewed, refused, "after {seconds} s");
+        assert_eq!(lease.check(), end.map_or(Ok(()), Err), "after {seconds} s");
+    }
+}
+
+#[tokio::test]
 async fn what_has_ended_is_not_renewed() {
     let clock = clock();
     let layer = layer(&clock).build().unwrap();

@@ -248,6 +248,8 @@ struct Patchy {
 enum Behaviour {
     Silent,
     Lost,
+    /// Whoever subscribes anew gets no answer but an error.
+    Down,
 }
 
 struct PatchyFeed(Behaviour, #[expect(dead_code)] MemoryRevocationFeed);
@@ -256,7 +258,7 @@ impl RevocationFeed for PatchyFeed {
     async fn next(&mut self) -> Option<Revocation> {
         match self.0 {
             Behaviour::Silent => pending().await,
-            Behaviour::Lost => {
+            Behaviour::Lost | Behaviour::Down => {
                 sleep(Duration::from_millis(10)).await;
                 None
             }
@@ -264,22 +266,30 @@ impl RevocationFeed for PatchyFeed {
     }
 }
 
+/// What a memory answers, as an answer that might have been an error.
+fn sure<T>(answer: Result<T, Infallible>) -> Result<T, Down> {
+    answer.map_err(|never| match never {})
+}
+
 impl RevocationStore for Patchy {
-    type Error = Infallible;
+    type Error = Down;
     type Feed = PatchyFeed;
 
-    async fn publish(&self, revocation: &Revocation) -> Result<(), Infallible> {
-        self.memory.publish(revocation).await
+    async fn publish(&self, revocation: &Revocation) -> Result<(), Down> {
+        sure(self.memory.publish(revocation).await)
     }
 
-    async fn load(&self) -> Result<Vec<Revocation>, Infallible> {
-        self.memory.load().await
+    async fn load(&self) -> Result<Vec<Revocation>, Down> {
+        sure(self.memory.load().await)
     }
 
-    async fn subscribe(&self) -> Result<PatchyFeed, Infallible> {
-        self.subscriptions.fetch_add(1, Ordering::Relaxed);
+    async fn subscribe(&self) -> Result<PatchyFeed, Down> {
+        let subscriptions = self.subscriptions.fetch_add(1, Ordering::Relaxed);
         let behaviour = *self.behaviour.lock().await;
-        Ok(PatchyFeed(behaviour, self.memory.subscribe().await?))
+        if behaviour == Behaviour::Down && subscriptions > 0 {
+            return Err(Down);
+        }
+        Ok(PatchyFeed(behaviour, sure(self.memory.subscribe().await)?))
     }
 }
 
@@ -312,6 +322,37 @@ async fn a_message_that_got_lost_is_healed_by_reading_the_whole() {
         assert_eq!(store.subscriptions.load(Ordering::Relaxed), before);
         assert_eq!(Arc::strong_count(&store.subscriptions), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_is_left_alone_once_nobody_holds_the_revocations() {
+    let store = Patchy {
+        memory: MemoryRevocationStore::with_clock(clock()),
+        behaviour: Arc::new(Mutex::new(Behaviour::Down)),
+        subscriptions: Arc::default(),
+    };
+    let node = Revocations::shared(store.clone()).await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    let asked = store.subscriptions.load(Ordering::Relaxed);
+    assert!(asked > 5, "asked again and again: {asked}");
+    drop(node);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(store.subscriptions.load(Ordering::Relaxed), asked);
+    assert_eq!(Arc::strong_count(&store.subscriptions), 1);
+}
+
+#[tokio::test]
+async fn what_is_published_again_is_kept_once() {
+    let store = MemoryRevocationStore::with_clock(clock());
+    let revocation = Revocation::token_id("t-1", date(START + 600));
+    for _ in 0..3 {
+        store.publish(&revocation).await.unwrap();
+    }
+    let longer = Revocation::token_id("t-1", date(START + 700));
+    store.publish(&longer).await.unwrap();
+    let kept = store.load().await.unwrap();
+    assert_eq!(kept.len(), 2);
+    assert!(kept.contains(&revocation) && kept.contains(&longer));
 }
 
 #[derive(Debug, thiserror::Error)]

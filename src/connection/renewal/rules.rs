@@ -44,19 +44,20 @@ impl Lease {
     ///
     /// 1. name the same issuer and subject as the present one;
     /// 2. be newer: issued later, or, where both or none say when, expire later;
-    /// 3. carry every scope of the present one, as the connection was opened by them;
+    /// 3. carry every scope and every role of the present one, as the connection was opened by them;
     /// 4. fulfil what [`require_renewal`](crate::AuthLayerBuilder::require_renewal) asks.
     ///
-    /// Whatever is refused leaves the connection as it was. The layer's
+    /// Whatever is refused leaves the connection as it was, and a connection whose deadline comes while the token is
+    /// verified has ended. The layer's
     /// [cap](crate::AuthLayerBuilder::with_connection_cap) stays where it is.
     ///
     /// # Errors
     ///
     /// [`RenewalOtherSubject`](RejectionKind::RenewalOtherSubject),
     /// [`RenewalNotNewer`](RejectionKind::RenewalNotNewer),
-    /// [`ScopeInsufficient`](RejectionKind::ScopeInsufficient), [`Revoked`](RejectionKind::Revoked), or what the
-    /// verifier has against the token; [`ConnectionEnded`](RejectionKind::ConnectionEnded) when there is nothing left to
-    /// renew.
+    /// [`ScopeInsufficient`](RejectionKind::ScopeInsufficient), [`Forbidden`](RejectionKind::Forbidden) where a role is
+    /// missing or a condition says no, [`Revoked`](RejectionKind::Revoked), or what the verifier has against the token;
+    /// [`ConnectionEnded`](RejectionKind::ConnectionEnded) when there is nothing left to renew.
     pub async fn renew(&self, token: &BearerToken<'_>) -> Result<Principal, Rejection> {
         let ended = || Rejection::new(RejectionKind::ConnectionEnded);
         self.check().map_err(|_| ended())?;
@@ -104,6 +105,10 @@ fn may_follow(present: &VerifiedToken, next: &VerifiedToken) -> Result<(), Rejec
     if !present.scopes().all(|scope| next.has_scope(scope)) {
         let scopes: Vec<_> = present.scopes().collect();
         return Err(Rejection::insufficient_scope(scopes.join(" ")));
+    }
+    let has_role = |role| next.roles().any(|held| held == role);
+    if !present.roles().all(has_role) {
+        return Err(RejectionKind::Forbidden.into());
     }
     Ok(())
 }

@@ -29,7 +29,8 @@ pub(super) async fn follow<S: RevocationStore>(
     node: Weak<Shared>,
 ) {
     let mut pause = PAUSE.0;
-    loop {
+    // A store that does not answer is asked again only for somebody.
+    while node.strong_count() > 0 {
         match keep_up(&*store, feed.take(), &node).await {
             Ok(Gone) => return,
             Err(Trouble { lasted, error }) => {

@@ -1,6 +1,7 @@
 //! [`MemoryRevocationStore`]: a store within one process.
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -30,7 +31,8 @@ struct Shared {
 }
 
 struct Kept {
-    revocations: Vec<Revocation>,
+    /// To publish one again takes no room.
+    revocations: HashSet<Revocation>,
     /// At that many the ones that are over are sought out.
     purge_at: usize,
 }
@@ -54,7 +56,7 @@ impl MemoryRevocationStore {
         let shared = Shared {
             clock: Arc::new(clock),
             kept: Mutex::new(Kept {
-                revocations: Vec::new(),
+                revocations: HashSet::new(),
                 purge_at: FEED,
             }),
             news: broadcast::Sender::new(FEED),
@@ -87,7 +89,7 @@ impl RevocationStore for MemoryRevocationStore {
         if kept.revocations.len() >= kept.purge_at {
             kept.purge(self.shared.clock.now());
         }
-        kept.revocations.push(revocation.clone());
+        kept.revocations.insert(revocation.clone());
         drop(kept);
         // Without listeners there is nobody to tell.
         let _ = self.shared.news.send(revocation.clone());
@@ -97,7 +99,7 @@ impl RevocationStore for MemoryRevocationStore {
     async fn load(&self) -> Result<Vec<Revocation>, Infallible> {
         let mut kept = self.kept();
         kept.purge(self.shared.clock.now());
-        Ok(kept.revocations.clone())
+        Ok(kept.revocations.iter().cloned().collect())
     }
 
     async fn subscribe(&self) -> Result<MemoryRevocationFeed, Infallible> {
