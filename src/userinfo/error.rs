@@ -14,8 +14,9 @@ pub enum UserInfoError {
     /// The token has no subject, so no answer could be told to be about its user.
     #[error("the token has no subject")]
     SubjectMissing,
-    /// The principal came by a ticket, which stands for a token and is none.
-    #[error("there is no token to show: the principal came by a ticket")]
+    /// The principal came by an API key or a ticket of this service, which stands for a token and is none: it is shown to
+    /// no provider.
+    #[error("there is no token to show: the principal came by an API key or a ticket")]
     TokenAbsent,
     /// The provider does not accept the token here: it was revoked, or lacks the scope `openid`.
     #[error("the provider refused the token with status {status}")]

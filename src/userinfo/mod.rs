@@ -15,9 +15,8 @@ use http::HeaderValue;
 use crate::{
     BearerToken, Clock, ConfigError, CryptoBackend, KeyFetchError, NumericDate, Principal,
     SystemClock,
-    connection::TICKET,
     keys::{Asked, Kept, Lookup, LookupKind, LookupSettings, Place, Questions, Span},
-    verify::sha256,
+    verify::{Vouched, sha256},
 };
 
 /// The most time that an answer may be kept.
@@ -59,7 +58,8 @@ type Answer = Result<Arc<UserProfile>, UserInfoError>;
 /// # Security
 ///
 /// The token itself is sent to the provider. So it is sent to nobody but the issuer it names: the discovered one, or the
-/// one of [`with_issuer`](UserInfoBuilder::with_issuer).
+/// one of [`with_issuer`](UserInfoBuilder::with_issuer). An API key and a ticket are sent to nobody: their principal has the
+/// name of that issuer, but their text is a secret of this service.
 #[derive(Clone)]
 pub struct UserInfo(Arc<Desk>);
 
@@ -112,7 +112,7 @@ impl UserInfo {
         if subject.is_empty() {
             return Err(UserInfoError::SubjectMissing);
         }
-        if principal.source() == TICKET {
+        if principal.token().voucher() == Vouched::Ourselves {
             return Err(UserInfoError::TokenAbsent);
         }
         let token = principal.token().token();

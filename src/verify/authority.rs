@@ -21,7 +21,7 @@ use super::{
     compact::{Compact, Room},
     header::{Header, HeaderMemo},
     rules::Rules,
-    token::VerifiedToken,
+    token::{VerifiedToken, Vouched},
 };
 use crate::{
     BearerToken, Clock, ConfigError, RejectionKind,
@@ -296,6 +296,7 @@ impl Authority {
         }
         Ok(Arc::new(VerifiedToken {
             token: token.clone().into_owned(),
+            vouched: Vouched::Issuer,
             header: Some(match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
                 HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh),

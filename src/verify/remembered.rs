@@ -6,7 +6,11 @@ use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    claims::Members, header::Header, strings::Strings, token::VerifiedToken, verifier::Verifier,
+    claims::Members,
+    header::Header,
+    strings::Strings,
+    token::{VerifiedToken, Vouched},
+    verifier::Verifier,
 };
 use crate::{BearerToken, RejectionKind};
 
@@ -82,6 +86,8 @@ impl Verifier {
         claims.roles = listed(&remembered.roles);
         Ok(VerifiedToken {
             token: token.clone().into_owned(),
+            // Whoever vouched for the token that was remembered has never seen the text that came in its place.
+            vouched: Vouched::Ourselves,
             header: remembered.alg.map(|algorithm| {
                 Arc::new(Header {
                     algorithm,

@@ -26,6 +26,7 @@ use crate::{BearerToken, NumericDate, Rejection, RejectionKind};
 /// There is no other way to get one, but that an API key stands for the claims of one. It owns the token, its header and its claims; [`Debug`] shows none of them.
 pub struct VerifiedToken {
     pub(super) token: BearerToken<'static>,
+    pub(super) vouched: Vouched,
     /// Only what was signed has one.
     pub(super) header: Option<Arc<Header<'static>>>,
     /// The payload's text, into which the claims point.
@@ -35,10 +36,20 @@ pub struct VerifiedToken {
     pub(super) typed: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
+/// Whose text a token is, and who stands behind what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Vouched {
+    /// Its issuer, which signed it or was asked about it: it knows the text already.
+    Issuer,
+    /// We: the text is an API key or a ticket of our own, which is a secret to everybody else, whatever `iss` says.
+    Ourselves,
+}
+
 impl VerifiedToken {
     /// Makes one of claims that somebody vouches for whom we trust, instead of a signature; they are held to the rules all
     /// the same. `token` is what came.
     pub(super) fn vouched(
+        vouched: Vouched,
         token: BearerToken<'static>,
         payload: Box<str>,
         rules: &Rules,
@@ -47,6 +58,7 @@ impl VerifiedToken {
         let claims = Members::find(&payload, rules)?.judge(&payload, rules, now)?;
         Ok(Self {
             token,
+            vouched,
             header: None,
             payload,
             claims,
@@ -67,7 +79,13 @@ impl VerifiedToken {
             roles: Some(ClaimPath::new(["roles"])),
             ..Rules::default()
         };
-        Self::vouched(token, claims.into(), &rules, now)
+        Self::vouched(Vouched::Ourselves, token, claims.into(), &rules, now)
+    }
+
+    /// Who stands behind it, which is who may be shown its text.
+    #[cfg(feature = "introspection")]
+    pub(crate) const fn voucher(&self) -> Vouched {
+        self.vouched
     }
 
     /// The algorithm that it was signed with, which is the key's own. Where no signature stands behind it, there is none.
@@ -239,7 +257,7 @@ impl VerifiedToken {
         &self.payload
     }
 
-    /// The token itself; where a ticket came in its place, that ticket, which is spent.
+    /// The token itself; where an API key or a ticket came in its place, that key, or that ticket, which is spent.
     ///
     /// Whoever holds a token's text can act for its subject.
     #[must_use]
@@ -252,6 +270,7 @@ impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedToken")
             .field("algorithm", &self.algorithm())
+            .field("vouched", &self.vouched)
             .field("token", &self.token)
             .finish_non_exhaustive()
     }

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt};
 use tower_warden::{
-    ConfigError, JwtAuthLayer, Principal, UserInfo, UserInfoBuilder, UserInfoError,
+    ApiKeyLayer, ApiKeys, ConfigError, JwtAuthLayer, MemoryApiKeyStore, NewApiKey, Principal,
+    SubjectId, UserInfo, UserInfoBuilder, UserInfoError,
 };
 
 use crate::{
     provider::{Provider, Reply, START, StillClock, key},
-    support::{Inner, get, seen},
+    support::{Inner, get, get_with, seen},
 };
 
 const ISSUER: &str = "https://id.example";
@@ -135,6 +136,35 @@ async fn a_token_is_shown_to_nobody_but_its_issuer() {
         .unwrap_err();
     assert_eq!(error, UserInfoError::OtherIssuer);
     assert_eq!((provider.hits(), error.status().as_u16()), (0, 401));
+}
+
+/// A key is its owner's, under the owner's issuer; its text is a secret between the owner and us.
+#[tokio::test]
+async fn an_api_key_is_shown_to_no_provider() {
+    let clock = StillClock::new();
+    let provider = Provider::always(alice()).await;
+    let keys = ApiKeys::builder(MemoryApiKeyStore::new(), [7; 32]).with_clock(clock.clone());
+    let keys = keys.build().unwrap();
+    let owner = SubjectId::new(ISSUER, "alice").unwrap();
+    let created = keys.create(NewApiKey::new(owner)).await.unwrap();
+    let layer = ApiKeyLayer::new(keys).build().unwrap();
+    let request = get_with("/", [("x-api-key", created.key().expose().to_owned())]);
+    let response = layer.layer(Inner::default()).oneshot(request).await;
+    let with_key = seen(&response.unwrap()).principal.clone().unwrap();
+    assert_eq!(with_key.issuer(), Some(ISSUER));
+    let userinfo = at(&provider, &clock).with_issuer(ISSUER).build().await;
+    let userinfo = userinfo.unwrap();
+    for answer in [
+        userinfo.get(&with_key).await,
+        userinfo.refresh(&with_key).await,
+    ] {
+        assert_eq!(answer.unwrap_err(), UserInfoError::TokenAbsent);
+    }
+    assert_eq!(provider.hits(), 0);
+
+    // The same user with a token of that issuer is asked about.
+    let with_token = principal("alice", 3600, &clock).await;
+    assert_eq!(userinfo.get(&with_token).await.unwrap().subject(), "alice");
 }
 
 #[tokio::test]

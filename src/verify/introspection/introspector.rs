@@ -15,7 +15,7 @@ use crate::{
         authority::{Authority, Doubt},
         rules::Rules,
         sha256,
-        token::VerifiedToken,
+        token::{VerifiedToken, Vouched},
     },
 };
 
@@ -137,7 +137,8 @@ impl Desk {
         let length = token.expose().len();
         let now = authority.clock.now();
         let verdict = active.and_then(|()| {
-            VerifiedToken::vouched(token, text.into(), &authority.rules, now).map(Arc::new)
+            VerifiedToken::vouched(Vouched::Issuer, token, text.into(), &authority.rules, now)
+                .map(Arc::new)
         });
         // An answer may be as old as the question.
         let from = asked_at.min(now);
