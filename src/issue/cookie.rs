@@ -38,6 +38,15 @@ pub struct TokenCookie {
     secure: Secure,
 }
 
+/// Beginnings of a name that bind the browser to demand `Secure`.
+const PREFIXES: [&str; 2] = ["__Host-", "__Secure-"];
+
+/// Browsers compare these beginnings without regard to case.
+fn begins_with(name: &str, prefix: &str) -> bool {
+    let start = name.get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
 /// Whether the cookie travels over https only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Secure {
@@ -75,11 +84,25 @@ impl TokenCookie {
     ///
     /// # Security
     ///
-    /// Whoever listens on the way then has the session. Browsers refuse such a cookie under a `__Host-` name.
-    #[must_use]
-    pub fn dangerous_without_secure(mut self) -> Self {
+    /// Whoever listens on the way then has the session.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Setting`] under a name that begins with `__Host-` or `__Secure-`, in letters of either case:
+    /// browsers drop such a cookie without `Secure`, and nobody would be signed in.
+    pub fn dangerous_without_secure(mut self) -> Result<Self, ConfigError> {
+        if PREFIXES
+            .iter()
+            .any(|prefix| begins_with(&self.name, prefix))
+        {
+            return Err(ConfigError::Setting {
+                name: "dangerous_without_secure",
+                value: self.name.into_owned(),
+                problem: "browsers drop a cookie of that name without Secure: name it without __Host- or __Secure-",
+            });
+        }
         self.secure = Secure::Never;
-        self
+        Ok(self)
     }
 
     /// The value of `Set-Cookie` that signs a browser in, for as long as the token is good.
@@ -156,8 +179,36 @@ mod tests {
     fn plain_http_has_to_be_asked_for() {
         let cookie = TokenCookie::new("jwt_token")
             .unwrap()
-            .dangerous_without_secure();
+            .dangerous_without_secure()
+            .unwrap();
         assert!(!cookie.clear().unwrap().to_str().unwrap().contains("Secure"));
+    }
+
+    /// RFC 6265bis §5.7: a browser drops what is named so and is not `Secure`.
+    #[test]
+    fn no_cookie_is_written_that_browsers_drop() {
+        for (name, accepted) in [
+            ("__Host-jwt_token", false),
+            ("__Secure-jwt_token", false),
+            ("__host-jwt_token", false),
+            ("__SECURE-jwt_token", false),
+            ("__Secure-", false),
+            ("__Host", true),
+            ("__Hostjwt_token", true),
+            ("x__Host-jwt_token", true),
+            ("jwt_token", true),
+        ] {
+            let cookie = TokenCookie::new(name).unwrap();
+            let always = cookie.clear().unwrap();
+            assert!(always.to_str().unwrap().contains("Secure; "), "{name}");
+            match cookie.dangerous_without_secure() {
+                Ok(_) => assert!(accepted, "{name}"),
+                Err(error) => {
+                    assert!(!accepted, "{name}");
+                    assert!(error.to_string().contains(name), "{error}");
+                }
+            }
+        }
     }
 
     /// Hazards 4: `Max-Age` overflow.

@@ -239,6 +239,11 @@ impl UserInfoBuilder {
     }
 
     /// Asks with this HTTP client: see [`RemoteKeys::with_client`](crate::RemoteKeys::with_client).
+    ///
+    /// # Security
+    ///
+    /// Give it a client that follows no redirects: an answer that was led elsewhere is refused, but only after the other
+    /// place was asked. Another path of the same host and port is sent the token again; reqwest withholds it from others.
     pub fn with_client(mut self, client: reqwest::Client) -> Self {
         self.settings.client = Some(client);
         self

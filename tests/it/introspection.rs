@@ -292,6 +292,26 @@ async fn an_endpoint_that_does_not_answer_is_a_503_and_never_a_401() {
     assert!(verifier.ready() && verifier.keys_age().is_none());
 }
 
+/// Why such a client is warned of: the answer is not believed, but the token is gone.
+#[tokio::test]
+async fn a_client_that_follows_redirects_shows_the_token_elsewhere() {
+    let clock = StillClock::new();
+    let canary = Provider::always(Reply::json(active().to_string())).await;
+    let redirect = format!("location: {}/introspect\r\n", canary.url);
+    let provider = Provider::always(Reply::Answer(307, redirect, Vec::new())).await;
+    let following = at(&provider).with_client(reqwest::Client::new());
+    for (introspection, shown) in [(at(&provider), false), (following, true)] {
+        let verifier = build(introspection, &clock).await;
+        let found = verdict(&verifier, &opaque("secret-token")).await;
+        assert_eq!(found, Err(RejectionKind::KeysUnavailable));
+        let requests = canary.requests();
+        let seen = requests.iter().any(|text| text.contains("secret-token"));
+        assert_eq!(seen, shown);
+        // Who we are stays between the provider and us.
+        assert!(!requests.iter().any(|text| text.contains("authorization:")));
+    }
+}
+
 #[tokio::test]
 async fn nobody_listens() {
     let clock = StillClock::new();

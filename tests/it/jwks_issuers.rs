@@ -155,6 +155,21 @@ async fn each_issuer_has_its_own_rules_and_provider() {
     let verifier = Verifier::issuers([of_a, of_b]).unwrap();
     assert!(on_the_spot(&verifier, &token(&remote)));
     assert!(on_the_spot(&verifier, &token(&local)));
+    // What one issuer may declare as the type of its tokens, the other may not.
+    let untyped = minted(SigningKey::hs256([7; 32]).unwrap(), B, "api", &clock);
+    for (token, wanted) in [
+        (token(&remote), Ok(())),
+        (token(&untyped), Err(RejectionKind::TypeMismatch)),
+    ] {
+        let header = token.expose().split('.').next().unwrap();
+        let header = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(header).unwrap();
+        assert!(
+            String::from_utf8(header)
+                .unwrap()
+                .contains(r#""typ":"JWT""#)
+        );
+        assert_eq!(verdict(&verifier, &token).await, wanted);
+    }
     // The secret of one issuer is no key of the other, and no reason to ask its provider.
     let crossed = minted(SigningKey::hs256([7; 32]).unwrap(), A, "api", &clock);
     assert_eq!(

@@ -360,6 +360,53 @@ async fn an_hour_without_provider_is_not_noticed_and_a_day_is() {
     assert!(verifier.ready());
 }
 
+/// The same as its clients have it: nothing changes for them, and when it does they are told to come again.
+#[tokio::test]
+async fn the_layer_bridges_an_outage_and_says_when_it_cannot() {
+    let clock = StillClock::new();
+    let signer = signer(ISSUER, "a", &clock);
+    let provider = publishing(&signer).await;
+    let verifier = verifier(RemoteKeys::jwks(&provider.url), &clock).await;
+    let inner = Inner::default();
+    let layer = JwtAuthLayer::verifier(verifier.clone()).build().unwrap();
+    let service = layer.layer(inner.clone());
+    let valid = token(&signer);
+    let send = async || service.clone().oneshot(get("/chat", &valid)).await.unwrap();
+    provider.reply(Reply::HangUp);
+    for minute in 1..=60 {
+        assert_eq!(send().await.status(), 200, "minute {minute}");
+        assert_eq!(inner.calls(), minute);
+        let hits = provider.hits();
+        clock.advance(60);
+        // A fetch is due in some of these minutes, and fails.
+        let _ = verifier.refresh().await;
+        assert!(provider.hits() > hits);
+    }
+    clock.advance(23 * 3_600 - 1);
+    assert_eq!(send().await.status(), 200);
+
+    clock.advance(1);
+    let calls = inner.calls();
+    for _ in 0..3 {
+        let refused = send().await;
+        assert_eq!(refused.status(), 503);
+        let has = |name| refused.headers().contains_key(name);
+        assert!(has("retry-after"));
+        assert!(!has("www-authenticate"), "it is no fault of the token");
+        clock.advance(31);
+    }
+    assert_eq!(
+        inner.calls(),
+        calls,
+        "no refused request reaches the service"
+    );
+
+    let signer = signer.clone();
+    provider.script(move |_| Reply::json(signer.jwk_set()));
+    assert_eq!(send().await.status(), 200);
+    assert_eq!(inner.calls(), calls + 1);
+}
+
 #[tokio::test]
 async fn unknown_keys_are_503_while_the_provider_fails_and_401_once_it_answers() {
     let clock = StillClock::new();

@@ -46,6 +46,13 @@ impl Service<Request<String>> for Strict {
     }
 }
 
+/// A permit that is lost is waited for without end: the test has to fail, not to hang.
+async fn within_a_minute(test: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_secs(60), test)
+        .await
+        .expect("a permit was lost");
+}
+
 fn direct() -> JwtAuthLayer {
     JwtAuthLayer::hs256(SECRET).unwrap().build().unwrap()
 }
@@ -79,64 +86,70 @@ async fn the_service_that_was_made_ready_is_the_one_that_is_called() {
 
 #[tokio::test]
 async fn a_refusal_loses_no_permit() {
-    for layer in [direct(), deferred()] {
-        let inner = Inner::default();
-        let mut service = ServiceBuilder::new()
-            .layer(&layer)
-            .layer(ConcurrencyLimitLayer::new(1))
-            .service(inner.clone());
-        for _ in 0..5 {
-            let refused = service
+    within_a_minute(async {
+        for layer in [direct(), deferred()] {
+            let inner = Inner::default();
+            let mut service = ServiceBuilder::new()
+                .layer(&layer)
+                .layer(ConcurrencyLimitLayer::new(1))
+                .service(inner.clone());
+            for _ in 0..5 {
+                let refused = service
+                    .ready()
+                    .await
+                    .unwrap()
+                    .call(get("/chat", &token("bob")));
+                let anonymous = get_with("/chat", []);
+                drop(refused.await.unwrap());
+                let response = service
+                    .ready()
+                    .await
+                    .unwrap()
+                    .call(anonymous)
+                    .await
+                    .unwrap();
+                assert_eq!(response.status(), 401);
+            }
+            let calls = inner.calls();
+            let admitted = service
                 .ready()
                 .await
                 .unwrap()
-                .call(get("/chat", &token("bob")));
-            let anonymous = get_with("/chat", []);
-            drop(refused.await.unwrap());
-            let response = service
-                .ready()
-                .await
-                .unwrap()
-                .call(anonymous)
-                .await
-                .unwrap();
-            assert_eq!(response.status(), 401);
+                .call(get("/chat", &token("alice")))
+                .await;
+            assert_eq!(admitted.unwrap().status(), 200);
+            assert_eq!(inner.calls(), calls + 1);
         }
-        let calls = inner.calls();
-        let admitted = service
-            .ready()
-            .await
-            .unwrap()
-            .call(get("/chat", &token("alice")))
-            .await;
-        assert_eq!(admitted.unwrap().status(), 200);
-        assert_eq!(inner.calls(), calls + 1);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_request_given_up_while_it_waits_frees_its_permit() {
-    let layer = JwtAuthLayer::hs256(SECRET)
-        .unwrap()
-        .require_async(|_, _| std::future::pending::<Verdict>())
-        .build()
-        .unwrap();
-    let inner = Inner::default();
-    let mut service = ServiceBuilder::new()
-        .layer(layer)
-        .layer(ConcurrencyLimitLayer::new(1))
-        .service(inner.clone());
-    for _ in 0..3 {
-        let mut waiting = service
-            .ready()
-            .await
+    within_a_minute(async {
+        let layer = JwtAuthLayer::hs256(SECRET)
             .unwrap()
-            .call(get("/chat", &token("alice")));
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        assert!(Pin::new(&mut waiting).poll(&mut context).is_pending());
-        drop(waiting);
-    }
-    assert_eq!(inner.calls(), 0);
+            .require_async(|_, _| std::future::pending::<Verdict>())
+            .build()
+            .unwrap();
+        let inner = Inner::default();
+        let mut service = ServiceBuilder::new()
+            .layer(layer)
+            .layer(ConcurrencyLimitLayer::new(1))
+            .service(inner.clone());
+        for _ in 0..3 {
+            let mut waiting = service
+                .ready()
+                .await
+                .unwrap()
+                .call(get("/chat", &token("alice")));
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            assert!(Pin::new(&mut waiting).poll(&mut context).is_pending());
+            drop(waiting);
+        }
+        assert_eq!(inner.calls(), 0);
+    })
+    .await;
 }
 
 #[tokio::test]

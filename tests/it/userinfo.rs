@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt};
 use tower_warden::{
-    ApiKeyLayer, ApiKeys, ConfigError, JwtAuthLayer, MemoryApiKeyStore, NewApiKey, Principal,
-    SubjectId, UserInfo, UserInfoBuilder, UserInfoError,
+    ApiKeyLayer, ApiKeys, ConfigError, JwtAuthLayer, KeyFetchError, MemoryApiKeyStore, NewApiKey,
+    Principal, SubjectId, UserInfo, UserInfoBuilder, UserInfoError,
 };
 
 use crate::{
@@ -119,6 +119,35 @@ async fn answers_that_cannot_be_believed_are_errors_with_a_name() {
         assert!(error.status().is_client_error() || error.status().is_server_error());
     }
     assert_eq!(canary.hits(), 0);
+}
+
+/// Why such a client is warned of: the answer is not believed, but another path has seen the token.
+#[tokio::test]
+async fn a_client_that_follows_redirects_shows_the_token_elsewhere() {
+    let clock = StillClock::new();
+    let person = principal("alice", 3600, &clock).await;
+    let text = person.token().token().expose();
+    let canary = Provider::always(alice()).await;
+    let provider = Provider::always(alice()).await;
+    let other_host = format!("location: {}/elsewhere\r\n", canary.url);
+    for (location, shown) in [("location: /elsewhere\r\n", 2), (&other_host, 3)] {
+        let location = location.to_owned();
+        provider.script(move |path| match path {
+            "/userinfo" => Reply::Answer(307, location.clone(), Vec::new()),
+            _ => alice(),
+        });
+        let builder = at(&provider, &clock).with_client(reqwest::Client::new());
+        let error = builder.build().await.unwrap().get(&person).await;
+        let wanted = UserInfoError::Unavailable(KeyFetchError::Redirected);
+        assert_eq!(error.unwrap_err(), wanted);
+        let requests = provider.requests();
+        assert_eq!(
+            requests.iter().filter(|seen| seen.contains(text)).count(),
+            shown
+        );
+    }
+    assert_eq!(canary.hits(), 1);
+    assert!(!canary.requests()[0].contains(text));
 }
 
 #[tokio::test]

@@ -95,6 +95,11 @@ impl Introspection {
     }
 
     /// Asks with this HTTP client: see [`RemoteKeys::with_client`](crate::RemoteKeys::with_client).
+    ///
+    /// # Security
+    ///
+    /// Give it a client that follows no redirects: an answer that was led elsewhere is refused, but only after the other
+    /// place was asked. On a 307 or 308 the form is sent again, with the token in it, to whatever host it names.
     pub fn with_client(mut self, client: reqwest::Client) -> Self {
         self.settings.client = Some(client);
         self
