@@ -10,6 +10,7 @@ use super::{
     jwk::Members,
     material::{Curve, Material},
     pem, secret,
+    shown::shown,
 };
 use crate::{ConfigError, CryptoBackend, verify::SignatureVerifier};
 
@@ -338,7 +339,7 @@ impl Key {
 
 pub(super) fn refused(key: &str, problem: String) -> ConfigError {
     ConfigError::Key {
-        key: key.to_owned(),
+        key: shown(key),
         problem,
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod pem;
 mod remote;
 mod secret;
 mod set;
+mod shown;
 
 pub use key::Key;
 pub use list::Keys;

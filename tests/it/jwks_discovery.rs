@@ -130,6 +130,41 @@ async fn the_address_of_the_keys_is_checked_as_if_it_were_configured() {
 }
 
 #[tokio::test]
+async fn what_a_provider_writes_reaches_errors_cut_and_escaped() {
+    let clock = StillClock::new();
+    let provider = Provider::always(Reply::status(404)).await;
+    let long = format!("a\r\nINFO all is well\u{1b}[2J{}", "x".repeat(400 * 1024));
+    let good = document(&provider.url, &provider.url);
+    for (member, value, wanted) in [
+        ("issuer", long.clone(), "issuer_mismatch"),
+        ("jwks_uri", long.clone(), "address"),
+        ("jwks_uri", format!("ftp://{long}"), "address"),
+        ("kid", long, "no_usable_key"),
+    ] {
+        let mut document = good.clone();
+        let set = json!({ "keys": [{ "kty": "RSA", "kid": value }] }).to_string();
+        document[member] = json!(value);
+        if member == "kid" {
+            document = good.clone();
+        }
+        provider.script(move |path| match path {
+            "/keys" => Reply::json(set.clone()),
+            _ => Reply::json(document.to_string()),
+        });
+        let error = build(&provider.url, &clock).await.unwrap_err();
+        let ConfigError::Keys { source, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(source.code(), wanted);
+        for text in [error.to_string(), format!("{error:?}")] {
+            assert!(text.contains("INFO all is well"), "{text}");
+            assert!(text.len() < 1_000, "{member}: {} bytes", text.len());
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn keys_that_move_are_found_again() {
     for left_behind in [
         Reply::status(404),

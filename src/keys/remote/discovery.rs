@@ -19,6 +19,7 @@ use super::{
     fetch::{Document, HttpFetch},
     source::{Fetching, KeyFetcher, malformed},
 };
+use crate::keys::shown::shown;
 
 /// How long a discovery document is believed that does not say so itself.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -106,14 +107,14 @@ impl DiscoveredSource {
         if published.issuer != self.issuer {
             return Err(KeyFetchError::IssuerMismatch {
                 configured: self.issuer.clone(),
-                stated: published.issuer,
+                stated: shown(&published.issuer),
             });
         }
         let jwks_uri = Endpoint::parse(&published.jwks_uri)?;
         // A provider out in the world has no business on our loopback.
         if place.url().scheme() == "https" && jwks_uri.url().scheme() != "https" {
             return Err(KeyFetchError::Address {
-                url: published.jwks_uri,
+                url: shown(&published.jwks_uri),
                 problem: "the `jwks_uri` of an https issuer has to be https",
             });
         }
@@ -126,7 +127,7 @@ impl DiscoveredSource {
         if algorithms.is_empty() && !stated.is_empty() {
             tracing::warn!(
                 target: "tower_warden",
-                issuer = self.issuer, algorithms = ?stated,
+                issuer = self.issuer, algorithms = shown(&stated.join(", ")),
                 "the issuer signs with algorithms that are not known here"
             );
         }

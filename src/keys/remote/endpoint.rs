@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use reqwest::Url;
 
 use super::KeyFetchError;
+use crate::keys::shown::shown;
 
 /// An https address, or an http one on loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +15,7 @@ impl Endpoint {
     /// Reads an address, and refuses what could bring keys from somewhere else than it says.
     pub(super) fn parse(text: &str) -> Result<Self, KeyFetchError> {
         let refused = |problem| KeyFetchError::Address {
-            url: text.to_owned(),
+            url: shown(text),
             problem,
         };
         let url = Url::parse(text).map_err(|_| refused("is no absolute URL"))?;

@@ -82,7 +82,7 @@ pub enum KeyFetchError {
     IssuerMismatch {
         /// The issuer as it was configured.
         configured: String,
-        /// The issuer as the document names it.
+        /// The issuer as the document names it: 256 characters at most, control characters escaped.
         stated: String,
     },
     /// A source of another crate failed.
