@@ -58,7 +58,6 @@ pub use signature::CryptoBackend;
 pub(crate) use signature::hmac_with;
 pub(crate) use signature::{SignatureVerifier, sha256};
 pub use token::VerifiedToken;
-#[cfg(feature = "introspection")]
 pub(crate) use token::Vouched;
 pub use verifier::Verifier;
 pub use wait::{KeyWait, Verification};

@@ -103,6 +103,21 @@ fn a_key_is_a_principal_like_any_other() {
 }
 
 /// What Alice owns, her key opens; what another issuer's Alice owns, it does not.
+/// A ticket would outlive the key's revocation, and a program can send its key along with the handshake.
+#[test]
+fn a_key_draws_no_ticket() {
+    let (keys, _) = keys(&ManualClock::at(NOW));
+    let (key, _) = create(&keys, NewApiKey::new(alice()));
+    let response = send(&layer(&keys), with_key(&key));
+    let office = tower_warden::TicketOffice::builder(tower_warden::MemoryTickets::default());
+    let office = office.with_clock(ManualClock::at(NOW)).build().unwrap();
+    let room = [("agent", "helper"), ("room", "lobby")];
+    let room = room.map(|(name, value)| (String::from(name), String::from(value)));
+    let principal = seen(&response).principal.as_ref().unwrap();
+    let drawn = block_on(office.mint(principal, room, &http::HeaderMap::new()));
+    assert_eq!(drawn.unwrap_err().kind(), RejectionKind::Forbidden);
+}
+
 /// A revocation by key reaches each request, and the connections that the key has opened.
 #[test]
 fn a_revoked_key_ends_what_it_has_opened() {
