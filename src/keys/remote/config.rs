@@ -62,6 +62,10 @@ impl RemoteKeys {
     /// The document is looked for in the three well-known places of an issuer with a path, and has to name the issuer
     /// exactly as it is given here, final slash included.
     ///
+    /// Keys that state no `alg` serve those algorithms of `id_token_signing_alg_values_supported` that fit them and that
+    /// [`with_algorithms`](crate::VerifierBuilder::with_algorithms) allows, if there is one; otherwise as if the document
+    /// stated none.
+    ///
     /// [OpenID Connect Discovery]: https://openid.net/specs/openid-connect-discovery-1_0.html
     /// [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
     pub fn discover(issuer: impl Into<String>) -> Self {

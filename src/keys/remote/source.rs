@@ -152,6 +152,7 @@ impl<S: JwksSource + Send + Sync + 'static> KeyFetcher for ForeignSource<S> {
                 body: json!({ "keys": keys }).to_string().into_bytes(),
                 lifetime: None,
                 media_type: None,
+                algorithms: Vec::new(),
             })
         })
     }
