@@ -186,7 +186,7 @@ impl Key {
         match key.algorithms {
             Algorithms::Stated(stated) if list.contains(&stated) => {}
             Algorithms::Open { .. } if !list.is_empty() => {
-                key.algorithms = Algorithms::Listed(list)
+                key.algorithms = Algorithms::Listed(list);
             }
             _ => {
                 let problem = "the list of algorithms is empty, or lacks the `alg` of the key";
