@@ -87,8 +87,8 @@ impl RemoteKeys {
     ///
     /// They pass through the same checks as all others, as far as that crate hands over what they check: it keeps `use`
     /// of RSA keys only, and `key_ops` of none, so that another key in the set that is meant for encryption is taken
-    /// for one that signs. Its `WebSource` refuses a whole set for one key that it cannot read. Prefer [`jwks`](Self::jwks) where
-    /// the keys come over HTTP.
+    /// for one that signs. Its `WebSource` refuses a whole set for one key that it cannot read. Prefer
+    /// [`jwks`](Self::jwks) where the keys come over HTTP.
     pub fn source(source: impl JwksSource + Send + Sync + 'static) -> Self {
         Self::new(Place::Foreign(Arc::new(ForeignSource(source))))
     }
