@@ -56,7 +56,11 @@ enum Algorithms {
     /// The key states none; the allow-list of its loader decides.
     Listed(Vec<Algorithm>),
     /// The key states none; the allow-list of the verifier decides, or else the default of its type.
-    Open(Algorithm),
+    Open {
+        default: Algorithm,
+        /// Those that its provider says it signs with, as far as they fit: they narrow the choice where they leave one.
+        hinted: Vec<Algorithm>,
+    },
 }
 
 /// Where a key came from: one in a set is only found by its ID.
@@ -181,7 +185,9 @@ impl Key {
         }
         match key.algorithms {
             Algorithms::Stated(stated) if list.contains(&stated) => {}
-            Algorithms::Open(_) if !list.is_empty() => key.algorithms = Algorithms::Listed(list),
+            Algorithms::Open { .. } if !list.is_empty() => {
+                key.algorithms = Algorithms::Listed(list);
+            }
             _ => {
                 let problem = "the list of algorithms is empty, or lacks the `alg` of the key";
                 return Err(refused(key.id().unwrap_or("JWK"), problem.into()));
@@ -217,7 +223,10 @@ impl Key {
                     .ok_or_else(|| refused(name, "has no algorithm".into()))?;
                 let key = Self::asymmetric(name, Ok(jwk.material), default)?;
                 Self {
-                    algorithms: Algorithms::Open(default),
+                    algorithms: Algorithms::Open {
+                        default,
+                        hinted: Vec::new(),
+                    },
                     ..key
                 }
             }
@@ -255,6 +264,17 @@ impl Key {
         Ok(Self::stated(material, algorithm))
     }
 
+    /// Tells a public key without `alg` what its provider signs with.
+    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
+    pub(super) fn hint(&mut self, algorithms: &[Algorithm]) {
+        if let Algorithms::Open { hinted, .. } = &mut self.algorithms {
+            let fitting = algorithms.iter().copied();
+            *hinted = fitting
+                .filter(|algorithm| self.material.fits(*algorithm))
+                .collect();
+        }
+    }
+
     /// Gives the key its ID, which a token names as `kid` ([RFC 7515 §4.1.4]): 1 to 256 bytes, compared byte by byte.
     ///
     /// [RFC 7515 §4.1.4]: https://www.rfc-editor.org/rfc/rfc7515#section-4.1.4
@@ -279,7 +299,7 @@ impl Key {
     pub(crate) fn public_jwk(&self) -> Option<Value> {
         let stated = match self.algorithms {
             Algorithms::Stated(algorithm) => Some(algorithm),
-            Algorithms::Listed(_) | Algorithms::Open(_) => None,
+            Algorithms::Listed(_) | Algorithms::Open { .. } => None,
         };
         jwk::publish(&self.material, self.id(), stated)
     }
@@ -307,11 +327,14 @@ impl Key {
 
     /// The algorithms that this key verifies under an allow-list.
     pub(crate) fn algorithms(&self, allowed: Option<&[Algorithm]>) -> Vec<Algorithm> {
+        let listed =
+            |algorithm: &Algorithm| allowed.is_none_or(|allowed| allowed.contains(algorithm));
         let own = match (&self.algorithms, allowed) {
             (Algorithms::Stated(algorithm), _) => vec![*algorithm],
             (Algorithms::Listed(list), _) => list.clone(),
-            (Algorithms::Open(default), None) => vec![*default],
-            (Algorithms::Open(_), Some(allowed)) => allowed
+            (Algorithms::Open { hinted, .. }, _) if hinted.iter().any(listed) => hinted.clone(),
+            (Algorithms::Open { default, .. }, None) => vec![*default],
+            (Algorithms::Open { .. }, Some(allowed)) => allowed
                 .iter()
                 .copied()
                 .filter(|algorithm| self.material.fits(*algorithm))
@@ -319,8 +342,7 @@ impl Key {
         };
         let mut algorithms = Vec::with_capacity(own.len());
         for algorithm in own {
-            let listed = allowed.is_none_or(|allowed| allowed.contains(&algorithm));
-            if listed && !algorithms.contains(&algorithm) {
+            if listed(&algorithm) && !algorithms.contains(&algorithm) {
                 algorithms.push(algorithm);
             }
         }
@@ -332,7 +354,7 @@ impl Key {
         match &self.algorithms {
             Algorithms::Stated(stated) => *stated == algorithm,
             Algorithms::Listed(list) => list.contains(&algorithm),
-            Algorithms::Open(_) => self.material.fits(algorithm),
+            Algorithms::Open { .. } => self.material.fits(algorithm),
         }
     }
 }

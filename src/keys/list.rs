@@ -170,6 +170,15 @@ impl Keys {
         Ok((keys, faults))
     }
 
+    /// Tells the keys without `alg` what their provider signs with; those with one stay alone.
+    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
+    pub(crate) fn hinted(mut self, algorithms: &[Algorithm]) -> Self {
+        for key in &mut self.keys {
+            key.hint(algorithms);
+        }
+        self
+    }
+
     /// The keys, in the order in which they were given.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
         self.keys.iter()

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
-use tower_warden::{Algorithm, ConfigError, JwtAuthLayer, RejectionKind, Verifier};
+use tower_warden::{
+    Algorithm, ConfigError, JwtAuthLayer, RejectionKind, SigningKey, TokenIssuer, Verifier,
+};
 
 use crate::{
-    provider::{Provider, Reply, StillClock, on_the_spot, signer, token},
+    provider::{Provider, Reply, StillClock, on_the_spot, signer, token, verdict},
     support::{Inner, get, refusal},
 };
 
@@ -160,6 +162,71 @@ async fn what_a_provider_writes_reaches_errors_cut_and_escaped() {
             assert!(text.contains("INFO all is well"), "{text}");
             assert!(text.len() < 1_000, "{member}: {} bytes", text.len());
             assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_algorithm_serves_those_that_the_document_states() {
+    use Algorithm::{ES256, PS256, PS384, RS256};
+    let clock = StillClock::new();
+    let provider = Provider::always(Reply::status(404)).await;
+    let signer = |algorithm| {
+        let pem = include_str!("../keys/rsa2048.pem");
+        let key = SigningKey::pem(pem, algorithm).unwrap().with_id("a");
+        TokenIssuer::builder(key)
+            .with_issuer(&provider.url)
+            .with_audience("api")
+            .with_clock(clock.clone())
+            .build()
+            .unwrap()
+    };
+    let published = |stated: &[&str], alg: Option<&str>| {
+        let mut set: Value = serde_json::from_str(&signer(RS256).jwk_set()).unwrap();
+        let jwk = set["keys"][0].as_object_mut().unwrap();
+        jwk.remove("alg");
+        jwk.extend(alg.map(|alg| ("alg".to_owned(), json!(alg))));
+        let mut document = document(&provider.url, &provider.url);
+        document["id_token_signing_alg_values_supported"] = json!(stated);
+        provider.script(move |path| match path {
+            "/keys" => Reply::json(set.to_string()),
+            _ => Reply::json(document.to_string()),
+        });
+    };
+    for (stated, alg, allowed, accepted) in [
+        (&["PS256"][..], None, None, &[PS256][..]),
+        (
+            &["HS256", "none", "PS384", "PS256"],
+            None,
+            None,
+            &[PS256, PS384],
+        ),
+        (&["PS256"], Some("RS256"), None, &[RS256]),
+        (
+            &["PS256", "RS256"],
+            None,
+            Some(vec![PS256, PS384]),
+            &[PS256],
+        ),
+        // What is stated leaves nothing, so that it does not count.
+        (&["ES256", "HS256"], None, None, &[RS256]),
+        (&["PS384"], None, Some(vec![RS256, ES256]), &[RS256]),
+        (&[], None, None, &[RS256]),
+    ] {
+        published(stated, alg);
+        let mut builder = Verifier::discover(&provider.url)
+            .with_audience("api")
+            .with_clock(clock.clone());
+        if let Some(allowed) = allowed {
+            builder = builder.with_algorithms(allowed);
+        }
+        let verifier = builder.build().await.unwrap();
+        for algorithm in [RS256, PS256, PS384] {
+            assert_eq!(
+                verdict(&verifier, &token(&signer(algorithm))).await.is_ok(),
+                accepted.contains(&algorithm),
+                "{algorithm:?} of {stated:?}, key for {alg:?}"
+            );
         }
     }
 }

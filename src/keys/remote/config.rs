@@ -21,9 +21,15 @@ use crate::{Clock, ConfigError, Keys};
 /// | what happens | what follows |
 /// | --- | --- |
 /// | a token names a key that is not there | one fetch, at most one in 30 s; the request waits for it, 2 s at most |
+/// | it came while a fetch was running, which did not bring the key | one more fetch; 503 if it is too early for that |
 /// | a key is gone from the set | tokens signed with it are refused from then on |
 /// | a fetch fails | the keys stay; it is repeated after 1 s, 2 s, 4 s … 5 min |
 /// | the keys are older than 24 h | 503 until they can be fetched again |
+///
+/// A provider that rotates more often than every 30 s, or signs with a key in the moment in which it publishes it, needs
+/// [`with_refetch_floor`](Self::with_refetch_floor): until the floor is over, tokens with its newest key are refused. If
+/// its tokens have no `kid`, nothing tells a new key from a forged signature: a rotation is noticed at the next
+/// refresh only.
 ///
 /// # Examples
 /// ```
@@ -62,6 +68,10 @@ impl RemoteKeys {
     /// The document is looked for in the three well-known places of an issuer with a path, and has to name the issuer
     /// exactly as it is given here, final slash included.
     ///
+    /// Keys that state no `alg` serve those algorithms of `id_token_signing_alg_values_supported` that fit them and that
+    /// [`with_algorithms`](crate::VerifierBuilder::with_algorithms) allows, if there is one; otherwise as if the document
+    /// stated none.
+    ///
     /// [OpenID Connect Discovery]: https://openid.net/specs/openid-connect-discovery-1_0.html
     /// [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
     pub fn discover(issuer: impl Into<String>) -> Self {
@@ -73,7 +83,12 @@ impl RemoteKeys {
         Self::new(Place::Address(url.into()))
     }
 
-    /// Takes the keys of a source written for `jwks_client_rs`. They pass through the same checks as all others.
+    /// Takes the keys of a source written for `jwks_client_rs`.
+    ///
+    /// They pass through the same checks as all others, as far as that crate hands over what they check: it keeps `use`
+    /// of RSA keys only, and `key_ops` of none, so that another key in the set that is meant for encryption is taken
+    /// for one that signs. Its `WebSource` refuses a whole set for one key that it cannot read. Prefer
+    /// [`jwks`](Self::jwks) where the keys come over HTTP.
     pub fn source(source: impl JwksSource + Send + Sync + 'static) -> Self {
         Self::new(Place::Foreign(Arc::new(ForeignSource(source))))
     }

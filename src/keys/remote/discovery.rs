@@ -33,8 +33,8 @@ pub(crate) struct ProviderMetadata {
     pub(crate) userinfo_endpoint: Option<String>,
     /// Where an opaque token is looked up ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
     pub(crate) introspection_endpoint: Option<String>,
-    #[allow(dead_code)] // Nothing depends on a hint.
-    /// Those of the stated algorithms that this crate verifies. They are said of ID tokens, so they are a hint only.
+    /// Those of the stated algorithms that this crate verifies. They are said of ID tokens, so they are a hint only:
+    /// for keys that do not say themselves what they are for.
     pub(crate) algorithms: Vec<Algorithm>,
 }
 
@@ -56,7 +56,15 @@ pub(super) struct DiscoveredSource {
     issuer: String,
     places: Vec<Endpoint>,
     http: HttpFetch,
-    known: Mutex<Option<(Endpoint, Instant)>>,
+    known: Mutex<Option<Known>>,
+}
+
+/// What a discovery document said about the keys.
+#[derive(Debug)]
+struct Known {
+    jwks_uri: Endpoint,
+    algorithms: Vec<Algorithm>,
+    until: Instant,
 }
 
 impl DiscoveredSource {
@@ -72,16 +80,21 @@ impl DiscoveredSource {
 
     async fn fetch_keys(&self) -> Result<Document, KeyFetchError> {
         let known = self.known().take();
-        let (jwks_uri, until) = match known.filter(|(_, until)| Instant::now() < *until) {
+        let known = match known.filter(|known| Instant::now() < known.until) {
             Some(known) => known,
             None => {
                 let (metadata, lifetime) = self.discover().await?;
-                (metadata.jwks_uri, Instant::now() + lifetime)
+                Known {
+                    jwks_uri: metadata.jwks_uri,
+                    algorithms: metadata.algorithms,
+                    until: Instant::now() + lifetime,
+                }
             }
         };
-        let keys = self.http.get(&jwks_uri).await?;
+        let mut keys = self.http.get(&known.jwks_uri).await?;
+        keys.algorithms.clone_from(&known.algorithms);
         // Only an address that answered is kept, and that with keys: another one may have been published since.
-        *self.known() = Some((jwks_uri, until));
+        *self.known() = Some(known);
         Ok(keys)
     }
 
@@ -140,7 +153,7 @@ impl DiscoveredSource {
         Ok((metadata, document.lifetime.unwrap_or(DEFAULT_LIFETIME)))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Option<(Endpoint, Instant)>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

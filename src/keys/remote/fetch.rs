@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
+use jsonwebtoken::Algorithm;
 use reqwest::{Client, RequestBuilder, Response, redirect};
 
 use super::{KeyFetchError, endpoint::Endpoint, error::chain, lifetime};
@@ -31,6 +32,8 @@ pub(super) struct Document {
     /// What the server calls it, in lower case and without parameters.
     #[cfg_attr(not(feature = "introspection"), allow(dead_code))]
     pub(super) media_type: Option<String>,
+    /// What the provider says elsewhere that it signs with; empty if it does not say.
+    pub(super) algorithms: Vec<Algorithm>,
 }
 
 impl HttpFetch {
@@ -141,6 +144,7 @@ impl HttpFetch {
             body,
             lifetime,
             media_type,
+            algorithms: Vec::new(),
         })
     }
 }

@@ -278,7 +278,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let former = self.snapshot.load();
         let former = former.as_deref();
         let origin = self.source.origin();
-        let fresh = Snapshot::next(former, &document.body, began, origin, &self.prepare)?;
+        let fresh = Snapshot::next(former, document, began, origin, &self.prepare)?;
         let lifetime = document.lifetime.map_or(lifetime::DEFAULT, lifetime::clamp);
         let accepted = Accepted {
             changed: former.map(Snapshot::epoch) != Some(fresh.epoch()),

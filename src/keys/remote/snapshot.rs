@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::Guard;
+use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{KeyFetchError, error::Faults, source::malformed};
+use super::{KeyFetchError, error::Faults, fetch::Document, source::malformed};
 use crate::Keys;
 
 /// The most keys of a set that are looked at.
@@ -22,6 +23,8 @@ pub(crate) struct Snapshot<T> {
     epoch: u64,
     /// Every key as canonical JSON, sorted: what tells a changed set from one that was written down differently.
     fingerprint: Vec<String>,
+    /// What the provider says that it signs with.
+    algorithms: Vec<Algorithm>,
 }
 
 /// The keys of this moment, if there are any that may still be used.
@@ -49,7 +52,7 @@ impl<T> Snapshot<T> {
     /// The snapshot that follows `former` with this document; its keys are read again only if there are others.
     pub(super) fn next(
         former: Option<&Self>,
-        document: &[u8],
+        document: &Document,
         fetched_at: Duration,
         origin: &str,
         prepare: &Prepare<T>,
@@ -59,7 +62,7 @@ impl<T> Snapshot<T> {
             keys: Vec<Value>,
         }
         let set: Set =
-            serde_json::from_slice(document).map_err(|error| malformed("JWK Set", &error))?;
+            serde_json::from_slice(&document.body).map_err(|error| malformed("JWK Set", &error))?;
         let count = set.keys.len();
         if count > MAX_KEYS {
             return Err(KeyFetchError::TooManyKeys {
@@ -70,7 +73,10 @@ impl<T> Snapshot<T> {
         let mut fingerprint: Vec<String> = set.keys.iter().map(Value::to_string).collect();
         fingerprint.sort_unstable();
         let (value, epoch) = match former {
-            Some(former) if former.fingerprint == fingerprint => {
+            Some(former)
+                if former.fingerprint == fingerprint
+                    && former.algorithms == document.algorithms =>
+            {
                 (Arc::clone(&former.value), former.epoch)
             }
             _ => {
@@ -86,6 +92,7 @@ impl<T> Snapshot<T> {
             fetched_at,
             epoch,
             fingerprint,
+            algorithms: document.algorithms.clone(),
         })
     }
 
@@ -96,17 +103,18 @@ impl<T> Snapshot<T> {
 }
 
 fn read<T>(
-    document: &[u8],
+    document: &Document,
     count: usize,
     epoch: u64,
     origin: &str,
     prepare: &Prepare<T>,
 ) -> Result<T, KeyFetchError> {
     let (keys, faults) =
-        Keys::jwk_set_lenient(document).map_err(|error| KeyFetchError::Malformed {
+        Keys::jwk_set_lenient(&document.body).map_err(|error| KeyFetchError::Malformed {
             wanted: "JWK Set",
             problem: error.to_string(),
         })?;
+    let keys = keys.hinted(&document.algorithms);
     let Some(value) = prepare(&keys, epoch) else {
         let faults = if faults.is_empty() {
             String::new()
@@ -146,7 +154,12 @@ mod tests {
         });
         Snapshot::next(
             former,
-            document.as_bytes(),
+            &Document {
+                body: document.as_bytes().to_vec(),
+                lifetime: None,
+                media_type: None,
+                algorithms: Vec::new(),
+            },
             Duration::ZERO,
             "here",
             &prepare,

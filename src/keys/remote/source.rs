@@ -137,7 +137,10 @@ pub(super) fn malformed(wanted: &'static str, error: &serde_json::Error) -> KeyF
     }
 }
 
-/// A [`JwksSource`] of another crate. Its keys pass through the same checks as all others.
+/// A [`JwksSource`] of another crate.
+///
+/// Its keys pass through the same checks as all others, but `jwks_client_rs` has dropped some of what is checked: `use`
+/// of EC and OKP keys, and `key_ops` of all.
 pub(super) struct ForeignSource<S>(pub(super) S);
 
 impl<S: JwksSource + Send + Sync + 'static> KeyFetcher for ForeignSource<S> {
@@ -152,6 +155,7 @@ impl<S: JwksSource + Send + Sync + 'static> KeyFetcher for ForeignSource<S> {
                 body: json!({ "keys": keys }).to_string().into_bytes(),
                 lifetime: None,
                 media_type: None,
+                algorithms: Vec::new(),
             })
         })
     }
