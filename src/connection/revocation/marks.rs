@@ -2,12 +2,13 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
 
 use super::{
     Revocation, RevocationTarget,
+    everything::Everything,
     table::{Mark, Shards, Table},
 };
 use crate::{NumericDate, VerifiedToken};
@@ -20,8 +21,7 @@ pub(super) struct Marks {
     table: Table,
     /// The kinds that were ever revoked, a bit for each: nobody hashes for nothing.
     kinds: AtomicU8,
-    /// Whatever was issued before that second.
-    everything: AtomicU64,
+    everything: Everything,
 }
 
 /// What a name is the name of. Each is a bit.
@@ -39,7 +39,7 @@ impl Marks {
     pub(super) fn cover(&self, token: &VerifiedToken) -> bool {
         // A token that does not say when it was issued may have been issued at any time.
         let issued_at = token.issued_at().map_or(0, NumericDate::as_secs);
-        if issued_at < self.everything.load(Ordering::Acquire) {
+        if issued_at < self.everything.before() {
             return true;
         }
         let kinds = self.kinds.load(Ordering::Acquire);
@@ -88,6 +88,7 @@ impl Marks {
     ) -> usize {
         let mut kinds = 0;
         let mut marks = Vec::new();
+        let mut everything = Vec::new();
         for revocation in revocations {
             if revocation.is_over(now) {
                 continue;
@@ -102,7 +103,9 @@ impl Marks {
                     before,
                 } => (Kind::Subject, issuer.as_deref(), subject, *before),
                 RevocationTarget::Everything { before } => {
-                    self.everything.fetch_max(*before, Ordering::AcqRel);
+                    let expires_at = revocation.expires_at().as_secs();
+                    let before = *before;
+                    everything.push(Mark { before, expires_at });
                     continue;
                 }
             };
@@ -111,6 +114,8 @@ impl Marks {
             let mark = Mark { before, expires_at };
             marks.push((self.fingerprint(kind, issuer, name), mark));
         }
+        // Also without a new one, as this is when those that are over go.
+        self.everything.add(everything, now);
         let refused = self.table.add(marks, room, now);
         // Whoever sees the bit finds the marks.
         self.kinds.fetch_or(kinds, Ordering::AcqRel);
