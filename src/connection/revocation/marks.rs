@@ -27,10 +27,14 @@ pub(super) struct Marks {
 /// What a name is the name of. Each is a bit.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
+    /// A token ID, whoever issued it.
     TokenId = 1,
+    /// A session, whoever issued its tokens.
     Session = 2,
     Subject = 4,
     ApiKey = 8,
+    IssuersTokenId = 16,
+    IssuersSession = 32,
 }
 
 impl Marks {
@@ -52,8 +56,15 @@ impl Marks {
             kinds & kind as u8 != 0
                 && name.is_some_and(|name| self.has(&shards, kind, issuer, name, issued_at))
         };
+        // Nothing is bound to no issuer.
+        let of_issuer = |kind: Kind, name: Option<&str>| {
+            let issuer = token.issuer();
+            issuer.is_some() && has(kind, issuer, name)
+        };
         has(Kind::TokenId, None, token.token_id())
+            || of_issuer(Kind::IssuersTokenId, token.token_id())
             || has(Kind::Session, None, token.session_id())
+            || of_issuer(Kind::IssuersSession, token.session_id())
             || has(Kind::Subject, token.issuer(), token.subject())
             // The principal of an API key carries the key's ID as its token's.
             || has(Kind::ApiKey, None, token.token_id())
@@ -94,8 +105,14 @@ impl Marks {
                 continue;
             }
             let (kind, issuer, name, before) = match revocation.target() {
-                RevocationTarget::TokenId(id) => (Kind::TokenId, None, id, u64::MAX),
-                RevocationTarget::Session(id) => (Kind::Session, None, id, u64::MAX),
+                RevocationTarget::TokenId { id, issuer } => {
+                    let kind = bound(issuer.as_ref(), Kind::TokenId, Kind::IssuersTokenId);
+                    (kind, issuer.as_deref(), id, u64::MAX)
+                }
+                RevocationTarget::Session { id, issuer } => {
+                    let kind = bound(issuer.as_ref(), Kind::Session, Kind::IssuersSession);
+                    (kind, issuer.as_deref(), id, u64::MAX)
+                }
                 RevocationTarget::ApiKey(id) => (Kind::ApiKey, None, id, u64::MAX),
                 RevocationTarget::Subject {
                     issuer,
@@ -125,4 +142,8 @@ impl Marks {
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }
+}
+
+fn bound(issuer: Option<&String>, any: Kind, one: Kind) -> Kind {
+    if issuer.is_some() { one } else { any }
 }
