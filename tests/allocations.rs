@@ -199,6 +199,8 @@ fn a_revocation_is_looked_up_without_an_allocation() {
         for revocation in [
             Revocation::token_id(id.to_string(), expires_at),
             Revocation::session(id.to_string(), expires_at),
+            Revocation::token_id(id.to_string(), expires_at).of_issuer("https://id.example"),
+            Revocation::session(id.to_string(), expires_at).of_issuer("https://id.example"),
             subject,
         ] {
             revocations.apply(&revocation).unwrap();

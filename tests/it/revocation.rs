@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::{sync::Mutex, task::yield_now, time::sleep};
+use tower::{Layer, ServiceExt};
 use tower_warden::{
     BearerToken, JwtAuthLayer, Lease, LeaseEnd, MemoryRevocationFeed, MemoryRevocationStore,
     NumericDate, RejectionKind, Revocation, RevocationError, RevocationFeed, RevocationStore,
@@ -20,7 +21,7 @@ use tower_warden::{
 
 use crate::{
     lease::{START, admit, clock, layer},
-    support::{SECRET, get, refusal, send},
+    support::{Inner, SECRET, get, refusal, send},
 };
 
 fn tokens(clock: &ManualClock) -> TestTokens {
@@ -39,6 +40,12 @@ fn guarded(clock: &ManualClock, revocations: &Revocations) -> JwtAuthLayer {
 /// Whether the layer lets the token in, or why not.
 fn verdict(layer: &JwtAuthLayer, token: &BearerToken<'_>) -> Option<RejectionKind> {
     refusal(&send(layer, get("/chat", token)))
+}
+
+/// The same, for tests that wait for something.
+async fn judge(layer: &JwtAuthLayer, token: &BearerToken<'_>) -> Option<RejectionKind> {
+    let service = layer.layer(Inner::default());
+    refusal(&service.oneshot(get("/chat", token)).await.unwrap())
 }
 
 #[test]
@@ -192,6 +199,105 @@ async fn ten_thousand_open_connections_end_and_the_others_go_on() {
         0,
         "whoever leaves is forgotten"
     );
+}
+
+#[tokio::test]
+async fn a_session_is_remembered_beyond_the_expiry_of_the_token_that_named_it() {
+    let clock = clock();
+    let revocations = Revocations::builder()
+        .with_clock(clock.clone())
+        .with_capacity(2)
+        .build();
+    let layer = guarded(&clock, &revocations);
+    let [first, second] = [600, 6_000].map(|lifetime| {
+        let tokens = tokens(&clock).with_claim("sid", "s-1");
+        tokens.with_claim("exp", START + lifetime).valid()
+    });
+    let principal = admit(&layer, &first).await;
+    let entry = Revocation::of(&principal).unwrap();
+    revocations.apply(&entry).unwrap();
+    let filler = Revocation::token_id("t-1", date(START + 600));
+    revocations.apply(&filler).unwrap();
+
+    clock.advance(Duration::from_secs(1_000));
+    let another = Revocation::token_id("t-2", date(START + 6_000));
+    revocations.apply(&another).unwrap();
+    assert_eq!(revocations.len(), 2, "what is over has gone");
+    let verdict = judge(&layer, &second).await;
+    assert_eq!(verdict, Some(RejectionKind::Revoked));
+}
+
+#[tokio::test]
+async fn the_names_of_one_issuer_are_not_those_of_another() {
+    const ISSUERS: [&str; 2] = ["https://a.example", "https://b.example"];
+    for claim in ["sid", "jti"] {
+        let clock = clock();
+        let open = layer(&clock).build().unwrap();
+        let [ours, theirs] = ISSUERS.map(|issuer| {
+            let tokens = tokens(&clock).with_issuer(issuer);
+            tokens.with_claim(claim, "n-1").valid()
+        });
+        let nobodys = tokens(&clock).with_claim(claim, "n-1").valid();
+        let any = match claim {
+            "sid" => Revocation::session("n-1", date(START + 600)),
+            _ => Revocation::token_id("n-1", date(START + 600)),
+        };
+        let of = Revocation::of(&admit(&open, &ours).await).unwrap();
+        let unbound = Revocation::of(&admit(&open, &nobodys).await).unwrap();
+        for (revocation, refused) in [
+            (any.clone().of_issuer(ISSUERS[0]), [true, false, false]),
+            (any.clone().of_issuer(""), [false; 3]),
+            (of, [true, false, false]),
+            (unbound, [true; 3]),
+            (any, [true; 3]),
+        ] {
+            let revocations = Revocations::builder().with_clock(clock.clone()).build();
+            let layer = guarded(&clock, &revocations);
+            revocations.apply(&revocation).unwrap();
+            let text = serde_json::to_string(&revocation).unwrap();
+            for (token, refused) in [&ours, &theirs, &nobodys].into_iter().zip(refused) {
+                let expected = refused.then_some(RejectionKind::Revoked);
+                assert_eq!(judge(&layer, token).await, expected, "{text}");
+            }
+            let read: Revocation = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, revocation, "{text}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_of_everything_is_over_when_it_says_so() {
+    let clock = clock();
+    let store = MemoryRevocationStore::with_clock(clock.clone());
+    let builder = Revocations::builder().with_clock(clock.clone());
+    let following = builder.share(store).await.unwrap();
+    let alone = Revocations::builder().with_clock(clock.clone()).build();
+    let token = tokens(&clock).with_claim("exp", START + 9_000).valid();
+    let layers = [&following, &alone].map(|revocations| guarded(&clock, revocations));
+    // The one that revokes less is remembered longer.
+    let all = [(START + 1, START + 600), (START, START + 5_000)];
+    for (before, expires_at) in all {
+        let everything = Revocation::everything(date(before), date(expires_at));
+        following.revoke(everything.clone()).await.unwrap();
+        alone.apply(&everything).unwrap();
+    }
+    for (now, refused) in [(START + 899, true), (START + 900, false)] {
+        clock.set(now);
+        // One node reads the whole now and then, the other is told of something else.
+        sleep(Duration::from_secs(31)).await;
+        let other = Revocation::token_id("t-1", date(START + 9_000));
+        alone.apply(&other).unwrap();
+        let expected = refused.then_some(RejectionKind::Revoked);
+        for layer in &layers {
+            assert_eq!(judge(layer, &token).await, expected, "now = {now}");
+        }
+        let older = tokens(&clock).with_claim("iat", START - 1);
+        let older = older.with_claim("exp", START + 9_000).valid();
+        for layer in &layers {
+            let expected = Some(RejectionKind::Revoked);
+            assert_eq!(judge(layer, &older).await, expected, "now = {now}");
+        }
+    }
 }
 
 #[tokio::test]

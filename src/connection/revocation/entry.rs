@@ -15,11 +15,23 @@ const LONGEST_LEEWAY: u64 = 300;
 #[non_exhaustive]
 pub enum RevocationTarget {
     /// The tokens with this ID (`jti`).
-    TokenId(String),
+    TokenId {
+        /// `jti`, byte by byte.
+        id: String,
+        /// Only those that name this issuer (`iss`); `None` for those of any issuer, or of none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issuer: Option<String>,
+    },
     /// The tokens of this session (`sid`, [OpenID Connect Back-Channel Logout §2.1]).
     ///
     /// [OpenID Connect Back-Channel Logout §2.1]: https://openid.net/specs/openid-connect-backchannel-1_0.html#Backchannel
-    Session(String),
+    Session {
+        /// `sid`, byte by byte.
+        id: String,
+        /// Only those that name this issuer (`iss`); `None` for those of any issuer, or of none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issuer: Option<String>,
+    },
     /// The tokens of this subject, as its issuer names it, that were issued before an instant.
     Subject {
         /// `iss`, byte by byte; `None` for tokens that name no issuer.
@@ -40,7 +52,8 @@ pub enum RevocationTarget {
 
 /// One thing that holds no longer, and until when that has to be remembered.
 ///
-/// As JSON it is `{"target":{"token_id":"…"},"expires_at":1700000000}`: engines may store it so.
+/// As JSON it is `{"target":{"token_id":{"id":"…"}},"expires_at":1700000000}`: engines may store it so. Beside the `id`
+/// stands an `issuer`, if it [is bound to one](Self::of_issuer).
 ///
 /// # Examples
 ///
@@ -49,7 +62,7 @@ pub enum RevocationTarget {
 ///
 /// let logout = Revocation::token_id("2f1c0a", NumericDate::from_secs(1_700_000_000));
 /// let text = serde_json::to_string(&logout)?;
-/// assert_eq!(text, r#"{"target":{"token_id":"2f1c0a"},"expires_at":1700000000}"#);
+/// assert_eq!(text, r#"{"target":{"token_id":{"id":"2f1c0a"}},"expires_at":1700000000}"#);
 /// assert_eq!(serde_json::from_str::<Revocation>(&text)?, logout);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
@@ -69,16 +82,42 @@ impl Revocation {
         }
     }
 
-    /// Revokes one token by its ID, to be remembered until it has expired.
+    /// Revokes one token by its ID, whoever issued it, to be remembered until it has expired.
     #[must_use]
     pub fn token_id(id: impl Into<String>, expires_at: NumericDate) -> Self {
-        Self::new(RevocationTarget::TokenId(id.into()), expires_at)
+        let (id, issuer) = (id.into(), None);
+        Self::new(RevocationTarget::TokenId { id, issuer }, expires_at)
     }
 
-    /// Revokes all tokens of a session, to be remembered until the last of them has expired.
+    /// Revokes all tokens of a session, whoever issued them, to be remembered until the last of them has expired.
     #[must_use]
     pub fn session(id: impl Into<String>, expires_at: NumericDate) -> Self {
-        Self::new(RevocationTarget::Session(id.into()), expires_at)
+        let (id, issuer) = (id.into(), None);
+        Self::new(RevocationTarget::Session { id, issuer }, expires_at)
+    }
+
+    /// Binds a token ID or a session to the issuer that gave it that name; what else is revoked stays as it is.
+    ///
+    /// No two issuers agree on their names: where tokens of several are accepted, one that is free to choose a `jti` or
+    /// a `sid` could otherwise have those of the others refused.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{NumericDate, Revocation};
+    ///
+    /// let until = NumericDate::from_secs(1_700_000_000);
+    /// let logout = Revocation::session("s-1", until).of_issuer("https://id.example");
+    /// assert_ne!(logout, Revocation::session("s-1", until));
+    /// ```
+    #[must_use]
+    pub fn of_issuer(mut self, issuer: impl Into<String>) -> Self {
+        if let RevocationTarget::TokenId { issuer: bound, .. }
+        | RevocationTarget::Session { issuer: bound, .. } = &mut self.target
+        {
+            *bound = Some(issuer.into());
+        }
+        self
     }
 
     /// Revokes the tokens of a subject that were issued before an instant, to be remembered until the last of them has
@@ -116,15 +155,22 @@ impl Revocation {
     }
 
     /// Revokes the token of this principal: by its ID, else by its session. `None` if it carries neither.
+    ///
+    /// Only tokens of the same issuer are concerned, if the token names one. A token ID is remembered until the token
+    /// has expired. A session is remembered for good, as nobody knows which of its tokens expires last; whoever knows
+    /// how long a session can last, and revokes many, names that to [`session`](Self::session).
     #[must_use]
     pub fn of(principal: &Principal) -> Option<Self> {
-        let expires_at = principal.expires_at();
-        let expires_at = expires_at.unwrap_or(NumericDate::from_secs(u64::MAX));
-        match (principal.token_id(), principal.session_id()) {
-            (Some(id), _) => Some(Self::token_id(id, expires_at)),
-            (None, Some(id)) => Some(Self::session(id, expires_at)),
-            (None, None) => None,
-        }
+        let never = NumericDate::from_secs(u64::MAX);
+        let revocation = match (principal.token_id(), principal.session_id()) {
+            (Some(id), _) => Self::token_id(id, principal.expires_at().unwrap_or(never)),
+            (None, Some(id)) => Self::session(id, never),
+            (None, None) => return None,
+        };
+        Some(match principal.issuer() {
+            Some(issuer) => revocation.of_issuer(issuer),
+            None => revocation,
+        })
     }
 
     /// What is revoked.
@@ -164,8 +210,8 @@ impl fmt::Debug for Revocation {
 impl fmt::Debug for RevocationTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TokenId(_) => "TokenId",
-            Self::Session(_) => "Session",
+            Self::TokenId { .. } => "TokenId",
+            Self::Session { .. } => "Session",
             Self::Subject { .. } => "Subject",
             Self::ApiKey(_) => "ApiKey",
             Self::Everything { .. } => "Everything",

@@ -2,12 +2,13 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
 
 use super::{
     Revocation, RevocationTarget,
+    everything::Everything,
     table::{Mark, Shards, Table},
 };
 use crate::{NumericDate, VerifiedToken};
@@ -20,17 +21,20 @@ pub(super) struct Marks {
     table: Table,
     /// The kinds that were ever revoked, a bit for each: nobody hashes for nothing.
     kinds: AtomicU8,
-    /// Whatever was issued before that second.
-    everything: AtomicU64,
+    everything: Everything,
 }
 
 /// What a name is the name of. Each is a bit.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
+    /// A token ID, whoever issued it.
     TokenId = 1,
+    /// A session, whoever issued its tokens.
     Session = 2,
     Subject = 4,
     ApiKey = 8,
+    IssuersTokenId = 16,
+    IssuersSession = 32,
 }
 
 impl Marks {
@@ -39,7 +43,7 @@ impl Marks {
     pub(super) fn cover(&self, token: &VerifiedToken) -> bool {
         // A token that does not say when it was issued may have been issued at any time.
         let issued_at = token.issued_at().map_or(0, NumericDate::as_secs);
-        if issued_at < self.everything.load(Ordering::Acquire) {
+        if issued_at < self.everything.before() {
             return true;
         }
         let kinds = self.kinds.load(Ordering::Acquire);
@@ -52,8 +56,15 @@ impl Marks {
             kinds & kind as u8 != 0
                 && name.is_some_and(|name| self.has(&shards, kind, issuer, name, issued_at))
         };
+        // Nothing is bound to no issuer.
+        let of_issuer = |kind: Kind, name: Option<&str>| {
+            let issuer = token.issuer();
+            issuer.is_some() && has(kind, issuer, name)
+        };
         has(Kind::TokenId, None, token.token_id())
+            || of_issuer(Kind::IssuersTokenId, token.token_id())
             || has(Kind::Session, None, token.session_id())
+            || of_issuer(Kind::IssuersSession, token.session_id())
             || has(Kind::Subject, token.issuer(), token.subject())
             // The principal of an API key carries the key's ID as its token's.
             || has(Kind::ApiKey, None, token.token_id())
@@ -88,13 +99,20 @@ impl Marks {
     ) -> usize {
         let mut kinds = 0;
         let mut marks = Vec::new();
+        let mut everything = Vec::new();
         for revocation in revocations {
             if revocation.is_over(now) {
                 continue;
             }
             let (kind, issuer, name, before) = match revocation.target() {
-                RevocationTarget::TokenId(id) => (Kind::TokenId, None, id, u64::MAX),
-                RevocationTarget::Session(id) => (Kind::Session, None, id, u64::MAX),
+                RevocationTarget::TokenId { id, issuer } => {
+                    let kind = bound(issuer.as_ref(), Kind::TokenId, Kind::IssuersTokenId);
+                    (kind, issuer.as_deref(), id, u64::MAX)
+                }
+                RevocationTarget::Session { id, issuer } => {
+                    let kind = bound(issuer.as_ref(), Kind::Session, Kind::IssuersSession);
+                    (kind, issuer.as_deref(), id, u64::MAX)
+                }
                 RevocationTarget::ApiKey(id) => (Kind::ApiKey, None, id, u64::MAX),
                 RevocationTarget::Subject {
                     issuer,
@@ -102,7 +120,9 @@ impl Marks {
                     before,
                 } => (Kind::Subject, issuer.as_deref(), subject, *before),
                 RevocationTarget::Everything { before } => {
-                    self.everything.fetch_max(*before, Ordering::AcqRel);
+                    let expires_at = revocation.expires_at().as_secs();
+                    let before = *before;
+                    everything.push(Mark { before, expires_at });
                     continue;
                 }
             };
@@ -111,6 +131,8 @@ impl Marks {
             let mark = Mark { before, expires_at };
             marks.push((self.fingerprint(kind, issuer, name), mark));
         }
+        // Also without a new one, as this is when those that are over go.
+        self.everything.add(everything, now);
         let refused = self.table.add(marks, room, now);
         // Whoever sees the bit finds the marks.
         self.kinds.fetch_or(kinds, Ordering::AcqRel);
@@ -120,4 +142,8 @@ impl Marks {
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }
+}
+
+fn bound(issuer: Option<&String>, any: Kind, one: Kind) -> Kind {
+    if issuer.is_some() { one } else { any }
 }

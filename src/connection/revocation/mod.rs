@@ -7,12 +7,13 @@
 //! ```
 //!
 //! 1. [`entry`]: one [`Revocation`].
-//! 2. [`table`], [`marks`]: all that are in force, to be asked in the time of a hash.
+//! 2. [`table`], [`everything`], [`marks`]: all that are in force, to be asked in the time of a hash.
 //! 3. [`revocations`]: what an application holds and its layers share.
 //! 4. [`store`]: the seam for an engine that many nodes share, [`memory`] the one within a process, [`follow`] how a
 //!    node keeps up with it.
 
 mod entry;
+mod everything;
 mod follow;
 mod marks;
 mod memory;
