@@ -48,6 +48,7 @@ fn outdoes(one: &Mark, other: &Mark) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
