@@ -52,7 +52,10 @@ fn tokens_of_every_algorithm_are_accepted_from_jose_and_from_pyjwt() {
             let case = format!("{library} {algorithm} {backend:?}");
             let verified =
                 verify(&verifier, &token).unwrap_or_else(|kind| panic!("{case}: {kind:?}"));
-            assert_eq!(format!("{:?}", verified.algorithm()), algorithm, "{case}");
+            let named = verified
+                .algorithm()
+                .map(|algorithm| format!("{algorithm:?}"));
+            assert_eq!(named, Some(algorithm), "{case}");
             assert_eq!(verified.subject(), Some("alice"), "{case}");
             assert!(verified.has_scope("write"), "{case}");
             assert_eq!(verified.claims::<Named>().unwrap().name, "Zoë", "{case}");

@@ -73,12 +73,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             .forced_at
             .is_some_and(|forced| within(forced, floor, now))
         {
-            // Only a provider that answers may convict a token.
-            return if usable && state.failures == 0 {
-                Missing::Unknown
-            } else {
-                Missing::Unavailable
-            };
+            return state.verdict(usable);
         }
         Missing::Wait(self.force(state, now))
     }
@@ -90,8 +85,8 @@ impl<T: Send + Sync + 'static> Refresher<T> {
     #[cold]
     pub(crate) fn still_missing(&self, key_id: Option<&str>, now: Duration) -> Missing<T> {
         let shared = &self.0;
-        let current = self.current(now);
-        if current.get().is_some() && key_id.is_none() {
+        let usable = self.current(now).get().is_some();
+        if usable && key_id.is_none() {
             return Missing::Unknown;
         }
         let state = shared.state();
@@ -104,7 +99,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             .forced_at
             .is_some_and(|forced| within(forced, floor, now))
         {
-            return Missing::Unavailable;
+            return state.verdict(usable);
         }
         Missing::Wait(self.force(state, now))
     }
@@ -125,6 +120,17 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             outcome,
             asked,
             patience: self.0.policy.patience,
+        }
+    }
+}
+
+impl State {
+    /// What a token is told whose key nobody may be asked for yet. Only a provider that answers may convict it.
+    fn verdict<T: Send + Sync + 'static>(&self, usable: bool) -> Missing<T> {
+        if usable && self.failures == 0 {
+            Missing::Unknown
+        } else {
+            Missing::Unavailable
         }
     }
 }
