@@ -99,6 +99,10 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
+                StateProj::Inner {
+                    future,
+                    passage: Passage::Plain,
+                } => return future.poll(cx),
                 StateProj::Inner { future, passage } => {
                     let mut response = ready!(future.poll(cx))?;
                     passage.mark(response.headers_mut());

@@ -86,6 +86,10 @@ impl Gate {
     #[inline]
     pub(super) fn guards<B>(&self, request: &mut Request<B>) -> Option<PathDecision<'_>> {
         let path = requested_path(request.extensions(), request.uri());
+        if self.paths.exempts_plainly(request.method(), path) {
+            self.stripped.apply(request.headers_mut());
+            return None;
+        }
         let rule = self.paths.decide(request.method(), path);
         let preflight = self.preflight == Preflight::PassThrough
             && is_preflight(request.method(), request.headers());

@@ -30,6 +30,8 @@ use crate::error::ConfigError;
 pub struct CompiledPaths {
     mode: Mode,
     tree: Tree,
+    /// Paths that are exempt as they stand, whatever the method: what a health check asks for, decided beforehand.
+    plain: Box<[Box<str>]>,
     /// Every scope that a protected tree asks for: what a path needs that is too tangled to be read.
     scopes: Vec<Arc<str>>,
 }
@@ -95,7 +97,38 @@ impl CompiledPaths {
             add_scopes(&mut scopes, &rule.scopes);
         }
         let (mode, tree) = (paths.mode, Tree::new(rules));
-        Ok(Self { mode, tree, scopes })
+        let plain = Box::default();
+        let mut compiled = Self {
+            mode,
+            tree,
+            plain,
+            scopes,
+        };
+        compiled.plain = compiled.decided_beforehand(paths);
+        Ok(compiled)
+    }
+
+    /// The texts of exempting patterns that are themselves paths which they exempt. Where a rule looks at the method,
+    /// nothing can be said without one.
+    fn decided_beforehand(&self, paths: &Paths) -> Box<[Box<str>]> {
+        if paths.rules.iter().any(|rule| rule.methods.is_some()) {
+            return Box::default();
+        }
+        let texts = paths.rules.iter().map(|rule| rule.pattern.as_str());
+        texts
+            .filter(|text| !text.contains(['*', '{', ':']))
+            .filter(|text| self.decide(&Method::GET, text).access() == Access::Public)
+            .filter(|text| self.decide(&Method::GET, text).rule().is_some())
+            // Beyond that, the tree is quicker.
+            .take(16)
+            .map(Into::into)
+            .collect()
+    }
+
+    /// Whether this path is exempt as it stands; if not, it may still be exempt, which [`decide`](Self::decide) says.
+    #[inline]
+    pub(crate) fn exempts_plainly(&self, method: &Method, path: &str) -> bool {
+        *method != Method::CONNECT && self.plain.iter().any(|plain| **plain == *path)
     }
 
     /// Decides about a request by its method and its raw path, as [`http::Uri::path`] gives it.
@@ -294,4 +327,55 @@ fn is_scope(scope: &str) -> bool {
         && scope
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::Rule;
+
+    /// What is decided beforehand is what would be decided anyway.
+    #[test]
+    fn a_plain_exemption_agrees_with_the_decision() {
+        let paths = Paths::all()
+            .exempt("/health")
+            .exempt("/")
+            .exempt("/docs/")
+            .exempt("/auth/*")
+            .exempt("/users/{id}")
+            .exempt("/mine")
+            .protect("/mine")
+            .optional("/feed");
+        let compiled = paths.compile().unwrap();
+        assert_eq!(compiled.plain.len(), 3, "{:?}", compiled.plain);
+        let narrowed = paths.clone().rule(Rule::public("/x").on([Method::GET]));
+        assert!(narrowed.compile().unwrap().plain.is_empty());
+        let connect = Method::CONNECT;
+        for path in [
+            "/health",
+            "/",
+            "/docs/",
+            "/docs",
+            "/auth/*",
+            "/auth/a",
+            "/users/{id}",
+            "/mine",
+            "/feed",
+            "//health",
+            "/HEALTH",
+            "/health/",
+            "",
+        ] {
+            for method in [Method::GET, Method::POST, Method::OPTIONS, connect.clone()] {
+                if compiled.exempts_plainly(&method, path) {
+                    let decided = compiled.decide(&method, path).access();
+                    assert_eq!(decided, Access::Public, "{method} {path}");
+                }
+            }
+        }
+        assert!(compiled.exempts_plainly(&Method::GET, "/health"));
+        assert!(!compiled.exempts_plainly(&connect, "/health"));
+    }
 }
