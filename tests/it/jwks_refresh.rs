@@ -586,13 +586,11 @@ async fn time_alone_brings_fresh_keys_ahead_of_need_and_failures_ever_later() {
     tokio::time::sleep(Duration::from_secs(481)).await;
     let failing = asked();
     assert!(failing > 2);
-    // Pauses of 1 s, 2 s, 4 s … 5 min, each shortened by half at most.
+    // Pauses of 1 s, 2 s, 4 s … 5 min, each shortened by half at most: how many of the short ones are over already is
+    // a matter of chance.
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     let more = asked() - failing;
-    assert!(
-        (12 + 4..=24 + 16).contains(&more),
-        "{more} fetches in an hour"
-    );
+    assert!((12..=24 + 16).contains(&more), "{more} fetches in an hour");
     assert!(on_the_spot(&verifier, &token(&source.signer)));
 
     source.answers.store(true, Ordering::SeqCst);
