@@ -1,10 +1,13 @@
 //! [`Snapshot`]: the keys of the last good fetch, and what a set must be to become the next one.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::Guard;
 use jsonwebtoken::Algorithm;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::Value;
 
 use super::{KeyFetchError, error::Faults, fetch::Document, source::malformed};
@@ -59,7 +62,7 @@ impl<T> Snapshot<T> {
     ) -> Result<Self, KeyFetchError> {
         #[derive(Deserialize)]
         struct Set {
-            keys: Vec<Value>,
+            keys: Vec<Written>,
         }
         let set: Set =
             serde_json::from_slice(&document.body).map_err(|error| malformed("JWK Set", &error))?;
@@ -70,7 +73,7 @@ impl<T> Snapshot<T> {
                 limit: MAX_KEYS,
             });
         }
-        let mut fingerprint: Vec<String> = set.keys.iter().map(Value::to_string).collect();
+        let mut fingerprint: Vec<String> = set.keys.iter().map(Written::text).collect();
         fingerprint.sort_unstable();
         let (value, epoch) = match former {
             Some(former)
@@ -99,6 +102,51 @@ impl<T> Snapshot<T> {
     /// How many keys the provider published, those included that are of no use here.
     pub(super) fn published(&self) -> usize {
         self.fingerprint.len()
+    }
+}
+
+/// A key as the provider wrote it. Members that stand there twice are kept, as a key that has some is refused.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Key(Members),
+    Other(Value),
+}
+
+struct Members(Vec<(String, String)>);
+
+impl Written {
+    /// The same text for the same members, in whatever order and spelling they came.
+    fn text(&self) -> String {
+        match self {
+            Self::Key(Members(members)) => format!("{members:?}"),
+            Self::Other(value) => value.to_string(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+
+        impl<'de> Visitor<'de> for Each {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    members.push((name, value.to_string()));
+                }
+                members.sort_unstable();
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Each)
     }
 }
 
@@ -177,6 +225,13 @@ mod tests {
             (format!(r#"{{"keys":[{A}]}}"#), true),
             (format!(r#"{{"keys":[{A},{A}]}}"#), true),
             (format!(r#"{{"keys":[{A},{B},7]}}"#), true),
+            (
+                format!(
+                    r#"{{"keys":[{A},{}]}}"#,
+                    B.replace(r#""kid""#, r#""kid":"b","kid""#)
+                ),
+                true,
+            ),
             (
                 format!(
                     r#"{{"keys":[{A},{}]}}"#,
