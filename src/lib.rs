@@ -136,6 +136,7 @@ mod store;
 #[cfg(feature = "axum")]
 mod axum;
 mod clock;
+mod endpoint;
 mod error;
 mod page;
 mod principal;
@@ -148,8 +149,8 @@ mod userinfo;
 mod watch;
 
 pub use api_key::{
-    ApiKeyError, ApiKeyHeader, ApiKeyRecord, ApiKeyService, ApiKeyServiceFuture, ApiKeyStore,
-    ApiKeys, ApiKeysBuilder, CreatedApiKey, KeyHash, NewApiKey,
+    ApiKeyError, ApiKeyHeader, ApiKeyRecord, ApiKeyService, ApiKeyStore, ApiKeys, ApiKeysBuilder,
+    CreatedApiKey, KeyHash, NewApiKey,
 };
 pub use authorize::{
     Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
@@ -161,15 +162,16 @@ pub use axum::Claims;
 pub use clock::{Clock, NumericDate, SystemClock};
 pub use connection::{
     ConnectionId, Ended, Lease, LeaseEnd, LeasedBody, MalformedConnectionId, MemoryRevocationFeed,
-    MemoryRevocationStore, MemoryTickets, RenewalFuture, RenewalMessages, RenewalService,
-    Revocation, RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
+    MemoryRevocationStore, MemoryTickets, RenewalMessages, RenewalService, Revocation,
+    RevocationError, RevocationFeed, RevocationStore, RevocationTarget, Revocations,
     RevocationsBuilder, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
     StreamLeaseLayer, StreamPolicy, Ticket, TicketHash, TicketOffice, TicketOfficeBuilder,
-    TicketRecord, TicketService, TicketServiceFuture, TicketStore,
+    TicketRecord, TicketService, TicketStore,
 };
 #[cfg(feature = "ws")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ws")))]
 pub use connection::{GuardedSocket, MessageSocket, WebSocketPolicy};
+pub use endpoint::AnswerFuture;
 pub use error::{ConfigError, StoreError, StoreFuture};
 pub use issue::{
     IssueError, JwkSetService, Mint, SigningKey, TokenCookie, TokenIssuer, TokenIssuerBuilder,

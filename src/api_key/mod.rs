@@ -20,6 +20,6 @@ pub use builder::ApiKeysBuilder;
 pub use create::{ApiKeyError, CreatedApiKey, NewApiKey};
 pub use keys::ApiKeys;
 pub use record::{ApiKeyRecord, KeyHash};
-pub use service::{ApiKeyService, ApiKeyServiceFuture};
+pub use service::ApiKeyService;
 pub use source::ApiKeyHeader;
 pub use store::ApiKeyStore;

@@ -3,25 +3,22 @@
 use std::{
     convert::Infallible,
     error::Error,
-    fmt,
-    future::{Future, ready},
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_service::Service;
 
 use super::{ApiKeyError, ApiKeyRecord, ApiKeys, NewApiKey};
 use crate::{
-    NumericDate, Page, Principal, Rejection, RejectionKind, StoreError, SubjectId,
-    principal::require_principal, telemetry,
+    AnswerFuture, NumericDate, Page, Principal, Rejection, RejectionKind, StoreError, SubjectId,
+    endpoint::{self, Answer},
 };
 
 /// The most bytes of a request body that are read.
@@ -83,7 +80,7 @@ where
 {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = ApiKeyServiceFuture;
+    type Future = AnswerFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -91,36 +88,19 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        let principal = match require_principal(&head) {
-            Ok(principal) => principal.clone(),
-            Err((kind, refusals)) => {
-                let rejection = kind.into();
-                telemetry::refused(&rejection, None);
-                return ApiKeyServiceFuture::ready(refusals.respond(&rejection));
-            }
-        };
         let keys = self.0.clone();
-        ApiKeyServiceFuture(Box::pin(async move {
-            match answer(&keys, &principal, &head, body).await {
-                Ok(response) => response,
-                Err(rejection) => {
-                    telemetry::refused(&rejection, Some(principal.source()));
-                    principal.refusals().respond(&rejection)
-                }
-            }
-        }))
+        AnswerFuture::new(async move {
+            let outcome = answer(&keys, &head, body).await;
+            endpoint::settle(outcome, &head, "ApiKeyService")
+        })
     }
 }
 
-async fn answer<B>(
-    keys: &ApiKeys,
-    principal: &Principal,
-    head: &Parts,
-    body: B,
-) -> Result<Response<Full<Bytes>>, Rejection>
+async fn answer<B>(keys: &ApiKeys, head: &Parts, body: B) -> Result<Answer, Rejection>
 where
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
 {
+    let principal = endpoint::principal(head)?;
     let owner = SubjectId::of(principal)
         .map_err(|invalid| Rejection::new(RejectionKind::Forbidden).with_source(invalid))?;
     match head.method {
@@ -133,16 +113,11 @@ where
             check_in_person(principal)?;
             let id = head.uri.path().rsplit('/').next().unwrap_or_default();
             match keys.revoke(&owner, id).await.map_err(unavailable)? {
-                true => Ok(status(StatusCode::NO_CONTENT)),
+                true => Ok(endpoint::empty(StatusCode::NO_CONTENT)),
                 false => Err(RejectionKind::NotFound.into()),
             }
         }
-        _ => {
-            let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
-            let allow = HeaderValue::from_static("GET, POST, DELETE");
-            response.headers_mut().insert(header::ALLOW, allow);
-            Ok(response)
-        }
+        _ => Ok(endpoint::not_allowed("GET, POST, DELETE")),
     }
 }
 
@@ -172,21 +147,15 @@ async fn create<B>(
     owner: SubjectId,
     headers: &HeaderMap,
     body: B,
-) -> Result<Response<Full<Bytes>>, Rejection>
+) -> Result<Answer, Rejection>
 where
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
 {
     let malformed = RejectionKind::RequestMalformed;
-    if !is_json(headers) {
+    if !endpoint::is_json(headers) {
         return Err(malformed.into());
     }
-    let body = Limited::new(body, BODY_LIMIT).collect().await;
-    let body = body.map_err(|_| malformed)?.to_bytes();
-    // An array would be read as the members in their order.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(malformed.into());
-    }
-    let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| malformed)?;
+    let wanted: Wanted = endpoint::read(body, BODY_LIMIT).await?;
     let lacking = wanted
         .scopes
         .iter()
@@ -207,21 +176,17 @@ where
     if let Some(members) = shown.as_object_mut() {
         members.insert("key".into(), created.key().expose().into());
     }
-    Ok(json_response(StatusCode::CREATED, &shown))
+    Ok(endpoint::json(StatusCode::CREATED, &shown))
 }
 
-async fn list(
-    keys: &ApiKeys,
-    owner: &SubjectId,
-    query: &str,
-) -> Result<Response<Full<Bytes>>, Rejection> {
+async fn list(keys: &ApiKeys, owner: &SubjectId, query: &str) -> Result<Answer, Rejection> {
     let page = page(query).ok_or(RejectionKind::RequestMalformed)?;
     let listing = keys.list(owner, &page).await.map_err(unavailable)?;
     let body = json!({
         "keys": listing.items.iter().map(shown).collect::<Vec<_>>(),
         "next": listing.next.map(|cursor| cursor.to_string()),
     });
-    Ok(json_response(StatusCode::OK, &body))
+    Ok(endpoint::json(StatusCode::OK, &body))
 }
 
 /// The page that a query asks for, or `None` if it cannot be read.
@@ -257,15 +222,6 @@ fn shown(record: &ApiKeyRecord) -> Value {
     })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(header::CONTENT_TYPE);
-    let media_type = media_type
-        .and_then(|line| line.to_str().ok())
-        .unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-}
-
 fn unavailable(error: StoreError) -> Rejection {
     Rejection::new(RejectionKind::StoreUnavailable).with_source(error)
 }
@@ -279,43 +235,4 @@ fn refusal(error: ApiKeyError) -> Rejection {
         ApiKeyError::Randomness | ApiKeyError::Store(_) => RejectionKind::StoreUnavailable,
     };
     Rejection::new(kind).with_source(error)
-}
-
-fn status(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    response
-}
-
-fn json_response(code: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body.to_string()));
-    *response.status_mut() = code;
-    let headers = response.headers_mut();
-    let json = HeaderValue::from_static("application/json");
-    headers.insert(header::CONTENT_TYPE, json);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// Response future of [`ApiKeyService`].
-pub struct ApiKeyServiceFuture(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>);
-
-impl ApiKeyServiceFuture {
-    fn ready(response: Response<Full<Bytes>>) -> Self {
-        Self(Box::pin(ready(response)))
-    }
-}
-
-impl Future for ApiKeyServiceFuture {
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(Ok)
-    }
-}
-
-impl fmt::Debug for ApiKeyServiceFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKeyServiceFuture")
-    }
 }

@@ -51,7 +51,7 @@ pub use id::{ConnectionId, MalformedConnectionId};
 pub use lease::Lease;
 use registry::Connections;
 pub(crate) use renewal::RenewalRule;
-pub use renewal::{RenewalFuture, RenewalMessages, RenewalService};
+pub use renewal::{RenewalMessages, RenewalService};
 pub use revocation::{
     MemoryRevocationFeed, MemoryRevocationStore, Revocation, RevocationError, RevocationFeed,
     RevocationStore, RevocationTarget, Revocations, RevocationsBuilder,
@@ -62,7 +62,7 @@ pub use stream::{
 };
 pub use ticket::{
     MemoryTickets, Ticket, TicketHash, TicketOffice, TicketOfficeBuilder, TicketRecord,
-    TicketService, TicketServiceFuture, TicketStore,
+    TicketService, TicketStore,
 };
 pub(crate) use ticket::{Redeemer, TICKET};
 #[cfg(feature = "ws")]

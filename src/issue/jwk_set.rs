@@ -10,11 +10,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::Full;
 use tower_service::Service;
 
 use super::issuer::Active;
+use crate::endpoint;
 
 /// Answers `GET` and `HEAD` with the JWK Set of a [`TokenIssuer`](crate::TokenIssuer), cacheable for 5 min.
 ///
@@ -40,13 +41,10 @@ impl JwkSetService {
     }
 
     fn answer(&self, method: &Method) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::default());
         if !matches!(*method, Method::GET | Method::HEAD) {
-            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-            let allow = HeaderValue::from_static("GET, HEAD");
-            response.headers_mut().insert(header::ALLOW, allow);
-            return response;
+            return endpoint::not_allowed("GET, HEAD");
         }
+        let mut response = Response::new(Full::default());
         let set = self.0.load().jwk_set.clone();
         let headers = response.headers_mut();
         // The registered type (RFC 7517 §8.5.2).

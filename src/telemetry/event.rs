@@ -7,6 +7,15 @@ pub(crate) fn connection_ended(reason: &'static str, source: &'static str) {
     tracing::info!(target: "tower_warden", reason, source, "connection ended");
 }
 
+/// Tells the operator which layer or service stands where no auth layer has looked at the request.
+pub(crate) fn mounted_outside(name: &'static str, path: &str) {
+    tracing::error!(
+        target: "tower_warden",
+        path,
+        "`{name}` stands outside the auth layer: mount it inside, and do not exempt its path",
+    );
+}
+
 /// Logs a refusal once, under the target `tower_warden`.
 ///
 /// Our own faults are errors and warnings; what a client did wrong is information.

@@ -6,7 +6,7 @@
 mod event;
 mod redact;
 
-pub(crate) use event::{connection_ended, refused};
+pub(crate) use event::{connection_ended, mounted_outside, refused};
 pub use redact::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };

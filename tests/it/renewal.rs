@@ -425,6 +425,12 @@ async fn to_know_the_id_of_a_connection_is_not_enough() {
         (&alice, String::new(), RejectionKind::RequestMalformed, 400),
         (
             &alice,
+            json!([lease.id().to_string()]).to_string(),
+            RejectionKind::RequestMalformed,
+            400,
+        ),
+        (
+            &alice,
             json!({"connection_id": "1"}).to_string(),
             RejectionKind::RequestMalformed,
             400,

@@ -10,4 +10,4 @@ mod service;
 
 pub use message::RenewalMessages;
 pub(crate) use rules::RenewalRule;
-pub use service::{RenewalFuture, RenewalService};
+pub use service::RenewalService;

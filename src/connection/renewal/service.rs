@@ -5,23 +5,22 @@
 
 use std::{
     convert::Infallible,
-    fmt,
-    future::Future,
-    pin::Pin,
+    error::Error,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use serde::Deserialize;
+use serde_json::json;
 use tower_service::Service;
 
 use super::rules::is_same_subject;
 use crate::{
-    BearerToken, ConnectionId, Lease, Principal, Refusals, Rejection, RejectionKind,
-    principal::require_principal, telemetry,
+    AnswerFuture, BearerToken, ConnectionId, Lease, Rejection, RejectionKind,
+    endpoint::{self, Answer},
 };
 
 /// A longer body is no renewal.
@@ -76,13 +75,11 @@ struct Order {
 
 impl<B> Service<Request<B>> for RenewalService
 where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = RenewalFuture;
+    type Future = AnswerFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -90,50 +87,24 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        RenewalFuture(Box::pin(respond(head, body)))
+        AnswerFuture::new(async move {
+            let outcome = renew(&head, body).await;
+            endpoint::settle(outcome, &head, "RenewalService")
+        })
     }
 }
 
-async fn respond<B>(head: Parts, body: B) -> Response<Full<Bytes>>
+async fn renew<B>(head: &Parts, body: B) -> Result<Answer, Rejection>
 where
-    B: Body + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     if head.method != Method::POST {
-        let mut response = Response::new(Full::default());
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        let allow = HeaderValue::from_static("POST");
-        response.headers_mut().insert(header::ALLOW, allow);
-        return response;
+        return Ok(endpoint::not_allowed("POST"));
     }
-    let principal = match require_principal(&head) {
-        Ok(principal) => principal,
-        Err((kind, refusals)) => {
-            if kind == RejectionKind::Misconfigured {
-                tracing::error!(
-                    target: "tower_warden",
-                    "`RenewalService` stands outside the auth layer: mount it inside, and do not exempt its path",
-                );
-            }
-            return refuse(&kind.into(), &refusals, None);
-        }
-    };
-    match renew(principal, body).await {
-        Ok(lease) => accept(&lease),
-        Err(rejection) => refuse(&rejection, principal.refusals(), Some(principal.source())),
-    }
-}
-
-async fn renew<B>(principal: &Principal, body: B) -> Result<Lease, Rejection>
-where
-    B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let malformed = || Rejection::new(RejectionKind::RequestMalformed);
-    let body = Limited::new(body, LONGEST_BODY).collect().await;
-    let body = body.map_err(|_| malformed())?.to_bytes();
-    let order: Order = serde_json::from_slice(&body).map_err(|_| malformed())?;
-    let id: ConnectionId = order.connection_id.parse().map_err(|_| malformed())?;
+    let principal = endpoint::principal(head)?;
+    let order: Order = endpoint::read(body, LONGEST_BODY).await?;
+    let id = order.connection_id.parse::<ConnectionId>();
+    let id = id.map_err(|_| RejectionKind::RequestMalformed)?;
 
     let (context, token) = principal.parts();
     let connections = context.layer.revocations.connections();
@@ -146,45 +117,13 @@ where
         Some(token) => lease.renew(&BearerToken::new(token)).await?,
         None => lease.renew(token.token()).await?,
     };
-    Ok(lease)
+    Ok(renewed(&lease))
 }
 
-fn accept(lease: &Lease) -> Response<Full<Bytes>> {
-    let body = serde_json::json!({
+fn renewed(lease: &Lease) -> Answer {
+    let body = json!({
         "ttl": lease.remaining().as_secs(),
         "connection_id": lease.id().to_string(),
     });
-    let mut response = Response::new(Full::from(body.to_string()));
-    let headers = response.headers_mut();
-    let json = HeaderValue::from_static("application/json");
-    headers.insert(header::CONTENT_TYPE, json);
-    let no_store = HeaderValue::from_static("no-store");
-    headers.insert(header::CACHE_CONTROL, no_store);
-    response
-}
-
-fn refuse(
-    rejection: &Rejection,
-    refusals: &Refusals,
-    source: Option<&'static str>,
-) -> Response<Full<Bytes>> {
-    telemetry::refused(rejection, source);
-    refusals.respond(rejection)
-}
-
-/// Response future of [`RenewalService`].
-pub struct RenewalFuture(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>);
-
-impl Future for RenewalFuture {
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(Ok)
-    }
-}
-
-impl fmt::Debug for RenewalFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RenewalFuture")
-    }
+    endpoint::json(StatusCode::OK, &body)
 }

@@ -121,11 +121,7 @@ where
             // Nobody's token can expire.
             Err((RejectionKind::TokenMissing, _)) => None,
             Err((kind, refusals)) => {
-                tracing::error!(
-                    target: "tower_warden",
-                    path = head.uri.path(),
-                    "`StreamLeaseLayer` stands outside the auth layer: mount it inside, and do not exempt its path",
-                );
+                telemetry::mounted_outside("StreamLeaseLayer", head.uri.path());
                 let refused = (kind.into(), refusals);
                 return StreamLeaseFuture {
                     state: State::Refused {

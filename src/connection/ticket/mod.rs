@@ -25,6 +25,6 @@ pub use memory::MemoryTickets;
 pub use office::{Ticket, TicketOffice, TicketOfficeBuilder};
 pub use record::{TicketHash, TicketRecord};
 pub(crate) use redeem::Redeemer;
-pub use service::{TicketService, TicketServiceFuture};
+pub use service::TicketService;
 pub(crate) use source::NAME as TICKET;
 pub use store::TicketStore;

@@ -1,7 +1,11 @@
 //! Stores within one process: for tests, and for services of one node that may forget at a restart.
+//!
+//! - [`shelf`]: what they share: a lock, and an index by owner.
+//! - [`owners`] and [`api_keys`](mod@api_keys): the stores.
 
 mod api_keys;
 mod owners;
+mod shelf;
 
 pub use api_keys::MemoryApiKeyStore;
 pub use owners::MemoryOwnerStore;

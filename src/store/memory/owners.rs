@@ -1,12 +1,11 @@
 //! [`MemoryOwnerStore`]: owners and grants within one process.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     fmt,
-    ops::Bound,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
+use super::shelf::{ByOwner, Shelf};
 use crate::{
     Claim, Listing, OwnerAccess, OwnerStore, Page, ResourceId, Role, Standing, StoreFuture,
     SubjectId,
@@ -35,13 +34,13 @@ use crate::{
 /// # }
 /// ```
 #[derive(Default)]
-pub struct MemoryOwnerStore(RwLock<State>);
+pub struct MemoryOwnerStore(Shelf<State>);
 
 #[derive(Default)]
 struct State {
     resources: HashMap<ResourceId, Resource>,
-    /// The same owners, by name and in order.
-    owned: HashMap<SubjectId, BTreeSet<ResourceId>>,
+    /// The same owners, by name.
+    owned: ByOwner<ResourceId>,
 }
 
 struct Resource {
@@ -55,15 +54,6 @@ impl MemoryOwnerStore {
     pub fn new() -> Self {
         Self::default()
     }
-
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        // No step in here can panic between two writes that belong together.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl OwnerStore for MemoryOwnerStore {
@@ -73,7 +63,7 @@ impl OwnerStore for MemoryOwnerStore {
         subject: &'a SubjectId,
     ) -> StoreFuture<'a, Claim> {
         Box::pin(async move {
-            let mut state = self.write();
+            let mut state = self.0.write();
             let State { resources, owned } = &mut *state;
             Ok(match resources.entry(resource.clone()) {
                 Entry::Occupied(taken) if taken.get().owner == *subject => Claim::AlreadyYours,
@@ -83,10 +73,7 @@ impl OwnerStore for MemoryOwnerStore {
                         owner: subject.clone(),
                         grants: HashMap::new(),
                     });
-                    owned
-                        .entry(subject.clone())
-                        .or_default()
-                        .insert(resource.clone());
+                    owned.insert(subject, resource.clone());
                     Claim::Claimed
                 }
             })
@@ -95,11 +82,9 @@ impl OwnerStore for MemoryOwnerStore {
 
     fn owner<'a>(&'a self, resource: &'a ResourceId) -> StoreFuture<'a, Option<SubjectId>> {
         Box::pin(async move {
-            let state = self.read();
-            Ok(state
-                .resources
-                .get(resource)
-                .map(|found| found.owner.clone()))
+            let state = self.0.read();
+            let found = state.resources.get(resource);
+            Ok(found.map(|found| found.owner.clone()))
         })
     }
 
@@ -109,7 +94,7 @@ impl OwnerStore for MemoryOwnerStore {
         subject: &'a SubjectId,
     ) -> StoreFuture<'a, Option<OwnerAccess>> {
         Box::pin(async move {
-            let state = self.read();
+            let state = self.0.read();
             Ok(state.resources.get(resource).map(|found| {
                 let granted = found.grants.get(subject).copied();
                 OwnerAccess::new(found.owner.clone(), subject, granted)
@@ -124,7 +109,7 @@ impl OwnerStore for MemoryOwnerStore {
         to: &'a SubjectId,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut state = self.write();
+            let mut state = self.0.write();
             let State { resources, owned } = &mut *state;
             let Some(found) = resources.get_mut(resource) else {
                 return Ok(false);
@@ -134,16 +119,8 @@ impl OwnerStore for MemoryOwnerStore {
             }
             found.owner = to.clone();
             found.grants.clear();
-            if let Some(left) = owned.get_mut(from) {
-                left.remove(resource);
-                if left.is_empty() {
-                    owned.remove(from);
-                }
-            }
-            owned
-                .entry(to.clone())
-                .or_default()
-                .insert(resource.clone());
+            owned.remove(from, resource.as_str());
+            owned.insert(to, resource.clone());
             Ok(true)
         })
     }
@@ -155,7 +132,7 @@ impl OwnerStore for MemoryOwnerStore {
         role: Role,
     ) -> StoreFuture<'a, Option<Standing>> {
         Box::pin(async move {
-            let mut state = self.write();
+            let mut state = self.0.write();
             let Some(found) = state.resources.get_mut(resource) else {
                 return Ok(None);
             };
@@ -173,7 +150,7 @@ impl OwnerStore for MemoryOwnerStore {
         subject: &'a SubjectId,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut state = self.write();
+            let mut state = self.0.write();
             let found = state.resources.get_mut(resource);
             Ok(found.is_some_and(|found| found.grants.remove(subject).is_some()))
         })
@@ -185,15 +162,8 @@ impl OwnerStore for MemoryOwnerStore {
         page: &'a Page,
     ) -> StoreFuture<'a, Listing<ResourceId>> {
         Box::pin(async move {
-            let from = page.last_key().map_or(Bound::Unbounded, Bound::Excluded);
-            let state = self.read();
-            let owned = state.owned.get(owner);
-            let found = owned
-                .into_iter()
-                .flat_map(|names| names.range::<str, _>((from, Bound::Unbounded)))
-                .take(page.limit() + 1)
-                .cloned()
-                .collect();
+            let state = self.0.read();
+            let found = state.owned.page(owner, page).cloned().collect();
             Ok(Listing::new(found, page, ResourceId::as_str))
         })
     }
@@ -202,7 +172,7 @@ impl OwnerStore for MemoryOwnerStore {
 impl fmt::Debug for MemoryOwnerStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryOwnerStore")
-            .field("resources", &self.read().resources.len())
+            .field("resources", &self.0.read().resources.len())
             .finish_non_exhaustive()
     }
 }
