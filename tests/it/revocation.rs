@@ -447,6 +447,34 @@ async fn a_store_that_is_down_is_left_alone_once_nobody_holds_the_revocations() 
     assert_eq!(Arc::strong_count(&store.subscriptions), 1);
 }
 
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn the_memory_store_keeps_every_promise() {
+    let store = MemoryRevocationStore::new();
+    tower_warden::testing::conformance::revocation_store(async || store.clone()).await;
+}
+
+/// A store that forgets to tell whoever listens is caught, and so are two that are not one.
+#[cfg(feature = "testing")]
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "the feed never told")]
+async fn a_store_that_tells_nobody_does_not_conform() {
+    let store = Patchy {
+        memory: MemoryRevocationStore::new(),
+        behaviour: Arc::new(Mutex::new(Behaviour::Silent)),
+        subscriptions: Arc::default(),
+    };
+    tower_warden::testing::conformance::revocation_store(async || store.clone()).await;
+}
+
+#[cfg(feature = "testing")]
+#[tokio::test]
+#[should_panic(expected = "on every node")]
+async fn a_store_that_is_not_shared_does_not_conform() {
+    tower_warden::testing::conformance::revocation_store(async || MemoryRevocationStore::new())
+        .await;
+}
+
 #[tokio::test]
 async fn what_is_published_again_is_kept_once() {
     let store = MemoryRevocationStore::with_clock(clock());

@@ -93,6 +93,23 @@ impl TicketStore for Remote {
     }
 }
 
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn the_memory_store_keeps_every_promise() {
+    let store = Arc::new(MemoryTickets::default());
+    tower_warden::testing::conformance::ticket_store(async || Arc::clone(&store)).await;
+    let remote = Remote::default();
+    tower_warden::testing::conformance::ticket_store(async || remote.clone()).await;
+}
+
+/// Two nodes that do not share their tickets are caught.
+#[cfg(feature = "testing")]
+#[tokio::test]
+#[should_panic(expected = "taken on another")]
+async fn a_store_that_is_not_shared_does_not_conform() {
+    tower_warden::testing::conformance::ticket_store(async || MemoryTickets::default()).await;
+}
+
 /// An office, the layer that guards it, and who signs for its users.
 struct House {
     clock: Hands,

@@ -9,6 +9,8 @@ use super::Revocation;
 /// Requests are never judged by asking it: each node holds all that is in force in memory, and follows. So it has to
 /// give three things: to write one, to read all, and to be told of new ones. A message may get lost; the node reads
 /// the whole every 30 s.
+///
+/// Your own is held to that by `testing::conformance::revocation_store`.
 pub trait RevocationStore: Send + Sync + 'static {
     /// What can go wrong.
     type Error: Error + Send + Sync + 'static;

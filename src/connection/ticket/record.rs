@@ -34,8 +34,13 @@ impl TicketHash {
                 base64_simd::Out::from_slice(random.as_mut_slice()),
             )
             .ok()?;
-        let hash = sha256(decoded, backend)?;
-        hash.try_into().ok().map(Self)
+        Self::from_bytes(&sha256(decoded, backend)?)
+    }
+
+    /// Takes the bytes of a hash, as a test of a store makes them up; `None` if they are not 32.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
     }
 
     /// The 32 bytes of the hash.
@@ -98,7 +103,7 @@ impl TicketRecord {
     /// not hear the answer.
     pub const REPEAT_WINDOW: Duration = Duration::from_secs(2);
 
-    pub(super) fn new(
+    pub(crate) fn new(
         token: &VerifiedToken,
         resource: BTreeMap<String, String>,
         origin: Option<String>,

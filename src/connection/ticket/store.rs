@@ -14,7 +14,7 @@ use crate::StoreFuture;
 ///
 /// # Implementing it
 ///
-/// In SQL, `take` is one statement:
+/// `testing::conformance::ticket_store` holds your own to all of this. In SQL, `take` is one statement:
 ///
 /// ```sql
 /// UPDATE tickets SET

@@ -5,9 +5,13 @@
 
 mod api_keys;
 mod owners;
+mod revocations;
+mod tickets;
 
 pub use api_keys::api_key_store;
 pub use owners::owner_store;
+pub use revocations::revocation_store;
+pub use tickets::ticket_store;
 
 use std::{
     future::{Future, poll_fn},
