@@ -154,8 +154,9 @@ pub use api_key::{
 };
 pub use authorize::{
     Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
-    OwnershipFuture, OwnershipLayer, RequireScope, RequireScopeFuture, RequireScopeLayer,
-    ResourceBinding, ResourceId, ResourceKey, Role, Standing, SubjectId, Verdict,
+    OwnershipFeed, OwnershipFuture, OwnershipLayer, RequireScope, RequireScopeFuture,
+    RequireScopeLayer, ResourceBinding, ResourceId, ResourceKey, Role, SharedOwnerStore, Standing,
+    SubjectId, Verdict,
 };
 #[cfg(feature = "axum")]
 pub use axum::Claims;
@@ -198,7 +199,7 @@ pub use request::{
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
     QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
 };
-pub use store::{MemoryApiKeyStore, MemoryOwnerStore};
+pub use store::{MemoryApiKeyStore, MemoryOwnerStore, MemoryOwnershipFeed};
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };

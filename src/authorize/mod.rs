@@ -12,7 +12,8 @@ mod scope;
 
 pub use ownership::{
     Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
-    OwnershipFuture, OwnershipLayer, ResourceId, ResourceKey, Role, Standing, SubjectId,
+    OwnershipFeed, OwnershipFuture, OwnershipLayer, ResourceId, ResourceKey, Role,
+    SharedOwnerStore, Standing, SubjectId,
 };
 pub use requirement::Verdict;
 pub(crate) use requirement::{Answer, PendingVerdict, Requirement};

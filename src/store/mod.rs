@@ -4,4 +4,4 @@
 
 mod memory;
 
-pub use memory::{MemoryApiKeyStore, MemoryOwnerStore};
+pub use memory::{MemoryApiKeyStore, MemoryOwnerStore, MemoryOwnershipFeed};

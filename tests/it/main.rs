@@ -54,6 +54,7 @@ mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+mod spread;
 #[cfg(feature = "testing")]
 mod stream;
 mod ticket;

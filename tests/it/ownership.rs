@@ -89,6 +89,7 @@ fn request(method: &str, path: &str, token: &BearerToken<'_>) -> Request<String>
 async fn the_memory_store_keeps_every_promise() {
     let store = Arc::new(MemoryOwnerStore::new());
     tower_warden::testing::conformance::owner_store(async || Arc::clone(&store)).await;
+    tower_warden::testing::conformance::shared_owner_store(async || Arc::clone(&store)).await;
     let owners = Owners::new(store);
     tower_warden::testing::conformance::owner_store(async || owners.clone()).await;
 }

@@ -1,20 +1,30 @@
 //! [`Owners`]: a store that tells whoever watches what changes in it.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
-use super::{Claim, OwnerAccess, OwnerStore, ResourceId, Role, Standing, SubjectId};
+use super::{
+    Claim, OwnerAccess, OwnerStore, OwnershipFeed, ResourceId, Role, SharedOwnerStore, Standing,
+    SubjectId,
+};
 use crate::{
-    Listing, Page, StoreFuture,
+    Listing, Page, StoreError, StoreFuture,
     watch::{Watch, Watchers},
 };
+
+/// The pause after a store did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// An [`OwnerStore`] around another one, that tells whoever watches of each transfer, grant and revocation that went
 /// through it.
 ///
 /// So an open connection can end when its right does. All changes have to go through one `Owners`, or its clones; those
-/// of other nodes are made known by [`announce`](Self::announce). A change whose outcome the store could not tell is not
+/// of other nodes come along where the store [is shared](Self::shared), and else by [`announce`](Self::announce). A change whose outcome the store could not tell is not
 /// announced: for that, and for what was missed, a connection asks [`Owned::confirm`](super::Owned::confirm) from time
 /// to time.
 ///
@@ -110,6 +120,27 @@ impl Owners {
         }
     }
 
+    /// Puts itself around a store that many nodes share, and tells whoever watches here of the changes that they all
+    /// make.
+    ///
+    /// A task follows the store's feed as long as a clone of the returned value is held. A change of this node may be
+    /// told twice: at once, and as the store spreads it.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers when it cannot be listened to now.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn shared<S: SharedOwnerStore>(store: S) -> Result<Self, StoreError> {
+        let store = Arc::new(store);
+        let feed = store.subscribe().await?;
+        let owners = Self::new(Arc::clone(&store));
+        tokio::spawn(follow(store, feed, Arc::downgrade(&owners.watchers)));
+        Ok(owners)
+    }
+
     /// Has a function told of each change, at once and in the task that made it: it must be quick, and not block.
     pub fn on_change(&self, watcher: impl Fn(&OwnershipChange) + Send + Sync + 'static) -> Watch {
         self.watchers.add(watcher)
@@ -118,6 +149,31 @@ impl Owners {
     /// Tells whoever watches here of a change that was made on another node.
     pub fn announce(&self, change: &OwnershipChange) {
         self.watchers.tell(change);
+    }
+}
+
+/// Announces what other nodes change as long as anybody holds the owners.
+async fn follow<S: SharedOwnerStore>(
+    store: Arc<S>,
+    mut feed: S::Feed,
+    node: Weak<Watchers<OwnershipChange>>,
+) {
+    loop {
+        while let Some(change) = feed.next().await {
+            match node.upgrade() {
+                Some(watchers) => watchers.tell(&change),
+                None => return,
+            }
+        }
+        feed = loop {
+            if node.strong_count() == 0 {
+                return;
+            }
+            match store.subscribe().await {
+                Ok(feed) => break feed,
+                Err(_) => sleep(PAUSE).await,
+            }
+        };
     }
 }
 

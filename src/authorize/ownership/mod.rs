@@ -5,7 +5,7 @@
 //! 3. [`store`]: what an engine has to answer, in one atomic step for each decision.
 //! 4. [`rules`]: the decision about one request.
 //! 5. [`layer`], [`future`]: the middleware that asks for it, [`owned`]: what the inner service finds.
-//! 6. [`events`]: how an open connection learns that its right has gone.
+//! 6. [`events`]: how an open connection learns that its right has gone, [`spread`]: on every node.
 
 mod events;
 mod future;
@@ -14,6 +14,7 @@ mod key;
 mod layer;
 mod owned;
 mod rules;
+mod spread;
 mod store;
 
 pub use events::{Owners, OwnershipChange};
@@ -22,4 +23,5 @@ pub use id::{InvalidId, ResourceId, SubjectId};
 pub use key::ResourceKey;
 pub use layer::{Ownership, OwnershipLayer};
 pub use owned::Owned;
+pub use spread::{OwnershipFeed, SharedOwnerStore};
 pub use store::{Claim, OwnerAccess, OwnerStore, Role, Standing};

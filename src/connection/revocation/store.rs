@@ -38,6 +38,14 @@ pub trait RevocationFeed: Send + 'static {
     ///
     /// It has to be cancel safe: what it has not returned comes the next time.
     fn next(&mut self) -> impl Future<Output = Option<Revocation>> + Send;
+
+    /// Asks the engine for a sign of life over the link that the revocations come by; `false` when there is none.
+    ///
+    /// A link can die without a word. Whoever can ask does so here, without losing a revocation; left as it is, it takes
+    /// the next periodic read to notice.
+    fn is_alive(&mut self) -> impl Future<Output = bool> + Send {
+        async { true }
+    }
 }
 
 /// Whatever went wrong in a store.

@@ -8,4 +8,4 @@ mod owners;
 mod shelf;
 
 pub use api_keys::MemoryApiKeyStore;
-pub use owners::MemoryOwnerStore;
+pub use owners::{MemoryOwnerStore, MemoryOwnershipFeed};

@@ -5,11 +5,13 @@
 
 mod api_keys;
 mod owners;
+mod ownership_feed;
 mod revocations;
 mod tickets;
 
 pub use api_keys::api_key_store;
 pub use owners::owner_store;
+pub use ownership_feed::shared_owner_store;
 pub use revocations::revocation_store;
 pub use tickets::ticket_store;
 

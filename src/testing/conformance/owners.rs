@@ -40,16 +40,16 @@ pub async fn owner_store<S: OwnerStore>(open: impl AsyncFn() -> S) {
     a_cursor_is_only_a_place(&store).await;
 }
 
-fn resource(name: &str) -> ResourceId {
+pub(super) fn resource(name: &str) -> ResourceId {
     ResourceId::new(name).expect("the suite makes good names")
 }
 
-fn subject(name: &str) -> SubjectId {
+pub(super) fn subject(name: &str) -> SubjectId {
     SubjectId::new("https://id.example", name).expect("the suite makes good names")
 }
 
 #[track_caller]
-fn answered<T>(answer: Result<T, StoreError>) -> T {
+pub(super) fn answered<T>(answer: Result<T, StoreError>) -> T {
     match answer {
         Ok(answer) => answer,
         Err(error) => panic!("the store did not answer: {error:?}"),
