@@ -102,6 +102,8 @@
 //! | `jwks` | yes | keys that a provider publishes and changes: [`JwtAuthLayer::discover`] and its kin |
 //! | `introspection` | no | opaque tokens, looked up at their provider; what the provider says about a user |
 //! | `axum` | no | extractors for [`Principal`], `Claims` and [`Credentials`], axum's body, matching on `OriginalUri` |
+//! | `sqlite` | no | [`SqliteStore`]: every store in one file, for the processes of one machine |
+//! | `postgres` | no | [`PostgresStore`]: every store in PostgreSQL, for many nodes |
 //! | `ws` | no | refusals of handshakes by close frame, guarded WebSockets |
 //! | `testing` | no | a clock, tokens and a layer for the tests of applications |
 //! | `full` | no | all of it |
@@ -199,7 +201,16 @@ pub use request::{
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
     QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
 };
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use store::PostgresStore;
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use store::SqliteStore;
 pub use store::{MemoryApiKeyStore, MemoryOwnerStore, MemoryOwnershipFeed};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "postgres", feature = "sqlite"))))]
+pub use store::{SqlOptions, SqlStore};
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };

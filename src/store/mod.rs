@@ -1,7 +1,16 @@
 //! The engines behind the stores of this crate. They use the core; the core has never heard of them.
 //!
 //! - [`memory`]: within one process, gone with it.
+//! - [`sql`]: in a SQLite file, or in PostgreSQL.
 
 mod memory;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 
 pub use memory::{MemoryApiKeyStore, MemoryOwnerStore, MemoryOwnershipFeed};
+#[cfg(feature = "postgres")]
+pub use sql::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteStore;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::{SqlOptions, SqlStore};

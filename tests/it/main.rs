@@ -55,6 +55,8 @@ mod scopes;
 mod silence;
 mod sources;
 mod spread;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+mod sqlite;
 #[cfg(feature = "testing")]
 mod stream;
 mod ticket;

@@ -1,0 +1,26 @@
+//! Stores in SQL databases: one file for one machine, or a server for many nodes.
+//!
+//! 1. [`store`]: [`SqlStore`], a pool of connections to one database, which is every store of this crate at once.
+//! 2. [`engine`]: what differs between databases; [`sqlite`] and [`postgres`] say it, and how each is opened.
+//! 3. [`schema`]: the tables, brought up to date at opening from the scripts in `migrations`.
+//! 4. [`owners`], [`api_keys`]: each store, in SQL that every database understands.
+//! 5. [`options`]: what may be chosen; [`error`]: what may be said of a failure.
+
+mod api_keys;
+mod engine;
+mod error;
+mod options;
+mod owners;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod schema;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod store;
+
+pub use options::SqlOptions;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+pub use store::SqlStore;

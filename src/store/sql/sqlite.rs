@@ -1,0 +1,199 @@
+//! [`SqliteStore`]: every store in one file.
+
+use std::path::Path;
+
+use sqlx::{
+    Arguments, Row as _, Sqlite, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::time::{Duration, Instant, sleep};
+
+use super::{
+    engine::{Driven, Engine, Value, drive},
+    error::SqlError,
+    options::SqlOptions,
+    store::{Shared, SqlStore},
+};
+use crate::StoreError;
+
+/// How long to wait before a lock is asked for again that SQLite does not wait for by itself.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Every store of this crate in one SQLite file, which the processes of one machine may share.
+///
+/// It is for one machine: the file must lie on a local disk, as its locks do not work over a network. One process writes at
+/// a time, and reads wait for nobody (WAL).
+///
+/// # Guarantees
+///
+/// - Each decision is one transaction that begins as a writer. What was answered is on the disk (`synchronous = FULL`)
+///   and survives the process and the machine.
+/// - An answer comes within the [timeout](SqlOptions::with_timeout), 5 s by default; while another process holds the
+///   file that long, while the disk is full, or when the file may only be read, it is a [`StoreError`]: requests are
+///   refused with 503, and served again as soon as that is over.
+/// - Names are kept and compared byte by byte.
+///
+/// # Tables
+///
+/// `warden_schema`, `warden_owners`, `warden_grants` and `warden_api_keys`. They are made when the store is opened, and
+/// brought up to date; a schema of a later version of this crate is refused.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{Claim, OwnerStore, ResourceId, SqliteStore, SubjectId};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let path = std::env::temp_dir().join(format!("warden-doc-{}.sqlite", std::process::id()));
+/// let store = SqliteStore::open(&path).await?;
+/// let room = ResourceId::new("/agents/support/r1")?;
+/// let alice = SubjectId::new("https://id.example", "alice")?;
+/// let mallory = SubjectId::new("https://id.example", "mallory")?;
+/// assert_eq!(store.claim(&room, &alice).await?, Claim::Claimed);
+/// assert_eq!(store.claim(&room, &mallory).await?, Claim::Other);
+///
+/// // In memory nothing could be shared, not even between connections of one store.
+/// assert!(SqliteStore::open(":memory:").await.is_err());
+/// # drop(store);
+/// # for ending in ["", "-wal", "-shm"] { let _ = std::fs::remove_file(format!("{}{ending}", path.display())); }
+/// # Ok(())
+/// # }
+/// ```
+pub type SqliteStore = SqlStore<Sqlite>;
+
+impl SqlStore<Sqlite> {
+    /// Opens a file, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the file cannot be opened and written, or holds a schema of a later version of this crate.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(path, SqlOptions::new()).await
+    }
+
+    /// Opens a file, with options of your choice.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open), and for an option out of its range.
+    pub async fn open_with(
+        path: impl AsRef<Path>,
+        options: SqlOptions,
+    ) -> Result<Self, StoreError> {
+        let (path, options) = (path.as_ref(), options.check()?);
+        if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+            let why =
+                "a store in SQLite needs a file: `MemoryOwnerStore` and its kin are in memory";
+            return Err(SqlError::Unfit(why).into());
+        }
+        let file = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .synchronous(SqliteSynchronous::Full)
+            // The engine itself says that the file is locked before we give up.
+            .busy_timeout(options.timeout * 4 / 5);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(options.acquire_timeout())
+                .test_before_acquire(false)
+                .connect_lazy_with(file.clone())
+        };
+        // One at a time can write: those of this process queue for it, rather than try and try again.
+        let writers = pool(1);
+        prepare(&writers, options.timeout).await?;
+        let readers = pool(options.connections);
+        let store = Shared {
+            readers,
+            writers,
+            options,
+        };
+        Ok(store.open().await?)
+    }
+
+    /// Takes a pool that the application has already; its settings are left as they are.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub async fn from_pool(pool: SqlitePool, options: SqlOptions) -> Result<Self, StoreError> {
+        let store = Shared {
+            readers: pool.clone(),
+            writers: pool,
+            options: options.check()?,
+        };
+        Ok(store.open().await?)
+    }
+
+    /// The schema, as a script for people who keep the schemas of their databases themselves.
+    ///
+    /// A store that finds it in its database creates nothing there. Its versions follow each other, and each ends with its
+    /// number in the table `warden_schema`.
+    ///
+    /// ```
+    /// let script = tower_warden::SqliteStore::schema();
+    /// assert!(script.contains("CREATE TABLE warden_owners"));
+    /// ```
+    #[must_use]
+    pub fn schema() -> String {
+        Sqlite::MIGRATIONS.join("\n")
+    }
+}
+
+/// Switches the file to WAL, which it remembers, and makes sure that it can be written.
+async fn prepare(pool: &SqlitePool, patience: Duration) -> Result<(), SqlError> {
+    let deadline = Instant::now() + patience;
+    let mut connection = pool.acquire().await?;
+    // SQLite does not wait by itself for the lock that the switch needs, and another process may be at it as well.
+    let statements = "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE; ROLLBACK";
+    loop {
+        let prepared = Sqlite::run_all(&mut connection, statements).await;
+        match prepared.map_err(SqlError::from) {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => sleep(PAUSE).await,
+            prepared => return prepared,
+        }
+    }
+}
+
+/// Whether another process holds the lock that is needed.
+fn is_busy(error: &SqlError) -> bool {
+    // The lowest byte of a code is the primary one, and SQLITE_BUSY is 5.
+    matches!(error, SqlError::Answered { code, .. } if code.parse::<i32>().is_ok_and(|code| code & 0xff == 5))
+}
+
+impl Engine for Sqlite {
+    const STORE: &'static str = "SqliteStore";
+
+    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/1.sqlite.sql")];
+
+    const HAS_SCHEMA: &'static str =
+        "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'warden_schema'";
+
+    // A transaction that begins by reading could not become a writer once another one has written.
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+
+    const LOCK_SCHEMA: Option<&'static str> = None;
+
+    const TRANSFER: &'static [&'static str] = &[
+        "UPDATE warden_owners SET issuer = $4, subject = $5
+        WHERE resource = $1 AND issuer = $2 AND subject = $3 RETURNING tenure",
+        "DELETE FROM warden_grants
+        WHERE tenure = (SELECT tenure FROM warden_owners WHERE resource = $1)",
+    ];
+
+    const GRANT: &'static [&'static str] = &[
+        "SELECT issuer = $2 AND subject = $3 FROM warden_owners WHERE resource = $1",
+        "INSERT INTO warden_grants (tenure, issuer, subject, role)
+        SELECT tenure, $2, $3, $4 FROM warden_owners
+        WHERE resource = $1 AND NOT (issuer = $2 AND subject = $3)
+        ON CONFLICT (tenure, issuer, subject) DO UPDATE SET role = excluded.role",
+    ];
+
+    const REVOKE: &'static [&'static str] = &["DELETE FROM warden_grants
+        WHERE tenure = (SELECT tenure FROM warden_owners WHERE resource = $1)
+            AND issuer = $2 AND subject = $3
+        RETURNING tenure"];
+
+    drive!();
+}

@@ -1,0 +1,132 @@
+//! [`SqlStore`]: a pool of connections, and how statements run on it.
+
+use std::{fmt, sync::Arc};
+
+use sqlx::{Connection, Pool, pool::PoolConnection};
+use tokio::{
+    sync::oneshot,
+    time::{Duration, Instant, timeout, timeout_at},
+};
+
+use super::{
+    engine::{Engine, Row, Value},
+    error::SqlError,
+    options::SqlOptions,
+    schema,
+};
+
+/// How long a connection may take to say that it is well, before it goes back to the others.
+const RETURN: Duration = Duration::from_secs(1);
+
+/// A store in an SQL database: [`SqliteStore`](crate::SqliteStore) or [`PostgresStore`](crate::PostgresStore).
+///
+/// Cloning it copies a pointer.
+pub struct SqlStore<DB: sqlx::Database>(pub(super) Arc<Shared<DB>>);
+
+pub(super) struct Shared<DB: sqlx::Database> {
+    pub(super) readers: Pool<DB>,
+    pub(super) writers: Pool<DB>,
+    pub(super) options: SqlOptions,
+}
+
+impl<DB: Engine> Shared<DB> {
+    /// Brings the schema of the database up to date, and makes a store of it.
+    pub(super) async fn open(self) -> Result<SqlStore<DB>, SqlError> {
+        schema::migrate(&self.writers).await?;
+        Ok(SqlStore(Arc::new(self)))
+    }
+
+    /// Asks, without changing anything.
+    pub(super) async fn ask(
+        &self,
+        question: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row<DB>>, SqlError> {
+        let question = vec![(question, DB::arguments(values)?)];
+        self.run(&self.readers, question).await
+    }
+
+    /// Decides; see [`Engine`].
+    pub(super) async fn decide(
+        &self,
+        statements: &'static [&'static str],
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row<DB>>, SqlError> {
+        let with_values = |statement| Ok((statement, DB::arguments(values)?));
+        let statements: Result<_, SqlError> = statements.iter().copied().map(with_values).collect();
+        self.run(&self.writers, statements?).await
+    }
+
+    /// Runs statements in a task of its own, so that whoever goes away leaves no connection behind in the midst of one.
+    async fn run(
+        &self,
+        pool: &Pool<DB>,
+        statements: Vec<(&'static str, DB::Arguments)>,
+    ) -> Result<Vec<Row<DB>>, SqlError> {
+        let options = &self.options;
+        let deadline = Instant::now() + options.timeout;
+        let acquired = timeout(options.acquire_timeout(), pool.acquire()).await;
+        let mut connection = acquired.map_err(|_| SqlError::NoConnection)??;
+        let (sender, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let ran = timeout_at(deadline, run_on::<DB>(&mut connection, statements)).await;
+            let timed_out = ran.is_err();
+            // Nobody may wait for it any more.
+            let _ = sender.send(ran.unwrap_or(Err(SqlError::TimedOut)));
+            if timed_out {
+                // What it is at nobody knows.
+                connection.close_on_drop();
+            } else {
+                give_back(connection).await;
+            }
+        });
+        // A task that ends without an answer has panicked.
+        answer.await.unwrap_or(Err(SqlError::Driver))
+    }
+}
+
+/// Returns a connection to its pool, but does not wait for one that is dead without having said so: it would keep its
+/// place in the pool until the system gives it up, a quarter of an hour later.
+async fn give_back<DB: Engine>(mut connection: PoolConnection<DB>) {
+    let _ = timeout(RETURN, connection.return_to_pool()).await;
+}
+
+async fn run_on<DB: Engine>(
+    connection: &mut DB::Connection,
+    mut statements: Vec<(&'static str, DB::Arguments)>,
+) -> Result<Vec<Row<DB>>, SqlError> {
+    if statements.len() < 2 {
+        let (statement, arguments) = statements.pop().ok_or(SqlError::Driver)?;
+        let rows = DB::run(connection, statement, arguments).await?;
+        return Ok(rows.into_iter().map(Row).collect());
+    }
+    let mut transaction = connection.begin_with(DB::BEGIN).await?;
+    let mut statements = statements.into_iter();
+    let mut answer = Vec::new();
+    if let Some((decision, arguments)) = statements.next() {
+        answer = DB::run(&mut transaction, decision, arguments).await?;
+    }
+    if !answer.is_empty() {
+        for (statement, arguments) in statements {
+            DB::run(&mut transaction, statement, arguments).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(answer.into_iter().map(Row).collect())
+}
+
+impl<DB: sqlx::Database> Clone for SqlStore<DB> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<DB: Engine> fmt::Debug for SqlStore<DB> {
+    /// Names neither the host nor the user, nor any secret of the connection.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(DB::STORE)
+            .field("connections", &self.0.readers.size())
+            .field("timeout", &self.0.options.timeout)
+            .finish_non_exhaustive()
+    }
+}
