@@ -105,6 +105,7 @@
 //! | `sqlite` | no | [`SqliteStore`]: every store in one file, for the processes of one machine |
 //! | `postgres` | no | [`PostgresStore`]: every store in PostgreSQL, for many nodes |
 //! | `ws` | no | refusals of handshakes by close frame, guarded WebSockets |
+//! | `redis` | no | `RedisStore`: owners, API keys, tickets and revocations for many nodes |
 //! | `testing` | no | a clock, tokens and a layer for the tests of applications |
 //! | `full` | no | all of it |
 //!
@@ -211,6 +212,9 @@ pub use store::{MemoryApiKeyStore, MemoryOwnerStore, MemoryOwnershipFeed};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "postgres", feature = "sqlite"))))]
 pub use store::{SqlOptions, SqlStore};
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use store::{RedisOptions, RedisOwnershipFeed, RedisRevocationFeed, RedisStore};
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };

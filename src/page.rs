@@ -164,7 +164,7 @@ mod tests {
             text.bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         );
-        assert_eq!(text.parse::<Cursor>().unwrap().0, key.into());
+        assert_eq!(&*text.parse::<Cursor>().unwrap().0, key);
         let long = "A".repeat(LONGEST_CURSOR + 1);
         let nul = URL_SAFE_NO_PAD.encode_to_string(b"a\0");
         let no_text = URL_SAFE_NO_PAD.encode_to_string(b"\xff\xfe");

@@ -2,10 +2,13 @@
 //!
 //! - [`memory`]: within one process, gone with it.
 //! - [`sql`]: in a SQLite file, or in PostgreSQL.
+//! - `redis` (feature `redis`): in Redis or Valkey, for many nodes.
 
 mod memory;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
+#[cfg(feature = "redis")]
+mod redis;
 
 pub use memory::{MemoryApiKeyStore, MemoryOwnerStore, MemoryOwnershipFeed};
 #[cfg(feature = "postgres")]
@@ -14,3 +17,5 @@ pub use sql::PostgresStore;
 pub use sql::SqliteStore;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sql::{SqlOptions, SqlStore};
+#[cfg(feature = "redis")]
+pub use redis::{RedisOptions, RedisOwnershipFeed, RedisRevocationFeed, RedisStore};

@@ -1,0 +1,133 @@
+//! [`Feed`]: what comes over a channel, on a connection of its own.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use redis::{PushInfo, PushKind, Value, cmd};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use super::{
+    fault::Fault,
+    link::{Link, Talk},
+};
+use crate::{OwnershipChange, OwnershipFeed, Revocation, RevocationFeed};
+
+/// So much news a node may lag behind before its feed is lost.
+const LAG: usize = 1_024;
+
+/// Revocations that other nodes published, from a [`RedisStore`](crate::RedisStore).
+#[derive(Debug)]
+pub struct RedisRevocationFeed(pub(super) Feed<Revocation>);
+
+/// Changes of ownership that other nodes made, from a [`RedisStore`](crate::RedisStore).
+#[derive(Debug)]
+pub struct RedisOwnershipFeed(pub(super) Feed<OwnershipChange>);
+
+impl RevocationFeed for RedisRevocationFeed {
+    async fn next(&mut self) -> Option<Revocation> {
+        self.0.next().await
+    }
+
+    async fn is_alive(&mut self) -> bool {
+        self.0.is_alive().await
+    }
+}
+
+impl OwnershipFeed for RedisOwnershipFeed {
+    async fn next(&mut self) -> Option<OwnershipChange> {
+        self.0.next().await
+    }
+
+    async fn is_alive(&mut self) -> bool {
+        self.0.is_alive().await
+    }
+}
+
+pub(super) struct Feed<T> {
+    news: Receiver<Vec<u8>>,
+    /// The connection lasts as long as the feed.
+    talk: Talk,
+    timeout: Duration,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Feed<T> {
+    pub(super) async fn open(link: &Link, channel: &str) -> Result<Self, Fault> {
+        let (sender, news) = mpsc::channel(LAG);
+        let inlet = Inlet(Mutex::new(Some(sender)));
+        let talk = link
+            .listen(move |push| {
+                inlet.take_in(push);
+                Ok(())
+            })
+            .await?;
+        talk.subscribe(channel).await?;
+        Ok(Self {
+            news,
+            talk,
+            timeout: link.timeout(),
+            of: PhantomData,
+        })
+    }
+
+    async fn next(&mut self) -> Option<T> {
+        let text = self.news.recv().await?;
+        let news = serde_json::from_slice(&text);
+        if news.is_err() {
+            tracing::warn!(
+                target: "tower_warden",
+                "what came over a channel of Redis is nothing that a store has written"
+            );
+            // Whatever it was, it is lost, and so is the feed.
+            self.news.close();
+            while self.news.try_recv().is_ok() {}
+        }
+        news.ok()
+    }
+
+    async fn is_alive(&mut self) -> bool {
+        let ping = cmd("PING");
+        let answer = self.talk.again(self.timeout).ask::<Value>(&ping);
+        answer.await.is_ok() && !self.news.is_closed()
+    }
+}
+
+/// Where messages come in. It is empty once one was lost, so that whoever reads on comes to an end.
+struct Inlet(Mutex<Option<Sender<Vec<u8>>>>);
+
+impl Inlet {
+    fn take_in(&self, push: PushInfo) {
+        // Whoever panicked here has left it as it was, or empty.
+        let mut sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match push.kind {
+            PushKind::Message => {
+                // The channel comes first, then what was published.
+                let Some(Value::BulkString(text)) = push.data.into_iter().nth(1) else {
+                    *sender = None;
+                    return;
+                };
+                if sender
+                    .as_ref()
+                    .is_some_and(|sender| sender.try_send(text).is_err())
+                {
+                    *sender = None;
+                }
+            }
+            PushKind::Disconnection => *sender = None,
+            _ => {}
+        }
+    }
+}
+
+impl<T> fmt::Debug for Feed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed")
+            .field("waiting", &self.news.len())
+            .finish_non_exhaustive()
+    }
+}
