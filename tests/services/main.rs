@@ -1,5 +1,9 @@
 //! The stores on the engines that people run, and what becomes of them when those fail.
+//!
+//! `tests/run services` starts what is needed; whatever needs a server is ignored by a plain `cargo test`.
 #![allow(clippy::unwrap_used)]
 
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
