@@ -34,6 +34,7 @@ use crate::{BearerToken, ConfigError, CookieToken, Rejection, RejectionKind};
 #[derive(Debug, Clone)]
 pub struct TokenCookie {
     name: Cow<'static, str>,
+    path: Cow<'static, str>,
     same_site: SameSite,
     secure: Secure,
 }
@@ -68,6 +69,7 @@ impl TokenCookie {
         CookieToken::new(name.clone())?;
         Ok(Self {
             name,
+            path: Cow::Borrowed("/"),
             same_site: SameSite::Lax,
             secure: Secure::Always,
         })
@@ -78,6 +80,33 @@ impl TokenCookie {
     pub fn strict(mut self) -> Self {
         self.same_site = SameSite::Strict;
         self
+    }
+
+    /// Sends the cookie along to this path and those beneath it only; to the whole site by default.
+    ///
+    /// It keeps a cookie from services that have no use for it. It is no wall: pages of one site can reach each other
+    /// whatever their paths are.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Setting`] for what is no path, and for any but `/` under a name that begins with `__Host-`: browsers
+    /// drop such a cookie.
+    pub fn with_path(mut self, path: impl Into<Cow<'static, str>>) -> Result<Self, ConfigError> {
+        let path = path.into();
+        let plain = |byte: u8| (b'!'..=b'~').contains(&byte) && byte != b';';
+        let problem = if !path.starts_with('/') || !path.bytes().all(plain) {
+            "a path begins with a slash, and holds no blank and no semicolon"
+        } else if *path != *"/" && begins_with(&self.name, "__Host-") {
+            "browsers drop a cookie of that name for any path but `/`: name it without __Host-"
+        } else {
+            self.path = path;
+            return Ok(self);
+        };
+        Err(ConfigError::Setting {
+            name: "with_path",
+            value: path.into_owned(),
+            problem,
+        })
     }
 
     /// Lets the cookie travel over plain http: for a service on loopback, while it is being developed.
@@ -140,7 +169,7 @@ impl TokenCookie {
             .http_only(true)
             .secure(self.secure == Secure::Always)
             .same_site(self.same_site)
-            .path("/")
+            .path(&*self.path)
             .max_age(max_age);
         let value = HeaderValue::try_from(cookie.to_string());
         let mut value = value
@@ -207,6 +236,29 @@ mod tests {
                     assert!(!accepted, "{name}");
                     assert!(error.to_string().contains(name), "{error}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_is_one_that_browsers_keep() {
+        for (name, path, accepted) in [
+            ("refresh", "/auth", true),
+            ("__Secure-refresh", "/auth", true),
+            ("__Host-refresh", "/auth", false),
+            ("__host-refresh", "/auth", false),
+            ("__Host-refresh", "/", true),
+            ("refresh", "", false),
+            ("refresh", "auth", false),
+            ("refresh", "/a; Domain=evil.example", false),
+            ("refresh", "/a b", false),
+        ] {
+            let cookie = TokenCookie::new(name).unwrap().with_path(path);
+            assert_eq!(cookie.is_ok(), accepted, "{name} {path}");
+            if let Ok(cookie) = cookie {
+                let clear = cookie.clear().unwrap();
+                let expected = format!("; Path={path}; ");
+                assert!(clear.to_str().unwrap().contains(&expected), "{clear:?}");
             }
         }
     }
