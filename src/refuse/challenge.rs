@@ -78,9 +78,25 @@ impl Challenge {
         let kind = rejection.kind();
         let error = match kind.status() {
             // No other credentials would mend the body.
-            _ if kind == RejectionKind::RequestMalformed => return None,
+            _ if matches!(
+                kind,
+                RejectionKind::RequestMalformed
+                    | RejectionKind::UsernameInvalid
+                    | RejectionKind::PasswordInvalid
+            ) =>
+            {
+                return None;
+            }
             StatusCode::BAD_REQUEST => Some("invalid_request"),
-            StatusCode::UNAUTHORIZED if kind == RejectionKind::TokenMissing => None,
+            // What is wrong at a login is no token.
+            StatusCode::UNAUTHORIZED
+                if matches!(
+                    kind,
+                    RejectionKind::TokenMissing | RejectionKind::CredentialsInvalid
+                ) =>
+            {
+                None
+            }
             StatusCode::UNAUTHORIZED => Some("invalid_token"),
             _ if kind == RejectionKind::ScopeInsufficient => Some("insufficient_scope"),
             _ => return None,

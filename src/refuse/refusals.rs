@@ -109,7 +109,7 @@ impl Refusals {
         self
     }
 
-    /// Sets `Retry-After` of a 503, in whole seconds; 5 s by default.
+    /// Sets `Retry-After` of a 503, in whole seconds; 5 s by default. A rejection that says when to come again outdoes it.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = delay;
@@ -165,10 +165,14 @@ impl Refusals {
         headers
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));
-        if rejection.kind().status() == StatusCode::SERVICE_UNAVAILABLE {
-            headers
-                .entry(header::RETRY_AFTER)
-                .or_insert(self.retry_after.as_secs().into());
+        let retry_after = rejection.retry_after().or_else(|| {
+            let ours = rejection.kind().status() == StatusCode::SERVICE_UNAVAILABLE;
+            ours.then_some(self.retry_after)
+        });
+        if let Some(delay) = retry_after {
+            // Whoever came a fraction early would come in vain.
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            headers.entry(header::RETRY_AFTER).or_insert(seconds.into());
         }
         response.extensions_mut().insert(rejection.clone());
         response.map(B::from_bytes)
@@ -206,23 +210,36 @@ fn problem(rejection: &Rejection) -> Response<Bytes> {
         "title": status.canonical_reason(),
         "status": status.as_u16(),
         "code": kind.code(),
-        "detail": kind.detail(),
+        "detail": rejection.detail(),
     });
     answer(status, "application/problem+json", body.to_string())
 }
 
 fn edgeone(rejection: &Rejection) -> Response<Bytes> {
     let kind = rejection.kind();
+    // The words of the template's own services.
     let reason = match kind {
+        RejectionKind::CredentialsInvalid | RejectionKind::UsernameTaken => {
+            let body = serde_json::json!({ "error": kind.code() });
+            return answer(kind.status(), "application/json", body.to_string());
+        }
         RejectionKind::TokenMissing => "no auth cookie",
         RejectionKind::TokenMalformed => "malformed token",
         RejectionKind::AlgorithmNotAllowed => "unsupported alg",
         RejectionKind::SignatureInvalid | RejectionKind::KeyUnknown => "signature mismatch",
         RejectionKind::TokenExpired => "expired",
         _ if kind.status() == StatusCode::UNAUTHORIZED => "verify failed",
-        _ => kind.detail(),
+        _ => rejection.detail(),
     };
     let error = match kind.status() {
+        _ if matches!(
+            kind,
+            RejectionKind::UsernameInvalid | RejectionKind::PasswordInvalid
+        ) =>
+        {
+            kind.code()
+        }
+        StatusCode::TOO_MANY_REQUESTS => kind.code(),
         StatusCode::UNAUTHORIZED => "unauthorized",
         StatusCode::FORBIDDEN => "forbidden",
         StatusCode::NOT_FOUND => "not_found",
@@ -238,10 +255,10 @@ fn mixin(rejection: &Rejection) -> Response<Bytes> {
     let kind = rejection.kind();
     let text = match kind {
         RejectionKind::CredentialsAmbiguous => "More than one method used for authentication",
-        RejectionKind::NotOwner => kind.detail(),
+        RejectionKind::NotOwner => rejection.detail(),
         _ => kind.status().canonical_reason().unwrap_or("Error"),
     };
-    answer(kind.status(), "text/plain; charset=utf-8", text)
+    answer(kind.status(), "text/plain; charset=utf-8", text.to_owned())
 }
 
 #[cfg(test)]

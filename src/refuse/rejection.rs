@@ -1,6 +1,6 @@
 //! [`Rejection`]: why a request goes no further, as a kind that callers match on.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
@@ -74,6 +74,18 @@ pub enum RejectionKind {
     NotOwner,
     /// There is nothing here, or nothing that this principal may know of.
     NotFound,
+    /// The username or the password of a login is wrong; which of them is not said.
+    CredentialsInvalid,
+    /// The name of a new account cannot be one.
+    UsernameInvalid,
+    /// A new password cannot be one.
+    PasswordInvalid,
+    /// Another account has the name already.
+    UsernameTaken,
+    /// It was tried too often.
+    RateLimited,
+    /// More passwords are waiting to be hashed than may: our trouble, not the client's.
+    Overloaded,
     /// The layers are mounted wrongly; the log says how.
     Misconfigured,
 }
@@ -83,9 +95,11 @@ impl RejectionKind {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::CredentialsMalformed | Self::CredentialsAmbiguous | Self::RequestMalformed => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::CredentialsMalformed
+            | Self::CredentialsAmbiguous
+            | Self::RequestMalformed
+            | Self::UsernameInvalid
+            | Self::PasswordInvalid => StatusCode::BAD_REQUEST,
             Self::TokenMissing
             | Self::TokenMalformed
             | Self::AlgorithmNotAllowed
@@ -102,7 +116,8 @@ impl RejectionKind {
             | Self::TicketInvalid
             | Self::Revoked
             | Self::ApiKeyMalformed
-            | Self::ApiKeyUnknown => StatusCode::UNAUTHORIZED,
+            | Self::ApiKeyUnknown
+            | Self::CredentialsInvalid => StatusCode::UNAUTHORIZED,
             Self::ScopeInsufficient
             | Self::Forbidden
             | Self::ResourceMismatch
@@ -110,8 +125,11 @@ impl RejectionKind {
             | Self::RenewalOtherSubject
             | Self::NotOwner => StatusCode::FORBIDDEN,
             Self::ConnectionEnded | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::RenewalNotNewer => StatusCode::CONFLICT,
-            Self::KeysUnavailable | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RenewalNotNewer | Self::UsernameTaken => StatusCode::CONFLICT,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::KeysUnavailable | Self::StoreUnavailable | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -151,6 +169,12 @@ impl RejectionKind {
             Self::ApiKeyUnknown => "api_key_unknown",
             Self::NotOwner => "not_owner",
             Self::NotFound => "not_found",
+            Self::CredentialsInvalid => "invalid_credentials",
+            Self::UsernameInvalid => "invalid_username",
+            Self::PasswordInvalid => "invalid_password",
+            Self::UsernameTaken => "username_taken",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
             Self::Misconfigured => "misconfigured",
         }
     }
@@ -191,6 +215,12 @@ impl RejectionKind {
             // The words of `agents-oauth2-jwt-bearer`, which its clients show.
             Self::NotOwner => "This chat is not yours.",
             Self::NotFound => "there is nothing here",
+            Self::CredentialsInvalid => "the username or the password is wrong",
+            Self::UsernameInvalid => "this cannot be a username",
+            Self::PasswordInvalid => "this cannot be a password",
+            Self::UsernameTaken => "the username is taken",
+            Self::RateLimited => "this was tried too often: wait, and try again",
+            Self::Overloaded => "too many are signing in at the moment: wait, and try again",
             Self::Misconfigured => "the service is misconfigured",
         }
     }
@@ -209,6 +239,8 @@ impl fmt::Display for RejectionKind {
 pub struct Rejection {
     kind: RejectionKind,
     scopes: Option<Arc<str>>,
+    detail: Option<Arc<str>>,
+    retry_after: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -219,6 +251,8 @@ impl Rejection {
         Self {
             kind,
             scopes: None,
+            detail: None,
+            retry_after: None,
             source: None,
         }
     }
@@ -229,9 +263,8 @@ impl Rejection {
     #[must_use]
     pub fn insufficient_scope(scopes: impl Into<Arc<str>>) -> Self {
         Self {
-            kind: RejectionKind::ScopeInsufficient,
             scopes: Some(scopes.into()),
-            source: None,
+            ..Self::new(RejectionKind::ScopeInsufficient)
         }
     }
 
@@ -242,10 +275,37 @@ impl Rejection {
         self
     }
 
+    /// Says more exactly than the kind what is wrong; it is shown to the client, so it is a sentence of ours.
+    #[cfg(feature = "accounts")]
+    #[must_use]
+    pub(crate) fn with_detail(mut self, detail: impl Into<Arc<str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Says when to come again: `Retry-After` of the answer, in whole seconds, rounded up.
+    #[must_use]
+    pub const fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
     /// Why the request was refused.
     #[must_use]
     pub const fn kind(&self) -> RejectionKind {
         self.kind
+    }
+
+    /// A sentence for the client: that of the kind, or one that is more exact. Never a token, a key ID or a claim.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        self.detail.as_deref().unwrap_or(self.kind.detail())
+    }
+
+    /// When to come again, if this refusal says so.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// The scopes that would have been enough, separated by blanks.
@@ -263,7 +323,7 @@ impl From<RejectionKind> for Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        f.write_str(self.detail())
     }
 }
 

@@ -28,7 +28,9 @@ pub(crate) fn refused(rejection: &Rejection, source: Option<&'static str>) {
         RejectionKind::Misconfigured => {
             tracing::error!(target: "tower_warden", reason, source, error, "request refused");
         }
-        RejectionKind::KeysUnavailable | RejectionKind::StoreUnavailable => {
+        RejectionKind::KeysUnavailable
+        | RejectionKind::StoreUnavailable
+        | RejectionKind::Overloaded => {
             tracing::warn!(target: "tower_warden", reason, source, error, "request refused");
         }
         _ => tracing::info!(target: "tower_warden", reason, source, error, "request refused"),
