@@ -136,6 +136,10 @@ mod api_key;
 
 mod store;
 
+#[cfg(feature = "accounts")]
+#[cfg_attr(docsrs, doc(cfg(feature = "accounts")))]
+pub mod accounts;
+
 #[cfg(feature = "axum")]
 mod axum;
 mod clock;
@@ -202,6 +206,9 @@ pub use request::{
     Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
     QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
 };
+#[cfg(feature = "accounts")]
+#[cfg_attr(docsrs, doc(cfg(feature = "accounts")))]
+pub use store::MemoryAccountStore;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use store::PostgresStore;
@@ -209,12 +216,12 @@ pub use store::PostgresStore;
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
 pub use store::SqliteStore;
 pub use store::{MemoryApiKeyStore, MemoryOwnerStore, MemoryOwnershipFeed};
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "postgres", feature = "sqlite"))))]
-pub use store::{SqlOptions, SqlStore};
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use store::{RedisOptions, RedisOwnershipFeed, RedisRevocationFeed, RedisStore};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "postgres", feature = "sqlite"))))]
+pub use store::{SqlOptions, SqlStore};
 pub use telemetry::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };

@@ -5,17 +5,19 @@
 //! - `redis` (feature `redis`): in Redis or Valkey, for many nodes.
 
 mod memory;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod sql;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 
+#[cfg(feature = "accounts")]
+pub use memory::MemoryAccountStore;
 pub use memory::{MemoryApiKeyStore, MemoryOwnerStore, MemoryOwnershipFeed};
+#[cfg(feature = "redis")]
+pub use redis::{RedisOptions, RedisOwnershipFeed, RedisRevocationFeed, RedisStore};
 #[cfg(feature = "postgres")]
 pub use sql::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use sql::SqliteStore;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sql::{SqlOptions, SqlStore};
-#[cfg(feature = "redis")]
-pub use redis::{RedisOptions, RedisOwnershipFeed, RedisRevocationFeed, RedisStore};

@@ -3,12 +3,16 @@
 //! Each suite is a row of checks over the trait alone, that panics at the first one that fails and says which. It makes
 //! up fresh names at each run, so it may be pointed at a database that is in use by other tests.
 
+#[cfg(feature = "accounts")]
+mod accounts;
 mod api_keys;
 mod owners;
 mod ownership_feed;
 mod revocations;
 mod tickets;
 
+#[cfg(feature = "accounts")]
+pub use accounts::account_store;
 pub use api_keys::api_key_store;
 pub use owners::owner_store;
 pub use ownership_feed::shared_owner_store;
