@@ -16,8 +16,8 @@ pub use memory::{MemoryApiKeyStore, MemoryOwnerStore, MemoryOwnershipFeed};
 #[cfg(feature = "redis")]
 pub use redis::{RedisOptions, RedisOwnershipFeed, RedisRevocationFeed, RedisStore};
 #[cfg(feature = "postgres")]
-pub use sql::PostgresStore;
-#[cfg(feature = "sqlite")]
-pub use sql::SqliteStore;
+pub use sql::{PostgresFeed, PostgresStore};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sql::{SqlOptions, SqlStore};
+#[cfg(feature = "sqlite")]
+pub use sql::{SqliteFeed, SqliteStore};

@@ -36,5 +36,8 @@ async fn every_promise_is_kept_over_several_handles() {
     let directory = Directory::new();
     let open = async || SqliteStore::open(directory.file()).await.unwrap();
     conformance::owner_store(open).await;
+    conformance::shared_owner_store(open).await;
     conformance::api_key_store(open).await;
+    conformance::ticket_store(open).await;
+    conformance::revocation_store(open).await;
 }

@@ -12,5 +12,8 @@ fn url() -> String {
 async fn every_promise_is_kept_over_several_handles() {
     let open = async || PostgresStore::connect(&url()).await.unwrap();
     conformance::owner_store(open).await;
+    conformance::shared_owner_store(open).await;
     conformance::api_key_store(open).await;
+    conformance::ticket_store(open).await;
+    conformance::revocation_store(open).await;
 }

@@ -29,6 +29,11 @@ pub(super) trait Engine: sqlx::Database {
     const GRANT: &'static [&'static str];
     /// Ends what a subject (2, 3) may do with a resource (1), and tells of it (4).
     const REVOKE: &'static [&'static str];
+    /// Keeps a revocation (2) under its digest (1) until its end (3), and tells of it (4). One that is there already is
+    /// told of again, for those who did not hear.
+    const PUBLISH: &'static [&'static str];
+    /// The longest that nodes can be told, in bytes.
+    const LONGEST_NOTICE: usize;
 
     /// Values in the driver's own form.
     fn arguments(values: &[Value<'_>]) -> Result<Self::Arguments, SqlError>;

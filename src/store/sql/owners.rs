@@ -10,9 +10,6 @@ use crate::{
     StoreFuture, SubjectId,
 };
 
-/// The longest notice that PostgreSQL passes on, in bytes.
-const LONGEST_NOTICE: usize = 7_999;
-
 // That a name is taken is settled by the constraint on it, so of many first claims one gets a row back.
 const CLAIM: &str = "
     INSERT INTO warden_owners (resource, issuer, subject) VALUES ($1, $2, $3)
@@ -78,7 +75,7 @@ impl<DB: Engine> OwnerStore for SqlStore<DB> {
         to: &'a SubjectId,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let notice = notice(&OwnershipChange::Transferred {
+            let notice = notice::<DB>(&OwnershipChange::Transferred {
                 resource: resource.clone(),
                 to: to.clone(),
             })?;
@@ -102,7 +99,7 @@ impl<DB: Engine> OwnerStore for SqlStore<DB> {
         role: Role,
     ) -> StoreFuture<'a, Option<Standing>> {
         Box::pin(async move {
-            let notice = notice(&OwnershipChange::Granted {
+            let notice = notice::<DB>(&OwnershipChange::Granted {
                 resource: resource.clone(),
                 subject: subject.clone(),
                 role,
@@ -129,7 +126,7 @@ impl<DB: Engine> OwnerStore for SqlStore<DB> {
         subject: &'a SubjectId,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let notice = notice(&OwnershipChange::Revoked {
+            let notice = notice::<DB>(&OwnershipChange::Revoked {
                 resource: resource.clone(),
                 subject: subject.clone(),
             })?;
@@ -184,12 +181,9 @@ fn access<DB: Engine>(row: &Row<DB>, who: &SubjectId) -> Result<OwnerAccess, Sql
     Ok(OwnerAccess::new(subject(row, 0)?, who, granted))
 }
 
-/// What other nodes are told; nothing, where it is too long: then they read the whole.
-pub(super) fn notice(news: &impl serde::Serialize) -> Result<String, SqlError> {
-    let text = serde_json::to_string(news).map_err(|_| SqlError::Driver)?;
-    Ok(if text.len() > LONGEST_NOTICE {
-        String::new()
-    } else {
-        text
-    })
+/// What other nodes are told; nothing, where it is too long: then they look for themselves.
+fn notice<DB: Engine>(change: &OwnershipChange) -> Result<String, SqlError> {
+    let text = serde_json::to_string(change).map_err(|_| SqlError::Driver)?;
+    let fits = text.len() <= DB::LONGEST_NOTICE;
+    Ok(if fits { text } else { String::new() })
 }

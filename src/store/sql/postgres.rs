@@ -45,7 +45,7 @@ const IS_131260414715246ICA: &str = "SELECT pg_is_in_recovery()::int::bigint";
 ///
 /// # Tables
 ///
-/// `warden_schema`, `warden_owners`, `warden_grants` and `warden_api_keys`, in the first schema of the `search_path`.
+/// `warden_schema`, `warden_owners`, `warden_grants`, `warden_api_keys`, `warden_tickets` and `warden_revocations`, in the first schema of the `search_path`.
 /// They are made when the store is opened, and brought up to date; of several nodes that do so at once, one does it.
 ///
 /// # Examples
@@ -126,11 +126,7 @@ impl SqlStore<Postgres> {
                 })
             })
             .connect_lazy_with(server);
-        let store = Shared {
-            readers: pool.clone(),
-            writers: pool,
-            options,
-        };
+        let store = Shared::new(pool.clone(), pool, options);
         Ok(store.open().await?)
     }
 
@@ -146,11 +142,7 @@ impl SqlStore<Postgres> {
         let first = async { refuse_replica(&mut *pool.acquire().await?).await };
         let reached = timeout(options.timeout, first).await;
         reached.map_err(|_| SqlError::TimedOut)??;
-        let store = Shared {
-            readers: pool.clone(),
-            writers: pool,
-            options,
-        };
+        let store = Shared::new(pool.clone(), pool, options);
         Ok(store.open().await?)
     }
 
@@ -198,7 +190,10 @@ async fn refuse_replica(connection: &mut PgConnection) -> Result<(), SqlError> {
 impl Engine for Postgres {
     const STORE: &'static str = "PostgresStore";
 
-    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/1.postgres.sql")];
+    const MIGRATIONS: &'static [&'static str] = &[
+        include_str!("migrations/1.postgres.sql"),
+        include_str!("migrations/2.postgres.sql"),
+    ];
 
     const HAS_SCHEMA: &'static str =
         "SELECT (to_regclass('warden_schema') IS NOT NULL)::int::bigint";
@@ -242,6 +237,17 @@ impl Engine for Postgres {
             RETURNING g.tenure
         )
         SELECT pg_notify('warden_ownership_' || 'warden_owners'::regclass::oid::text, $4) FROM ended"];
+
+    const PUBLISH: &'static [&'static str] = &["
+        WITH kept AS (
+            INSERT INTO warden_revocations (digest, revocation, expires_at) VALUES ($1, $2, $3)
+            ON CONFLICT (digest) DO UPDATE SET expires_at = EXCLUDED.expires_at
+            RETURNING digest
+        )
+        SELECT pg_notify('warden_revocations_' || 'warden_revocations'::regclass::oid::text, $4) FROM kept"];
+
+    // What is longer is an error in PostgreSQL.
+    const LONGEST_NOTICE: usize = 7_999;
 
     drive!();
 }

@@ -19,6 +19,11 @@ use crate::StoreError;
 /// How long to wait before a lock is asked for again that SQLite does not wait for by itself.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Whoever has not read a change before ten thousand others came has to look for itself.
+const FORGET_CHANGES: &str = "
+    DELETE FROM warden_ownership_changes
+    WHERE id <= (SELECT MAX(id) FROM warden_ownership_changes) - 10000";
+
 /// Every store of this crate in one SQLite file, which the processes of one machine may share.
 ///
 /// It is for one machine: the file must lie on a local disk, as its locks do not work over a network. One process writes at
@@ -35,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Tables
 ///
-/// `warden_schema`, `warden_owners`, `warden_grants` and `warden_api_keys`. They are made when the store is opened, and
+/// `warden_schema`, `warden_owners`, `warden_grants`, `warden_api_keys`, `warden_tickets`, `warden_revocations` and `warden_ownership_changes`. They are made when the store is opened, and
 /// brought up to date; a schema of a later version of this crate is refused.
 ///
 /// # Examples
@@ -104,11 +109,7 @@ impl SqlStore<Sqlite> {
         let writers = pool(1);
         prepare(&writers, options.timeout).await?;
         let readers = pool(options.connections);
-        let store = Shared {
-            readers,
-            writers,
-            options,
-        };
+        let store = Shared::new(readers, writers, options);
         Ok(store.open().await?)
     }
 
@@ -118,11 +119,7 @@ impl SqlStore<Sqlite> {
     ///
     /// As for [`open`](Self::open).
     pub async fn from_pool(pool: SqlitePool, options: SqlOptions) -> Result<Self, StoreError> {
-        let store = Shared {
-            readers: pool.clone(),
-            writers: pool,
-            options: options.check()?,
-        };
+        let store = Shared::new(pool.clone(), pool, options.check()?);
         Ok(store.open().await?)
     }
 
@@ -165,7 +162,10 @@ fn is_busy(error: &SqlError) -> bool {
 impl Engine for Sqlite {
     const STORE: &'static str = "SqliteStore";
 
-    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/1.sqlite.sql")];
+    const MIGRATIONS: &'static [&'static str] = &[
+        include_str!("migrations/1.sqlite.sql"),
+        include_str!("migrations/2.sqlite.sql"),
+    ];
 
     const HAS_SCHEMA: &'static str =
         "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'warden_schema'";
@@ -180,6 +180,8 @@ impl Engine for Sqlite {
         WHERE resource = $1 AND issuer = $2 AND subject = $3 RETURNING tenure",
         "DELETE FROM warden_grants
         WHERE tenure = (SELECT tenure FROM warden_owners WHERE resource = $1)",
+        "INSERT INTO warden_ownership_changes (change) VALUES ($6)",
+        FORGET_CHANGES,
     ];
 
     const GRANT: &'static [&'static str] = &[
@@ -188,12 +190,26 @@ impl Engine for Sqlite {
         SELECT tenure, $2, $3, $4 FROM warden_owners
         WHERE resource = $1 AND NOT (issuer = $2 AND subject = $3)
         ON CONFLICT (tenure, issuer, subject) DO UPDATE SET role = excluded.role",
+        "INSERT INTO warden_ownership_changes (change)
+        SELECT $5 FROM warden_owners WHERE resource = $1 AND NOT (issuer = $2 AND subject = $3)",
+        FORGET_CHANGES,
     ];
 
-    const REVOKE: &'static [&'static str] = &["DELETE FROM warden_grants
+    const REVOKE: &'static [&'static str] = &[
+        "DELETE FROM warden_grants
         WHERE tenure = (SELECT tenure FROM warden_owners WHERE resource = $1)
             AND issuer = $2 AND subject = $3
-        RETURNING tenure"];
+        RETURNING tenure",
+        "INSERT INTO warden_ownership_changes (change) VALUES ($4)",
+        FORGET_CHANGES,
+    ];
+
+    // Whoever listens reads it from where it is kept, by its number: one that is published again gets a new one.
+    const PUBLISH: &'static [&'static str] = &[
+        "INSERT OR REPLACE INTO warden_revocations (digest, revocation, expires_at) VALUES ($1, $2, $3)",
+    ];
+
+    const LONGEST_NOTICE: usize = usize::MAX;
 
     drive!();
 }

@@ -1,6 +1,12 @@
 //! [`SqlStore`]: a pool of connections, and how statements run on it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use sqlx::{Connection, Pool, pool::PoolConnection};
 use tokio::{
@@ -27,9 +33,37 @@ pub(super) struct Shared<DB: sqlx::Database> {
     pub(super) readers: Pool<DB>,
     pub(super) writers: Pool<DB>,
     pub(super) options: SqlOptions,
+    pub(super) tickets: Sweeps,
+    pub(super) revocations: Sweeps,
+}
+
+/// Counts what is put into a table, so that each time some is put in some of what is over is swept out.
+#[derive(Default)]
+pub(super) struct Sweeps(AtomicU32);
+
+impl Sweeps {
+    /// One sweep takes away more than comes in between two of them.
+    const EVERY: u32 = 32;
+
+    fn are_due(&self) -> bool {
+        self.0
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(Self::EVERY)
+    }
 }
 
 impl<DB: Engine> Shared<DB> {
+    /// Takes pools of connections to one database.
+    pub(super) fn new(readers: Pool<DB>, writers: Pool<DB>, options: SqlOptions) -> Self {
+        Self {
+            readers,
+            writers,
+            options,
+            tickets: Sweeps::default(),
+            revocations: Sweeps::default(),
+        }
+    }
+
     /// Brings the schema of the database up to date, and makes a store of it.
     pub(super) async fn open(self) -> Result<SqlStore<DB>, SqlError> {
         schema::migrate(&self.writers).await?;
@@ -55,6 +89,25 @@ impl<DB: Engine> Shared<DB> {
         let with_values = |statement| Ok((statement, DB::arguments(values)?));
         let statements: Result<_, SqlError> = statements.iter().copied().map(with_values).collect();
         self.run(&self.writers, statements?).await
+    }
+
+    /// From time to time sweeps out some of what is over, while nobody waits for it.
+    pub(super) fn sweep(
+        self: &Arc<Self>,
+        sweeps: &Sweeps,
+        statement: &'static [&'static str],
+        over: i64,
+    ) {
+        if !sweeps.are_due() {
+            return;
+        }
+        let store = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = store.decide(statement, &[over.into()]).await {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::debug!(target: "tower_warden", error, "what is over in a table was not swept out");
+            }
+        });
     }
 
     /// Runs statements in a task of its own, so that whoever goes away leaves no connection behind in the midst of one.

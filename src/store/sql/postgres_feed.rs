@@ -1,0 +1,170 @@
+//! [`PostgresFeed`]: what other nodes have done, as the server tells it.
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use base64_simd::URL_SAFE_NO_PAD;
+use sqlx::{
+    Executor, Postgres,
+    postgres::{PgListener, PgPoolOptions},
+};
+use tokio::time::timeout;
+
+use super::{
+    engine::Row,
+    error::SqlError,
+    revocations::revocation,
+    store::{Shared, SqlStore},
+};
+use crate::{
+    OwnershipChange, OwnershipFeed, Revocation, RevocationFeed, RevocationStore, SharedOwnerStore,
+    StoreError,
+};
+
+// Channels belong to a whole database, and the number of a table to one schema of it.
+const REVOCATIONS: &str =
+    "SELECT 'warden_revocations_' || 'warden_revocations'::regclass::oid::text";
+const OWNERSHIP: &str = "SELECT 'warden_ownership_' || 'warden_owners'::regclass::oid::text";
+
+const FIND: &str = "SELECT revocation FROM warden_revocations WHERE digest = $1";
+
+/// The feed of a [`PostgresStore`](crate::PostgresStore), of revocations or of changes of ownership.
+///
+/// It has a connection of its own that listens (`LISTEN`), and ends when that is lost.
+pub struct PostgresFeed<T> {
+    store: Arc<Shared<Postgres>>,
+    /// Gone with its connection.
+    listener: Option<PgListener>,
+    /// What was told of, and has yet to be read.
+    told: Option<String>,
+    news: PhantomData<fn() -> T>,
+}
+
+impl<T> PostgresFeed<T> {
+    async fn subscribe(
+        store: &Arc<Shared<Postgres>>,
+        channel: &'static str,
+    ) -> Result<Self, SqlError> {
+        let options = &store.options;
+        let listening = async {
+            // A pool of one: the listener wants one, and the others need theirs.
+            let pool = PgPoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(options.timeout)
+                .max_lifetime(None)
+                .connect_lazy_with((*store.readers.connect_options()).clone());
+            let mut listener = PgListener::connect_with(&pool).await?;
+            // What comes while it is gone would be lost without a word.
+            listener.eager_reconnect(false);
+            let question = sqlx::query(channel);
+            let row = listener.fetch_optional(question).await?;
+            let row = row.ok_or(SqlError::Foreign)?;
+            listener.listen(&Row::<Postgres>(row).text(0)?).await?;
+            Ok::<_, SqlError>(listener)
+        };
+        let listener = timeout(options.timeout, listening).await;
+        Ok(Self {
+            store: Arc::clone(store),
+            listener: Some(listener.map_err(|_| SqlError::TimedOut)??),
+            told: None,
+            news: PhantomData,
+        })
+    }
+
+    /// Waits for a notice. It stays until it is [done](Self::told) with, so whoever stops to wait loses none.
+    async fn notice(&mut self) -> Option<&str> {
+        if self.told.is_none() {
+            let listener = self.listener.as_mut()?;
+            match listener.try_recv().await {
+                Ok(Some(notice)) => self.told = Some(notice.payload().to_owned()),
+                // The next call would connect again.
+                Ok(None) | Err(_) => self.listener = None,
+            }
+        }
+        self.told.as_deref()
+    }
+
+    async fn is_alive(&mut self) -> bool {
+        let patience = self.store.options.timeout;
+        let Some(listener) = self.listener.as_mut() else {
+            return false;
+        };
+        let answered = timeout(patience, listener.execute("SELECT 1")).await;
+        let alive = answered.is_ok_and(|answer| answer.is_ok());
+        if !alive {
+            self.listener = None;
+        }
+        alive
+    }
+}
+
+impl PostgresFeed<Revocation> {
+    async fn find(&self, notice: &str) -> Result<Revocation, SqlError> {
+        if notice.starts_with('{') {
+            return serde_json::from_str(notice).map_err(|_| SqlError::Foreign);
+        }
+        // It was too long for a notice, which then names it.
+        let digest = URL_SAFE_NO_PAD.decode_to_vec(notice);
+        let digest = digest.map_err(|_| SqlError::Foreign)?;
+        let rows = self.store.ask(FIND, &[digest.as_slice().into()]).await?;
+        revocation(rows.first().ok_or(SqlError::Foreign)?, 0)
+    }
+}
+
+impl RevocationStore for SqlStore<Postgres> {
+    type Error = StoreError;
+    type Feed = PostgresFeed<Revocation>;
+
+    async fn publish(&self, revocation: &Revocation) -> Result<(), StoreError> {
+        Ok(self.0.publish_revocation(revocation).await?)
+    }
+
+    async fn load(&self) -> Result<Vec<Revocation>, StoreError> {
+        Ok(self.0.load_revocations().await?)
+    }
+
+    async fn subscribe(&self) -> Result<PostgresFeed<Revocation>, StoreError> {
+        Ok(PostgresFeed::subscribe(&self.0, REVOCATIONS).await?)
+    }
+}
+
+impl RevocationFeed for PostgresFeed<Revocation> {
+    async fn next(&mut self) -> Option<Revocation> {
+        let notice = self.notice().await?.to_owned();
+        let found = self.find(&notice).await;
+        self.told = None;
+        found.ok()
+    }
+
+    async fn is_alive(&mut self) -> bool {
+        Self::is_alive(self).await
+    }
+}
+
+impl SharedOwnerStore for SqlStore<Postgres> {
+    type Feed = PostgresFeed<OwnershipChange>;
+
+    async fn subscribe(&self) -> Result<PostgresFeed<OwnershipChange>, StoreError> {
+        Ok(PostgresFeed::subscribe(&self.0, OWNERSHIP).await?)
+    }
+}
+
+impl OwnershipFeed for PostgresFeed<OwnershipChange> {
+    async fn next(&mut self) -> Option<OwnershipChange> {
+        // One that was too long for a notice is empty, and no change: the node has to look for itself.
+        let change = serde_json::from_str(self.notice().await?).ok();
+        self.told = None;
+        change
+    }
+
+    async fn is_alive(&mut self) -> bool {
+        Self::is_alive(self).await
+    }
+}
+
+impl<T> fmt::Debug for PostgresFeed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresFeed")
+            .field("listens", &self.listener.is_some())
+            .finish_non_exhaustive()
+    }
+}
