@@ -54,6 +54,7 @@
 //! | `refuse` | [`RejectionKind`] → status, challenge, body |
 //! | `issue` | [`TokenIssuer`]: mint, rotate, publish; [`TokenCookie`] |
 //! | `api_key` | [`ApiKeys`]: credentials for programs, kept as keyed hashes |
+//! | `link` | how a node keeps up with a store that others share, and what it does [when it cannot](CutOffPolicy) |
 //! | `store` | the engines behind [`OwnerStore`] and [`ApiKeyStore`] |
 //! | `userinfo` | what a provider says about the user behind a token |
 //! | `telemetry` | one event for each refusal, [`RedactUri`] |
@@ -86,6 +87,7 @@
 //! | secrets | as long as the hash, at least | [RFC 7518 §3.2] |
 //! | origin of cookie requests | the service's own | a browser attaches cookies for every page ([RFC 6455 §10.2]) |
 //! | upgrade by cookie without `Origin` | refused | every browser sends one |
+//! | a node cut off from its store | 503, and open connections end after 30 s | nobody is let in by what may no longer be true; [`CutOffPolicy`] says otherwise |
 //! | what nobody owns | refused | whoever comes first is not always whose it is; [`OwnershipLayer::claim_on_first_use`] says that they are |
 //! | role for a WebSocket | writer | its handshake is a `GET`, and what follows writes |
 //! | a transfer | ends all grants | a chat does not come with the old owner's guests |
@@ -145,6 +147,7 @@ mod axum;
 mod clock;
 mod endpoint;
 mod error;
+mod link;
 mod page;
 mod principal;
 mod telemetry;
@@ -160,10 +163,10 @@ pub use api_key::{
     CreatedApiKey, KeyHash, NewApiKey,
 };
 pub use authorize::{
-    Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
-    OwnershipFeed, OwnershipFuture, OwnershipLayer, RequireScope, RequireScopeFuture,
-    RequireScopeLayer, ResourceBinding, ResourceId, ResourceKey, Role, SharedOwnerStore, Standing,
-    SubjectId, Verdict,
+    Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, OwnersBuilder, Ownership,
+    OwnershipChange, OwnershipFeed, OwnershipFuture, OwnershipLayer, RequireScope,
+    RequireScopeFuture, RequireScopeLayer, ResourceBinding, ResourceId, ResourceKey, Role,
+    SharedOwnerStore, Standing, SubjectId, Verdict,
 };
 #[cfg(feature = "axum")]
 pub use axum::Claims;
@@ -192,6 +195,7 @@ pub use layer::{
     ApiKeyAuth, ApiKeyFace, ApiKeyLayer, Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth,
     CookieAuthLayer, Face, JwtAuth, JwtAuthLayer, ResponseFuture, SessionCookie,
 };
+pub use link::{CutOff, CutOffPolicy};
 pub use page::{Cursor, InvalidCursor, Listing, Page};
 pub use principal::{Credentials, Principal};
 pub use refuse::{

@@ -15,16 +15,19 @@ pub enum LeaseEnd {
     Revoked,
     /// What the connection is about belongs to somebody else now.
     NotOwner,
+    /// The node was [cut off](crate::CutOffPolicy) from a store for too long to know whether it may go on.
+    StoreUnavailable,
     /// The application ended it.
     Closed,
 }
 
 impl LeaseEnd {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Expired,
         Self::CapReached,
         Self::Revoked,
         Self::NotOwner,
+        Self::StoreUnavailable,
         Self::Closed,
     ];
 
@@ -36,6 +39,7 @@ impl LeaseEnd {
             Self::CapReached => "connection_cap",
             Self::Revoked => "revoked",
             Self::NotOwner => "not_owner",
+            Self::StoreUnavailable => "store_unavailable",
             Self::Closed => "closed",
         }
     }
@@ -46,7 +50,7 @@ impl LeaseEnd {
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
-            Self::Expired | Self::CapReached | Self::Closed => true,
+            Self::Expired | Self::CapReached | Self::StoreUnavailable | Self::Closed => true,
             Self::Revoked | Self::NotOwner => false,
         }
     }
@@ -70,6 +74,7 @@ impl fmt::Display for LeaseEnd {
             Self::CapReached => "the connection has lasted as long as any may",
             Self::Revoked => "the token has been revoked",
             Self::NotOwner => "this belongs to somebody else now",
+            Self::StoreUnavailable => "nobody can tell at the moment whether it may go on",
             Self::Closed => "the service ended the connection",
         })
     }
@@ -85,6 +90,6 @@ mod tests {
             assert_eq!(LeaseEnd::from_byte(end.to_byte()), Some(end));
         }
         assert_eq!(LeaseEnd::from_byte(0), None);
-        assert_eq!(LeaseEnd::from_byte(6), None);
+        assert_eq!(LeaseEnd::from_byte(7), None);
     }
 }

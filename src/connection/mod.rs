@@ -11,8 +11,9 @@
 //!   ▲                             │ ▲                                                   │
 //!   │                      check()│ │ended().await        Expired, CapReached ◄── clock │
 //!   │                             ▼ │                     Revoked ◄── Revocations       │
-//!   │               before each message, between them     NotOwner, Closed ◄── end()    │
-//!   │                             │                                                     ▼
+//!   │               before each message, between them     NotOwner ◄── Owners           │
+//!   │                             │                       StoreUnavailable ◄── either   │
+//!   │                             │                       Closed ◄── end()              ▼
 //!   └── Revocations: asked for    └─ dropped: finished, and forgotten        guard: no message is handled
 //!       each request too                                                     body: a last event, by StreamPolicy
 //! ```
@@ -20,7 +21,8 @@
 //! An end is final, whichever reason came first. [`Lease::check`] looks at the clock of this very moment, so nothing
 //! is handled after the deadline however the clock was set; [`Lease::ended`] only wakes whoever waits. A revocation
 //! marks first and looks for open connections then; a lease enters the register first and asks for marks then: so
-//! none slips through between the two.
+//! none slips through between the two. With the loss of ownership it is alike: a change is counted first, and a lease
+//! that enters later sees that the count is another than when its request was decided, and has the store asked again.
 //!
 //! 1. [`lease`]: what an application holds; [`open`], what its clones share; [`ended`] and [`watchers`], to wait for
 //!    the end.

@@ -178,8 +178,8 @@ impl Gate {
             Err(rejection) => return Self::refuse(rejection, Some(source.name())),
         };
         // However the token came to be believed: what was revoked since is refused here.
-        if self.layer.revocations.is_revoked(&token) {
-            return Self::refuse(RejectionKind::Revoked.into(), Some(source.name()));
+        if let Err(kind) = self.layer.revocations.judge(&token) {
+            return Self::refuse(kind.into(), Some(source.name()));
         }
         let principal = Principal::new(token, Arc::clone(context));
         if !rule.scopes().iter().all(|scope| principal.has_scope(scope)) {

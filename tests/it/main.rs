@@ -11,6 +11,8 @@ mod compact;
 mod configuration;
 mod cookie_layer;
 mod cors;
+#[cfg(feature = "testing")]
+mod cut_off;
 #[cfg(feature = "axum")]
 mod extractors;
 #[cfg(feature = "testing")]
@@ -30,7 +32,7 @@ mod jwt_layer;
 mod keys;
 #[cfg(feature = "testing")]
 mod lease;
-#[cfg(feature = "jwks")]
+#[cfg(any(feature = "jwks", feature = "testing"))]
 mod log_lines;
 mod metadata;
 mod minted_elsewhere;
@@ -54,6 +56,7 @@ mod scopes;
 #[cfg(feature = "testing")]
 mod silence;
 mod sources;
+#[cfg(feature = "testing")]
 mod spread;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;

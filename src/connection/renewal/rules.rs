@@ -56,8 +56,9 @@ impl Lease {
     /// [`RenewalOtherSubject`](RejectionKind::RenewalOtherSubject),
     /// [`RenewalNotNewer`](RejectionKind::RenewalNotNewer),
     /// [`ScopeInsufficient`](RejectionKind::ScopeInsufficient), [`Forbidden`](RejectionKind::Forbidden) where a role is
-    /// missing or a condition says no, [`Revoked`](RejectionKind::Revoked), or what the verifier has against the token;
-    /// [`ConnectionEnded`](RejectionKind::ConnectionEnded) when there is nothing left to renew.
+    /// missing or a condition says no, [`Revoked`](RejectionKind::Revoked),
+    /// [`StoreUnavailable`](RejectionKind::StoreUnavailable) where nobody can tell whether it is, or what the verifier has
+    /// against the token; [`ConnectionEnded`](RejectionKind::ConnectionEnded) when there is nothing left to renew.
     pub async fn renew(&self, token: &BearerToken<'_>) -> Result<Principal, Rejection> {
         let ended = || Rejection::new(RejectionKind::ConnectionEnded);
         self.check().map_err(|_| ended())?;
@@ -69,9 +70,7 @@ impl Lease {
         };
         let next = Principal::new(next, context.clone());
         let layer = &context.layer;
-        if layer.revocations.is_revoked(next.token()) {
-            return Err(RejectionKind::Revoked.into());
-        }
+        layer.revocations.judge(next.token())?;
         loop {
             let present = self.principal();
             may_follow(present.token(), next.token())?;

@@ -3,17 +3,19 @@
 use std::{
     fmt,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use super::{
     Revocation, RevocationStore,
-    follow::follow,
+    follow::Following,
     marks::Marks,
     store::{Publish, Publisher},
 };
 use crate::{
-    Clock, SystemClock, VerifiedToken,
+    Clock, CutOff, CutOffPolicy, RejectionKind, SystemClock, VerifiedToken,
     connection::{Connections, LeaseEnd},
+    link::{HEALING, Link, follow},
 };
 
 /// What holds no longer although its time is not over: tokens, sessions, subjects, keys.
@@ -55,6 +57,7 @@ pub(super) struct Shared {
     capacity: usize,
     clock: Arc<dyn Clock>,
     store: Option<Box<dyn Publish>>,
+    link: Arc<Link>,
 }
 
 /// Why something could not be revoked.
@@ -99,6 +102,8 @@ impl Revocations {
         RevocationsBuilder {
             capacity: 1_000_000,
             clock: Arc::new(SystemClock),
+            policy: CutOffPolicy::default(),
+            healing: HEALING,
         }
     }
 
@@ -173,6 +178,29 @@ impl Revocations {
         self.shared.marks.cover(token)
     }
 
+    /// Whether this token may be admitted, as far as this node can tell.
+    #[inline]
+    pub(crate) fn judge(&self, token: &VerifiedToken) -> Result<(), RejectionKind> {
+        if self.is_revoked(token) {
+            return Err(RejectionKind::Revoked);
+        }
+        // Where nobody knows what has been revoked meanwhile, nobody is let in.
+        if self.shared.link.is_severed() {
+            return Err(RejectionKind::StoreUnavailable);
+        }
+        Ok(())
+    }
+
+    /// Whether this node is in touch with the store it shares with others: for the health check of a service. Without
+    /// such a store it always is.
+    ///
+    /// # Errors
+    ///
+    /// [`CutOff`], while this node does not hear what is revoked on others.
+    pub fn ready(&self) -> Result<(), CutOff> {
+        self.shared.link.ready()
+    }
+
     /// Whether the API key of this ID holds no longer.
     #[must_use]
     pub fn is_api_key_revoked(&self, id: &str) -> bool {
@@ -209,6 +237,8 @@ impl Revocations {
 pub struct RevocationsBuilder {
     capacity: usize,
     clock: Arc<dyn Clock>,
+    policy: CutOffPolicy,
+    healing: Duration,
 }
 
 impl RevocationsBuilder {
@@ -226,6 +256,20 @@ impl RevocationsBuilder {
         self
     }
 
+    /// Sets what a node does that is cut off from the store it [shares](Self::share); by default it refuses all requests
+    /// whose token would have been good.
+    pub fn with_cut_off_policy(mut self, policy: CutOffPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets how often the whole is read from a store that is [shared](Self::share), for messages that got lost; 30 s by
+    /// default, 100 ms to a day.
+    pub fn with_healing(mut self, interval: Duration) -> Self {
+        self.healing = interval;
+        self
+    }
+
     /// Makes revocations that are known in this process only.
     #[must_use]
     pub fn build(self) -> Revocations {
@@ -234,8 +278,8 @@ impl RevocationsBuilder {
 
     /// Makes revocations that every node knows that uses this store: reads what is in force, and follows from then on.
     ///
-    /// A task keeps up with the store as long as a clone of the returned value is held. While the store does not
-    /// answer, the node judges by what it knows, and the log says so.
+    /// A task keeps up with the store as long as a clone of the returned value is held. While it cannot, the node is
+    /// [cut off](CutOffPolicy): the log says so once, and [`ready`](Revocations::ready) does.
     ///
     /// # Errors
     ///
@@ -247,11 +291,17 @@ impl RevocationsBuilder {
     /// Outside a tokio runtime.
     pub async fn share<S: RevocationStore>(self, store: S) -> Result<Revocations, S::Error> {
         let store = Arc::new(store);
-        let node = self.finish(Some(Box::new(Publisher(Arc::clone(&store)))));
+        let publisher = Box::new(Publisher(Arc::clone(&store)));
+        let node = self.finish(Some(publisher));
         // To listen comes first: what is published while the whole is read comes out of the feed.
         let feed = store.subscribe().await?;
         node.adopt(&store.load().await?);
-        tokio::spawn(follow(store, Some(feed), Arc::downgrade(&node.shared)));
+        let following = Following {
+            store,
+            node: Arc::downgrade(&node.shared),
+        };
+        let link = Arc::downgrade(&node.shared.link);
+        tokio::spawn(follow(following, feed, link));
         Ok(node)
     }
 
@@ -263,6 +313,7 @@ impl RevocationsBuilder {
                 capacity: self.capacity,
                 clock: self.clock,
                 store,
+                link: Arc::new(Link::new("revocations", self.policy, self.healing)),
             }),
         }
     }
@@ -273,6 +324,7 @@ impl fmt::Debug for Revocations {
         f.debug_struct("Revocations")
             .field("entries", &self.len())
             .field("connections", &self.open_connections())
+            .field("link", &self.shared.link)
             .finish_non_exhaustive()
     }
 }

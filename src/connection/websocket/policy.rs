@@ -15,6 +15,7 @@ use crate::{Closing, LeaseEnd};
 /// | the cap was reached | 3000 `connection cap` | 1008 `Unauthorized` | 4001 `Unauthorized` |
 /// | revoked | 1008 `revoked` | 1008 `Unauthorized` | 4001 `Unauthorized` |
 /// | it belongs to somebody else | 1008 `not_owner` | 1008 `This chat is not yours.` | 4001 `Unauthorized` |
+/// | a store was out of reach for too long | 1013 `store_unavailable` | the same | the same |
 /// | the application ended it | 1000 `closed` | 1000 `closed` | 1000 `closed` |
 ///
 /// With the default, the npm client `agents` comes back after 3000 with a fresh token, and stays away after 1008. The
@@ -133,13 +134,15 @@ fn usual(end: LeaseEnd) -> Closing {
         LeaseEnd::CapReached => Closing::fixed(3000, "connection cap"),
         LeaseEnd::Closed => Closing::fixed(1000, end.code()),
         LeaseEnd::Revoked | LeaseEnd::NotOwner => Closing::fixed(1008, end.code()),
+        // "Try Again Later", as the IANA registry of close codes has it.
+        LeaseEnd::StoreUnavailable => Closing::fixed(1013, end.code()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use LeaseEnd::{CapReached, Closed, Expired, NotOwner, Revoked};
+    use LeaseEnd::{CapReached, Closed, Expired, NotOwner, Revoked, StoreUnavailable};
 
     #[test]
     fn each_preset_has_a_close_frame_for_each_end() {
@@ -158,6 +161,12 @@ mod tests {
                 (1008, "not_owner"),
                 (1008, "This chat is not yours."),
                 4001,
+            ),
+            (
+                StoreUnavailable,
+                (1013, "store_unavailable"),
+                (1013, "store_unavailable"),
+                1013,
             ),
             (Closed, (1000, "closed"), (1000, "closed"), 1000),
         ] {
@@ -189,6 +198,7 @@ mod tests {
             (CapReached, Some(second)),
             (Revoked, None),
             (NotOwner, None),
+            (StoreUnavailable, None),
             (Closed, None),
         ] {
             assert_eq!(policy.grace(end), grace, "{end:?}");
