@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use super::{ApiKeyStore, ApiKeys, keys::Shared, text, usage::Usage};
 use crate::{
-    Clock, ConfigError, CryptoBackend, Keys, SigningKey, SystemClock, keys::KeySet, watch::Watchers,
+    Clock, ConfigError, CryptoBackend, Keys, Revocations, SigningKey, SystemClock, keys::KeySet,
+    watch::Watchers,
 };
 
 /// How many keys an owner may have unless it is told otherwise.
@@ -21,6 +22,7 @@ pub struct ApiKeysBuilder {
     prefix: String,
     clock: Arc<dyn Clock>,
     most_keys: u16,
+    revocations: Option<Revocations>,
 }
 
 impl ApiKeysBuilder {
@@ -31,6 +33,7 @@ impl ApiKeysBuilder {
             prefix: String::from("tw"),
             clock: Arc::new(SystemClock),
             most_keys: MOST_KEYS,
+            revocations: None,
         }
     }
 
@@ -54,6 +57,15 @@ impl ApiKeysBuilder {
     /// It keeps a store from being filled, and is no exact bound: several requests at the same instant may go over it.
     pub fn with_max_keys_per_owner(mut self, most: u16) -> Self {
         self.most_keys = most;
+        self
+    }
+
+    /// Ends the connections of a key when it is [revoked](ApiKeys::revoke), on every node that shares these revocations;
+    /// without, a revoked key opens nothing new, and what it had opened goes on.
+    ///
+    /// They are those of the layers that the keys open: [`with_revocations`](crate::AuthLayerBuilder::with_revocations).
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = Some(revocations);
         self
     }
 
@@ -97,6 +109,7 @@ impl ApiKeysBuilder {
             most_keys: self.most_keys,
             usage: Usage::default(),
             watchers: Watchers::default(),
+            revocations: self.revocations,
         }))
     }
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     BearerToken, Clock, ConfigError, Listing, NumericDate, Page, Rejection, RejectionKind,
-    StoreError, SubjectId, VerifiedToken,
+    Revocation, RevocationTarget, Revocations, StoreError, SubjectId, VerifiedToken,
     issue::Signer,
     keys::KeySet,
     verify::{Authenticate, Authentication},
@@ -82,6 +82,8 @@ pub(super) struct Shared {
     pub(super) most_keys: u16,
     pub(super) usage: Usage,
     pub(super) watchers: Watchers<String>,
+    /// By which the connections of revoked keys end, on every node.
+    pub(super) revocations: Option<Revocations>,
 }
 
 impl ApiKeys {
@@ -209,23 +211,37 @@ impl ApiKeys {
 
     /// Revokes a key of this owner, from now on and on every node; says whether there was one.
     ///
+    /// With [`with_revocations`](ApiKeysBuilder::with_revocations) the connections that were opened with it end too.
+    ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store does not answer: the key may be good still.
+    /// [`StoreError`] when a store does not answer: the key may be good still, or its connections open. It can be tried
+    /// again.
     pub async fn revoke(&self, owner: &SubjectId, id: &str) -> Result<bool, StoreError> {
         if !text::is_id(id) {
             return Ok(false);
         }
-        let revoked = self.0.store.revoke(owner, id).await?;
+        let shared = &*self.0;
+        // Before the key goes: once it has gone nobody could say whose connections they are, for another try.
+        if let Some(revocations) = &shared.revocations
+            && let Some(record) = shared.store.find(id).await?
+            && record.owner == *owner
+            && record.id == id
+        {
+            let revocation = revocation(&record);
+            let told = revocations.revoke(revocation).await;
+            told.map_err(StoreError::new)?;
+        }
+        let revoked = shared.store.revoke(owner, id).await?;
         if revoked {
-            self.0.usage.forget(id);
-            self.0.watchers.tell(&id.to_owned());
+            shared.usage.forget(id);
+            shared.watchers.tell(&id.to_owned());
         }
         Ok(revoked)
     }
 
-    /// Has a function told of the ID of each key that is revoked here, so that open connections can end: it is the
-    /// [`token_id`](crate::Principal::token_id) of their principals.
+    /// Has a function told of the ID of each key that is revoked here: it is the
+    /// [`token_id`](crate::Principal::token_id) of its principals.
     ///
     /// It is called at once and in the task that revokes: it must be quick, and not block.
     pub fn on_revoke(&self, watcher: impl Fn(&str) + Send + Sync + 'static) -> Watch {
@@ -254,6 +270,13 @@ impl ApiKeys {
     fn now(&self) -> NumericDate {
         NumericDate::from_secs(self.0.clock.now().as_secs())
     }
+}
+
+/// To be remembered as long as the key would have been good.
+fn revocation(record: &ApiKeyRecord) -> Revocation {
+    let target = RevocationTarget::ApiKey(record.id.clone());
+    let never = NumericDate::from_secs(u64::MAX);
+    Revocation::new(target, record.expires_at.unwrap_or(never))
 }
 
 /// What a key says, as the claims of a token would.

@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt};
 use tower_warden::{
     ApiKeyError, ApiKeyHeader, ApiKeyLayer, ApiKeyRecord, ApiKeyStore, ApiKeys,
-    AuthorizationHeader, BearerToken, ConfigError, JwtAuthLayer, Listing, MemoryApiKeyStore,
-    MemoryOwnerStore, NewApiKey, NumericDate, OwnerStore, OwnershipLayer, Page, Paths, Principal,
-    RejectionKind, ResourceId, ResourceKey, StoreError, StoreFuture, SubjectId,
+    AuthorizationHeader, BearerToken, ConfigError, CreatedApiKey, JwtAuthLayer, LeaseEnd, Listing,
+    MemoryApiKeyStore, MemoryOwnerStore, MemoryRevocationStore, NewApiKey, NumericDate, OwnerStore,
+    OwnershipLayer, Page, Paths, Principal, RejectionKind, ResourceId, ResourceKey, Revocations,
+    StoreError, StoreFuture, SubjectId,
     testing::{ManualClock, conformance},
 };
 
-use crate::support::{SECRET, get, get_with, issuer, refusal, seen, send, token};
+use crate::support::{Inner, SECRET, get, get_with, issuer, refusal, seen, send, token};
 
 const PEPPER: &str = "a pepper of at least thirty-two bytes";
 const NOW: u64 = 1_800_000_000;
@@ -137,6 +138,50 @@ fn a_revoked_key_ends_what_it_has_opened() {
         refusal(&send(&layer, with_key(&key))),
         Some(RejectionKind::Revoked)
     );
+}
+
+/// A key that was revoked on one node ends what it has opened on another.
+#[tokio::test]
+async fn a_revoked_key_ends_its_connections_on_every_node() {
+    let (store, marks) = (Watched::default(), MemoryRevocationStore::default());
+    let node = async || {
+        let revocations = Revocations::shared(marks.clone()).await.unwrap();
+        let keys = ApiKeys::builder(store.clone(), PEPPER).with_revocations(revocations.clone());
+        (keys.build().unwrap(), revocations)
+    };
+    let ((here, _), (there, revocations)) = (node().await, node().await);
+    let [gone, stays] = [
+        here.create(NewApiKey::new(alice())).await.unwrap(),
+        here.create(NewApiKey::new(alice())).await.unwrap(),
+    ];
+    let layer = ApiKeyLayer::new(there)
+        .with_revocations(revocations)
+        .build()
+        .unwrap();
+    let open = async |key: &CreatedApiKey| {
+        let request = with_key(key.key().expose());
+        let response = layer.layer(Inner::default()).oneshot(request).await;
+        let response = response.unwrap();
+        seen(&response).principal.as_ref().unwrap().lease()
+    };
+    let [gone_lease, stays_lease] = [open(&gone).await, open(&stays).await];
+
+    let mallory = SubjectId::new("https://evil.example", "alice").unwrap();
+    assert!(!here.revoke(&mallory, &gone.record().id).await.unwrap());
+    // Nobody is told if the store did not say whose it is, and it can be tried again.
+    store.fault(Fault::Find);
+    assert!(here.revoke(&alice(), &gone.record().id).await.is_err());
+    store.heal();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(gone_lease.check(), Ok(()));
+    assert!(here.revoke(&alice(), &gone.record().id).await.unwrap());
+
+    let end = tokio::time::timeout(Duration::from_secs(10), gone_lease.ended()).await;
+    assert_eq!(end.unwrap(), LeaseEnd::Revoked);
+    assert_eq!(stays_lease.check(), Ok(()));
+    let request = with_key(gone.key().expose());
+    let response = layer.layer(Inner::default()).oneshot(request).await;
+    assert_eq!(response.unwrap().status(), 401);
 }
 
 #[test]
@@ -790,6 +835,10 @@ impl Watched {
 
     fn asked(&self) -> Vec<&'static str> {
         self.0.asked.lock().unwrap().clone()
+    }
+
+    fn heal(&self) {
+        self.0.faults.lock().unwrap().clear();
     }
 
     fn clear(&self) {
