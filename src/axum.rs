@@ -86,7 +86,9 @@ impl<S: Sync> FromRequestParts<S> for Lease {
     type Rejection = Response;
 
     async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        principal(head).map(Principal::lease)
+        principal(head)?;
+        Self::from_head(head)
+            .ok_or_else(|| refuse(RejectionKind::Misconfigured.into(), &Refusals::default()))
     }
 }
 

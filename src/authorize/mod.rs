@@ -10,9 +10,10 @@ mod requirement;
 mod resource;
 mod scope;
 
+pub(crate) use ownership::Tied;
 pub use ownership::{
-    Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, Ownership, OwnershipChange,
-    OwnershipFeed, OwnershipFuture, OwnershipLayer, ResourceId, ResourceKey, Role,
+    Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, OwnersBuilder, Ownership,
+    OwnershipChange, OwnershipFeed, OwnershipFuture, OwnershipLayer, ResourceId, ResourceKey, Role,
     SharedOwnerStore, Standing, SubjectId,
 };
 pub use requirement::Verdict;

@@ -5,14 +5,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::request::Parts;
 
 use super::{ConnectionId, Ended, LeaseEnd, open::Open};
-use crate::Principal;
+use crate::{Owned, Principal};
 
 /// How long an accepted request may go on: a WebSocket, a streamed answer, a long job.
 ///
 /// A request was let in because its token was good at that moment. A lease watches over the time after: it ends when
 /// the token would be refused (`exp` and leeway), when the layer's
 /// [cap](crate::AuthLayerBuilder::with_connection_cap) is reached, when token, session or subject are
-/// [revoked](crate::Revocations), or when the application [says so](Self::end). A newer token
+/// [revoked](crate::Revocations), when the [resource](crate::OwnershipLayer) that it is about is shared no more, or when
+/// the application [says so](Self::end). A newer token
 /// [renews](Self::renew) it.
 ///
 /// Nothing is done for a lease until one is asked for: [`Principal::lease`], [`Lease::from_head`], or as an argument of
@@ -43,26 +44,27 @@ pub struct Lease {
 
 impl Lease {
     /// Opens a connection for the principal of this request; `None` where no layer has let one in.
+    ///
+    /// Behind an [`OwnershipLayer`](crate::OwnershipLayer) it lasts as long as the right to what the request is about.
     #[must_use]
     pub fn from_head(head: &Parts) -> Option<Self> {
-        head.extensions.get::<Principal>().map(Principal::lease)
+        let principal = head.extensions.get::<Principal>()?;
+        Some(Self::new(principal, head.extensions.get::<Owned>()))
     }
 
-    /// Enters a connection into the register, where revocations find it.
+    pub(super) fn new(principal: &Principal, owned: Option<&Owned>) -> Self {
+        Self::begin(Open::new(principal, owned.cloned()))
+    }
+
     fn begin(open: Open) -> Self {
         let open = Arc::new(open);
-        let revocations = &open.context().layer.revocations;
-        revocations.connections().remember(&open);
-        // Whoever revokes from now on finds the connection; whoever did so a moment ago has not.
-        if revocations.is_revoked(&open.token()) {
-            open.end(LeaseEnd::Revoked);
-        }
+        open.enter();
         Self { open }
     }
 
-    /// Another connection of the same principal, until then, in microseconds since the epoch.
+    /// Another connection for the same, until then, in microseconds since the epoch.
     pub(super) fn prolonged(&self, deadline: u64) -> Self {
-        Self::begin(Open::until(&self.principal(), deadline))
+        Self::begin(self.open.until(deadline))
     }
 
     pub(super) fn open(&self) -> &Arc<Open> {
@@ -127,10 +129,11 @@ impl Principal {
     /// Opens a connection for this principal, which may last as long as its [`Lease`].
     ///
     /// The layer's [cap](crate::AuthLayerBuilder::with_connection_cap) counts from now. Each call opens another
-    /// connection: for the same one clone the lease.
+    /// connection: for the same one clone the lease. What it is about is not known here, so the loss of an
+    /// [owned](crate::Owned) resource does not end it: for that there is [`Lease::from_head`].
     #[must_use]
     pub fn lease(&self) -> Lease {
-        Lease::begin(Open::new(self))
+        Lease::new(self, None)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt, mem,
     num::NonZeroU32,
+    ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use super::{ConnectionId, LeaseEnd, watchers::Watchers};
-use crate::{Principal, VerifiedToken, principal::Context, telemetry};
+use crate::{Owned, Principal, VerifiedToken, authorize::Tied, principal::Context, telemetry};
 
 /// A connection that is open, or has just ended.
 pub(super) struct Open {
@@ -28,6 +29,8 @@ pub(super) struct Open {
     /// How many have ever waited for the end, to number them.
     watchers: AtomicU32,
     state: Mutex<State>,
+    /// What it is about, where that is somebody's.
+    owned: Option<Owned>,
 }
 
 /// What changes seldom.
@@ -45,21 +48,22 @@ pub(super) enum Replaced {
 
 impl Open {
     /// A connection that lasts as long as its token, and the layer's cap, let it.
-    pub(super) fn new(principal: &Principal) -> Self {
+    pub(super) fn new(principal: &Principal, owned: Option<Owned>) -> Self {
         let (context, token) = principal.parts();
         let cap = match context.layer.connection_cap {
             Some(cap) => micros(context.authenticator.now().saturating_add(cap)),
             None => u64::MAX,
         };
-        Self::with_deadline(principal, deadline_of(context, token, cap), cap)
+        Self::with_deadline(principal, deadline_of(context, token, cap), cap, owned)
     }
 
-    /// A connection that lasts until then, in microseconds since the epoch, whatever its token says.
-    pub(super) fn until(principal: &Principal, deadline: u64) -> Self {
-        Self::with_deadline(principal, deadline, deadline)
+    /// Another connection for the same, that lasts until then, in microseconds since the epoch, whatever its token says.
+    pub(super) fn until(&self, deadline: u64) -> Self {
+        let owned = self.owned.clone();
+        Self::with_deadline(&self.principal(), deadline, deadline, owned)
     }
 
-    fn with_deadline(principal: &Principal, deadline: u64, cap: u64) -> Self {
+    fn with_deadline(principal: &Principal, deadline: u64, cap: u64, owned: Option<Owned>) -> Self {
         let (context, token) = principal.parts();
         Self {
             id: ConnectionId::random(),
@@ -72,6 +76,7 @@ impl Open {
                 token: Arc::clone(token),
                 watchers: Watchers::None,
             }),
+            owned,
         }
     }
 
@@ -150,9 +155,31 @@ impl Open {
         let watchers = mem::take(&mut state.watchers);
         drop(state);
         telemetry::connection_ended(end.code(), self.context.source);
-        self.context.layer.revocations.connections().forget(self.id);
+        self.leave();
         watchers.wake();
         end
+    }
+
+    /// Enters the registers by which it is found when it has to end.
+    pub(super) fn enter(self: &Arc<Self>) {
+        let revocations = &self.context.layer.revocations;
+        revocations.connections().remember(self);
+        // Whoever revokes from now on finds the connection; whoever did so a moment ago has not.
+        if revocations.is_revoked(&self.token()) {
+            self.end(LeaseEnd::Revoked);
+        }
+        if let Some(owned) = &self.owned {
+            let tied: Arc<dyn Tied> = Arc::clone(self) as _;
+            owned.tie(&tied);
+        }
+    }
+
+    /// Leaves the registers.
+    fn leave(&self) {
+        self.context.layer.revocations.connections().forget(self.id);
+        if let Some(owned) = &self.owned {
+            owned.untie(ptr::from_ref(self).cast());
+        }
     }
 
     /// Puts the token of `next` in the place of the present one, if that is still `present`, and moves the deadline,
@@ -206,11 +233,25 @@ impl Open {
     }
 }
 
+impl Tied for Open {
+    fn owned(&self) -> Option<&Owned> {
+        self.owned.as_ref()
+    }
+
+    fn lose(&self) {
+        self.end(LeaseEnd::NotOwner);
+    }
+
+    fn lose_touch(&self) {
+        self.end(LeaseEnd::StoreUnavailable);
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         if self.ended().is_none() {
             telemetry::connection_ended("finished", self.context.source);
-            self.context.layer.revocations.connections().forget(self.id);
+            self.leave();
         }
     }
 }

@@ -22,7 +22,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    OwnerStore, OwnershipFuture, ResourceKey, Role,
+    OwnerStore, Owners, OwnershipFuture, ResourceKey, Role,
     rules::{Concealment, Inquiry, Needed, Rules, Unowned},
 };
 use crate::{
@@ -82,11 +82,12 @@ pub struct OwnershipLayer {
 impl OwnershipLayer {
     /// Guards what the key names in a request, for the owners in the store.
     ///
-    /// Mount it around the routes that the key is for: a request that names no resource is refused.
+    /// Mount it around the routes that the key is for: a request that names no resource is refused. Hand over the
+    /// [`Owners`] that changes are made through: a lease that is opened inside ends when they take its right.
     pub fn new(store: impl OwnerStore, key: ResourceKey) -> Self {
         Self {
             rules: Rules {
-                store: Arc::new(store),
+                owners: Owners::of(store),
                 key,
                 unowned: Unowned::Refused,
                 concealment: Concealment::Open,

@@ -3,10 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    OwnerAccess, ResourceId, Role, Standing, SubjectId,
+    OwnerAccess, OwnerStore, ResourceId, Role, Standing, SubjectId,
     rules::{Inquiry, Rules},
+    ties::Tied,
 };
-use crate::{Rejection, RejectionKind};
+use crate::{Rejection, RejectionKind, StoreError};
 
 /// A resource that the principal of a request may use, and as what.
 ///
@@ -30,6 +31,8 @@ struct Found {
     inquiry: Inquiry,
     access: Option<OwnerAccess>,
     standing: Standing,
+    /// How many changes there had been when the store was asked.
+    seen: u64,
 }
 
 impl Owned {
@@ -38,13 +41,38 @@ impl Owned {
         inquiry: Inquiry,
         access: Option<OwnerAccess>,
         standing: Standing,
+        seen: u64,
     ) -> Self {
         Self(Arc::new(Found {
             rules,
             inquiry,
             access,
             standing,
+            seen,
         }))
+    }
+
+    pub(super) fn seen(&self) -> u64 {
+        self.0.seen
+    }
+
+    /// Ends a connection once the right has gone.
+    pub(crate) fn tie(&self, connection: &Arc<dyn Tied>) {
+        // Nothing that anybody owns decides about whoever may use everything.
+        if !self.0.inquiry.overriding() {
+            self.0.rules.owners.tie(connection, self);
+        }
+    }
+
+    /// Forgets a connection that is over.
+    pub(crate) fn untie(&self, connection: *const ()) {
+        if !self.0.inquiry.overriding() {
+            self.0
+                .rules
+                .owners
+                .ties()
+                .untie(self.resource(), connection);
+        }
     }
 
     /// The resource: what the handler has to act on.
@@ -91,24 +119,27 @@ impl Owned {
 
     /// Asks the store again whether all this still holds, by the rules of the layer; nothing is ever claimed by that.
     ///
-    /// For what lasts longer than a request: a connection asks once it watches for
-    /// [changes](super::Owners::on_change), so that none slips through in between, and from time to time.
+    /// For what lasts longer than a request and has no [`Lease`](crate::Lease): a lease that is opened behind the layer
+    /// ends by itself when the right goes.
     ///
     /// # Errors
     ///
     /// [`RejectionKind::NotOwner`] when the right has gone, [`RejectionKind::StoreUnavailable`] when nobody knows.
     pub async fn confirm(&self) -> Result<(), Rejection> {
-        let Found { rules, inquiry, .. } = &*self.0;
-        let access = rules.store.access(&inquiry.resource, &inquiry.subject);
-        let access = access
-            .await
-            .map_err(|error| Rejection::new(RejectionKind::StoreUnavailable).with_source(error))?;
-        let holds = access.is_some_and(|access| access.standing().allows(inquiry.needed));
-        if holds || inquiry.overriding() {
-            Ok(())
-        } else {
-            Err(RejectionKind::NotOwner.into())
+        match self.holds().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(RejectionKind::NotOwner.into()),
+            Err(error) => Err(Rejection::new(RejectionKind::StoreUnavailable).with_source(error)),
         }
+    }
+
+    /// Whether the right is still there.
+    pub(super) async fn holds(&self) -> Result<bool, StoreError> {
+        let Found { rules, inquiry, .. } = &*self.0;
+        let access = rules.owners.access(&inquiry.resource, &inquiry.subject);
+        let access = access.await?;
+        let holds = access.is_some_and(|access| access.standing().allows(inquiry.needed));
+        Ok(holds || inquiry.overriding())
     }
 }
 

@@ -1,32 +1,39 @@
-//! [`Owners`]: a store that tells whoever watches what changes in it.
+//! [`Owners`]: a store, and the connections that last as long as what it says.
 
 use std::{
-    sync::{Arc, Weak},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::runtime::Handle;
 
 use super::{
-    Claim, OwnerAccess, OwnerStore, OwnershipFeed, ResourceId, Role, SharedOwnerStore, Standing,
-    SubjectId,
+    Claim, Owned, OwnerAccess, OwnerStore, OwnershipChange, ResourceId, Role, SharedOwnerStore,
+    Standing, SubjectId,
+    follow::{Alone, Following, Listen},
+    ties::{Tied, Ties},
 };
 use crate::{
-    Listing, Page, StoreError, StoreFuture,
+    CutOff, CutOffPolicy, Listing, Page, StoreError, StoreFuture,
+    link::{HEALING, Link, follow},
     watch::{Watch, Watchers},
 };
 
-/// The pause after a store did not answer.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// An [`OwnerStore`] around another one, that tells whoever watches of each transfer, grant and revocation that went
-/// through it.
+/// An [`OwnerStore`] around another one, that ends connections whose right has gone.
 ///
-/// So an open connection can end when its right does. All changes have to go through one `Owners`, or its clones; those
-/// of other nodes come along where the store [is shared](Self::shared), and else by [`announce`](Self::announce). A change whose outcome the store could not tell is not
-/// announced: for that, and for what was missed, a connection asks [`Owned::confirm`](super::Owned::confirm) from time
-/// to time.
+/// A [`Lease`](crate::Lease) that was opened behind an [`OwnershipLayer`](super::OwnershipLayer) lasts as long as the
+/// right that its request was let in by. When a transfer, a grant or the end of one takes that right, the lease ends
+/// with [`LeaseEnd::NotOwner`](crate::LeaseEnd::NotOwner); only the leases of that one resource are looked at. What was
+/// missed is found out by asking the store about every such lease from time to time.
+///
+/// - [`new`](Self::new) is for one process: all changes have to go through it, or its clones.
+/// - [`shared`](Self::shared) is for many nodes: changes of all nodes are heard.
+///
+/// Hand it to the layer, and make changes through it. Clones are the same.
 ///
 /// # Examples
 ///
@@ -53,78 +60,25 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
-pub struct Owners {
-    store: Arc<dyn OwnerStore>,
-    watchers: Arc<Watchers<OwnershipChange>>,
-}
+#[derive(Clone)]
+pub struct Owners(Arc<Shared>);
 
-/// A right that was given or taken. Its JSON is what travels between nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "lowercase", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum OwnershipChange {
-    /// A resource has another owner, and no grants.
-    Transferred {
-        /// What was handed over.
-        resource: ResourceId,
-        /// Whose it is from now on.
-        to: SubjectId,
-    },
-    /// A subject was given a role, in place of any that it had.
-    Granted {
-        /// What was shared.
-        resource: ResourceId,
-        /// With whom.
-        subject: SubjectId,
-        /// As what.
-        role: Role,
-    },
-    /// A subject lost its role.
-    Revoked {
-        /// What is shared no more.
-        resource: ResourceId,
-        /// With whom.
-        subject: SubjectId,
-    },
-}
-
-impl OwnershipChange {
-    /// What changed hands, or is shared otherwise.
-    #[must_use]
-    pub const fn resource(&self) -> &ResourceId {
-        match self {
-            Self::Transferred { resource, .. }
-            | Self::Granted { resource, .. }
-            | Self::Revoked { resource, .. } => resource,
-        }
-    }
-
-    /// Whether this change takes from a subject what it needs that role of the [resource](Self::resource) for.
-    #[must_use]
-    pub fn shuts_out(&self, who: &SubjectId, needed: Role) -> bool {
-        match self {
-            Self::Transferred { to, .. } => to != who,
-            Self::Granted { subject, role, .. } => subject == who && *role < needed,
-            Self::Revoked { subject, .. } => subject == who,
-        }
-    }
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn OwnerStore>,
+    watchers: Watchers<OwnershipChange>,
+    pub(super) ties: Ties,
+    link: Arc<Link>,
+    /// Whether a task asks about the connections that are open.
+    is_followed: AtomicBool,
 }
 
 impl Owners {
-    /// Puts itself around a store.
+    /// Puts itself around a store of which this process alone makes changes, or that tells nobody of them.
     pub fn new(store: impl OwnerStore) -> Self {
-        Self {
-            store: Arc::new(store),
-            watchers: Arc::default(),
-        }
+        Self::builder().around(store)
     }
 
-    /// Puts itself around a store that many nodes share, and tells whoever watches here of the changes that they all
-    /// make.
-    ///
-    /// A task follows the store's feed as long as a clone of the returned value is held. A change of this node may be
-    /// told twice: at once, and as the store spreads it.
+    /// Puts itself around a store that many nodes share: see [`OwnersBuilder::share`].
     ///
     /// # Errors
     ///
@@ -134,61 +88,188 @@ impl Owners {
     ///
     /// Outside a tokio runtime.
     pub async fn shared<S: SharedOwnerStore>(store: S) -> Result<Self, StoreError> {
-        let store = Arc::new(store);
-        let feed = store.subscribe().await?;
-        let owners = Self::new(Arc::clone(&store));
-        tokio::spawn(follow(store, feed, Arc::downgrade(&owners.watchers)));
-        Ok(owners)
+        Self::builder().share(store).await
     }
 
-    /// Has a function told of each change, at once and in the task that made it: it must be quick, and not block.
+    /// Begins owners with settings of their own.
+    pub fn builder() -> OwnersBuilder {
+        OwnersBuilder {
+            policy: CutOffPolicy::default(),
+            healing: HEALING,
+        }
+    }
+
+    /// The owners that stand in a store, or around it from now on.
+    pub(super) fn of(store: impl OwnerStore) -> Self {
+        match store.as_owners() {
+            Some(owners) => owners.clone(),
+            None => Self::new(store),
+        }
+    }
+
+    /// Has a function told of each change, at once and in the task that made it or heard of it: it must be quick, and
+    /// not block.
+    ///
+    /// Over a store that is [shared](Self::shared) a change of this node may be told twice: at once, and as the store
+    /// spreads it.
     pub fn on_change(&self, watcher: impl Fn(&OwnershipChange) + Send + Sync + 'static) -> Watch {
-        self.watchers.add(watcher)
+        self.0.watchers.add(watcher)
     }
 
-    /// Tells whoever watches here of a change that was made on another node.
+    /// Tells of a change that was made elsewhere, and ends the connections that it shuts out here.
+    ///
+    /// Only for changes that come by ways of your own: those of a store that is [shared](Self::shared) come by
+    /// themselves.
     pub fn announce(&self, change: &OwnershipChange) {
-        self.watchers.tell(change);
+        self.0.announce(change);
+    }
+
+    /// Whether this node hears of changes, and could ask the store about the connections that are open: for the health
+    /// check of a service.
+    ///
+    /// # Errors
+    ///
+    /// [`CutOff`], while that is not so.
+    pub fn ready(&self) -> Result<(), CutOff> {
+        self.0.link.ready()
+    }
+
+    pub(super) fn ties(&self) -> &Ties {
+        &self.0.ties
+    }
+
+    /// Ends the connection when its right goes from now on, or has gone since its request was decided.
+    pub(super) fn tie(&self, connection: &Arc<dyn Tied>, owned: &Owned) {
+        self.0.ties.tie(owned.resource(), connection);
+        self.ask_from_time_to_time();
+        // Whoever is told from now on finds the connection; whoever was told a moment ago has not.
+        if owned.seen() != self.0.ties.changes() {
+            super::follow::confirm_soon(Arc::clone(connection));
+        }
+    }
+
+    /// Sees to it that somebody asks about the connections of a store that tells nobody of changes.
+    fn ask_from_time_to_time(&self) {
+        if self.0.is_followed.load(Ordering::Relaxed) {
+            return;
+        }
+        // Outside a runtime nobody can; the next connection may be inside one.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if !self.0.is_followed.swap(true, Ordering::Relaxed) {
+            runtime.spawn(self.follow(Alone, ()));
+        }
+    }
+
+    fn follow<L: Listen>(&self, store: L, feed: L::Feed) -> impl Future<Output = ()> + use<L> {
+        let following = Following {
+            store,
+            node: Arc::downgrade(&self.0),
+        };
+        follow(following, feed, Arc::downgrade(&self.0.link))
     }
 }
 
-/// Announces what other nodes change as long as anybody holds the owners.
-async fn follow<S: SharedOwnerStore>(
-    store: Arc<S>,
-    mut feed: S::Feed,
-    node: Weak<Watchers<OwnershipChange>>,
-) {
-    loop {
-        while let Some(change) = feed.next().await {
-            match node.upgrade() {
-                Some(watchers) => watchers.tell(&change),
-                None => return,
+impl Shared {
+    pub(super) fn announce(&self, change: &OwnershipChange) {
+        for connection in self.ties.changed(change.resource()) {
+            let is_shut_out = connection
+                .owned()
+                .is_some_and(|owned| change.shuts_out(owned.subject(), owned.needed()));
+            if is_shut_out {
+                connection.lose();
             }
         }
-        feed = loop {
-            if node.strong_count() == 0 {
-                return;
-            }
-            match store.subscribe().await {
-                Ok(feed) => break feed,
-                Err(_) => sleep(PAUSE).await,
-            }
-        };
+        self.watchers.tell(change);
+    }
+
+    /// The task has ended that asked about connections.
+    pub(super) fn note_unfollowed(&self) {
+        self.is_followed.store(false, Ordering::Relaxed);
+    }
+
+    /// Asks about the connections of a resource of which nobody knows whether it has changed.
+    fn doubt(&self, resource: &ResourceId) {
+        for connection in self.ties.changed(resource) {
+            super::follow::confirm_soon(connection);
+        }
+    }
+}
+
+/// Configures [`Owners`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is given a store"]
+pub struct OwnersBuilder {
+    policy: CutOffPolicy,
+    healing: Duration,
+}
+
+impl OwnersBuilder {
+    /// Sets what becomes of open connections while the store cannot be asked about them, or its changes are not heard.
+    ///
+    /// Requests always ask the store, whatever the policy: while it does not answer they are refused with 503.
+    pub fn with_cut_off_policy(mut self, policy: CutOffPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets how often the store is asked about every connection that is open, for changes that were missed; 30 s by
+    /// default, 100 ms to a day.
+    pub fn with_healing(mut self, interval: Duration) -> Self {
+        self.healing = interval;
+        self
+    }
+
+    /// Puts owners around a store of which this process alone makes changes, or that tells nobody of them.
+    pub fn around(self, store: impl OwnerStore) -> Owners {
+        Owners(Arc::new(Shared {
+            store: Arc::new(store),
+            watchers: Watchers::default(),
+            ties: Ties::default(),
+            link: Arc::new(Link::new("owners", self.policy, self.healing)),
+            is_followed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Puts owners around a store that many nodes share, whose changes all of them hear.
+    ///
+    /// A task follows the store's feed as long as a clone of the returned value is held. While it cannot, the node is
+    /// [cut off](CutOffPolicy): the log says so once, and [`ready`](Owners::ready) does.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers when it cannot be listened to now.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn share<S: SharedOwnerStore>(self, store: S) -> Result<Owners, StoreError> {
+        let store = Arc::new(store);
+        let feed = store.subscribe().await?;
+        let owners = self.around(Arc::clone(&store));
+        owners.0.is_followed.store(true, Ordering::Relaxed);
+        tokio::spawn(owners.follow(store, feed));
+        Ok(owners)
     }
 }
 
 impl OwnerStore for Owners {
+    fn as_owners(&self) -> Option<&Owners> {
+        Some(self)
+    }
+
     fn claim<'a>(
         &'a self,
         resource: &'a ResourceId,
         subject: &'a SubjectId,
     ) -> StoreFuture<'a, Claim> {
         // A first claim takes from nobody.
-        self.store.claim(resource, subject)
+        self.0.store.claim(resource, subject)
     }
 
     fn owner<'a>(&'a self, resource: &'a ResourceId) -> StoreFuture<'a, Option<SubjectId>> {
-        self.store.owner(resource)
+        self.0.store.owner(resource)
     }
 
     fn access<'a>(
@@ -196,7 +277,7 @@ impl OwnerStore for Owners {
         resource: &'a ResourceId,
         subject: &'a SubjectId,
     ) -> StoreFuture<'a, Option<OwnerAccess>> {
-        self.store.access(resource, subject)
+        self.0.store.access(resource, subject)
     }
 
     fn transfer<'a>(
@@ -206,9 +287,9 @@ impl OwnerStore for Owners {
         to: &'a SubjectId,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let done = self.store.transfer(resource, from, to).await?;
+            let done = self.made(resource, self.0.store.transfer(resource, from, to).await)?;
             if done {
-                self.announce(&OwnershipChange::Transferred {
+                self.0.announce(&OwnershipChange::Transferred {
                     resource: resource.clone(),
                     to: to.clone(),
                 });
@@ -224,9 +305,10 @@ impl OwnerStore for Owners {
         role: Role,
     ) -> StoreFuture<'a, Option<Standing>> {
         Box::pin(async move {
-            let standing = self.store.grant(resource, subject, role).await?;
+            let standing =
+                self.made(resource, self.0.store.grant(resource, subject, role).await)?;
             if let Some(Standing::Granted(role)) = standing {
-                self.announce(&OwnershipChange::Granted {
+                self.0.announce(&OwnershipChange::Granted {
                     resource: resource.clone(),
                     subject: subject.clone(),
                     role,
@@ -242,9 +324,9 @@ impl OwnerStore for Owners {
         subject: &'a SubjectId,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let done = self.store.revoke(resource, subject).await?;
+            let done = self.made(resource, self.0.store.revoke(resource, subject).await)?;
             if done {
-                self.announce(&OwnershipChange::Revoked {
+                self.0.announce(&OwnershipChange::Revoked {
                     resource: resource.clone(),
                     subject: subject.clone(),
                 });
@@ -258,61 +340,30 @@ impl OwnerStore for Owners {
         owner: &'a SubjectId,
         page: &'a Page,
     ) -> StoreFuture<'a, Listing<ResourceId>> {
-        self.store.list(owner, page)
+        self.0.store.list(owner, page)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn a_change_shuts_out_whom_it_takes_from() {
-        let resource = ResourceId::new("r1").unwrap();
-        let [alice, bob] = ["alice", "bob"].map(|name| SubjectId::new("i", name).unwrap());
-        let transferred = OwnershipChange::Transferred {
-            resource: resource.clone(),
-            to: bob.clone(),
-        };
-        let granted = OwnershipChange::Granted {
-            resource: resource.clone(),
-            subject: bob.clone(),
-            role: Role::Writer,
-        };
-        let revoked = OwnershipChange::Revoked {
-            resource: resource.clone(),
-            subject: bob.clone(),
-        };
-        for (change, who, needed, out) in [
-            (&transferred, &alice, Role::Reader, true),
-            (&transferred, &bob, Role::Admin, false),
-            (&granted, &bob, Role::Reader, false),
-            (&granted, &bob, Role::Writer, false),
-            (&granted, &bob, Role::Admin, true),
-            (&granted, &alice, Role::Admin, false),
-            (&revoked, &bob, Role::Reader, true),
-            (&revoked, &alice, Role::Reader, false),
-        ] {
-            assert_eq!(change.shuts_out(who, needed), out, "{change:?} {needed:?}");
-            assert_eq!(change.resource(), &resource);
+impl Owners {
+    /// What the store answered about a change. If it did not, the change may have been made.
+    fn made<T>(
+        &self,
+        resource: &ResourceId,
+        answer: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if answer.is_err() {
+            self.0.doubt(resource);
         }
+        answer
     }
+}
 
-    #[test]
-    fn a_change_travels_as_json() {
-        let change = OwnershipChange::Granted {
-            resource: ResourceId::new("r1").unwrap(),
-            subject: SubjectId::new("i", "bob").unwrap(),
-            role: Role::Writer,
-        };
-        let text = serde_json::to_string(&change).unwrap();
-        let expected = r#"{"change":"granted","resource":"r1","subject":{"issuer":"i","subject":"bob"},"role":"writer"}"#;
-        assert_eq!(text, expected);
-        assert_eq!(
-            serde_json::from_str::<OwnershipChange>(&text).unwrap(),
-            change
-        );
+impl fmt::Debug for Owners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owners")
+            .field("store", &self.0.store)
+            .field("ties", &self.0.ties)
+            .field("link", &self.0.link)
+            .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::{Method, Response, request::Parts};
 
 use super::{
-    Claim, Owned, OwnerAccess, OwnerStore, ResourceId, ResourceKey, Role, Standing, SubjectId,
+    Claim, Owned, OwnerAccess, OwnerStore, Owners, ResourceId, ResourceKey, Role, Standing,
+    SubjectId,
 };
 use crate::{
     Principal, Refusals, Rejection, RejectionKind, ResponseBody, request::may_open_a_socket,
@@ -16,7 +17,7 @@ use crate::{
 /// What an [`OwnershipLayer`](super::OwnershipLayer) decides by.
 #[derive(Clone)]
 pub(super) struct Rules {
-    pub(super) store: Arc<dyn OwnerStore>,
+    pub(super) owners: Owners,
     pub(super) key: ResourceKey,
     pub(super) unowned: Unowned,
     pub(super) concealment: Concealment,
@@ -108,6 +109,8 @@ impl Rules {
     pub(super) async fn decide(self: Arc<Self>, inquiry: Inquiry) -> Result<Owned, Rejection> {
         let unavailable =
             |error| Rejection::new(RejectionKind::StoreUnavailable).with_source(error);
+        // Whatever changes after this was not seen by the answer.
+        let seen = self.owners.ties().changes();
         let access = self.access(&inquiry).await.map_err(unavailable)?;
         let standing = access.as_ref().map(OwnerAccess::standing);
         let standing = match standing {
@@ -117,24 +120,24 @@ impl Rules {
             Some(Standing::Granted(_)) => return Err(RejectionKind::Forbidden.into()),
             _ => return Err(RejectionKind::NotOwner.into()),
         };
-        Ok(Owned::new(self, inquiry, access, standing))
+        Ok(Owned::new(self, inquiry, access, standing, seen))
     }
 
     async fn access(&self, inquiry: &Inquiry) -> Result<Option<OwnerAccess>, crate::StoreError> {
         let Inquiry {
             resource, subject, ..
         } = inquiry;
-        let access = self.store.access(resource, subject).await?;
+        let access = self.owners.access(resource, subject).await?;
         if access.is_some() || self.unowned == Unowned::Refused {
             return Ok(access);
         }
-        match self.store.claim(resource, subject).await? {
+        match self.owners.claim(resource, subject).await? {
             Claim::Claimed | Claim::AlreadyYours => {
                 let owner = subject.clone();
                 Ok(Some(OwnerAccess::new(owner, subject, None)))
             }
             // Somebody else was faster, and may have shared it already.
-            Claim::Other => self.store.access(resource, subject).await,
+            Claim::Other => self.owners.access(resource, subject).await,
         }
     }
 

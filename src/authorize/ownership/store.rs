@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ResourceId, SubjectId};
+use super::{Owners, ResourceId, SubjectId};
 use crate::{Listing, Page, StoreFuture};
 
 /// Keeps who owns a resource and with whom it is shared.
@@ -71,6 +71,12 @@ pub trait OwnerStore: fmt::Debug + Send + Sync + 'static {
         owner: &'a SubjectId,
         page: &'a Page,
     ) -> StoreFuture<'a, Listing<ResourceId>>;
+
+    /// The [`Owners`] that this store is, or stands around: whoever wraps one passes it on, so that connections end when
+    /// their right goes. An engine leaves it as it is.
+    fn as_owners(&self) -> Option<&Owners> {
+        None
+    }
 }
 
 /// How a claim ended.
@@ -224,6 +230,10 @@ impl<S: OwnerStore + ?Sized> OwnerStore for Arc<S> {
         page: &'a Page,
     ) -> StoreFuture<'a, Listing<ResourceId>> {
         (**self).list(owner, page)
+    }
+
+    fn as_owners(&self) -> Option<&Owners> {
+        (**self).as_owners()
     }
 }
 

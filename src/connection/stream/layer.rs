@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use super::{StreamBody, StreamBound, StreamPolicy};
 use crate::{
-    Lease, Principal, Refusals, Rejection, RejectionKind, ResponseBody,
+    Lease, Owned, Principal, Refusals, Rejection, RejectionKind, ResponseBody,
     principal::require_principal, telemetry,
 };
 
@@ -28,6 +28,9 @@ use crate::{
 /// The type of the body stays. A handler that has opened a lease itself, so as to tell its client the
 /// [name](Lease::id) and let it be [renewed](crate::RenewalService), puts a clone into the extensions of its response;
 /// else the layer opens one as the answer begins.
+///
+/// Where an [`OwnershipLayer`](crate::OwnershipLayer) stands, mount it inside that one: so it knows what the answer is
+/// about, and ends it when the right to it goes.
 ///
 /// The end comes when the body is asked for its next frame: a client that does not read delays it, though it gets nothing
 /// more. See [back-pressure](StreamPolicy#back-pressure) for producers that have to stop in time.
@@ -116,8 +119,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        let principal = match require_principal(&head) {
-            Ok(principal) => Some(principal.clone()),
+        let entitled = match require_principal(&head) {
+            Ok(principal) => Some(Entitled {
+                principal: principal.clone(),
+                owned: head.extensions.get().cloned(),
+            }),
             // Nobody's token can expire.
             Err((RejectionKind::TokenMissing, _)) => None,
             Err((kind, refusals)) => {
@@ -133,10 +139,22 @@ where
         StreamLeaseFuture {
             state: State::Inner {
                 future: self.inner.call(Request::from_parts(head, body)),
-                principal,
+                entitled,
                 policy: self.policy,
             },
         }
+    }
+}
+
+/// Whose answer it is, and by what right.
+struct Entitled {
+    principal: Principal,
+    owned: Option<Owned>,
+}
+
+impl Entitled {
+    fn lease(&self) -> Lease {
+        Lease::new(&self.principal, self.owned.as_ref())
     }
 }
 
@@ -154,7 +172,7 @@ pin_project! {
         Inner {
             #[pin]
             future: F,
-            principal: Option<Principal>,
+            entitled: Option<Entitled>,
             policy: StreamPolicy,
         },
         Refused { refused: Option<(Rejection, Refusals)> },
@@ -172,11 +190,11 @@ where
         match self.project().state.project() {
             StateProj::Inner {
                 future,
-                principal,
+                entitled,
                 policy,
             } => {
                 let response = ready!(future.poll(cx))?;
-                Poll::Ready(Ok(bind(response, principal.as_ref(), *policy)))
+                Poll::Ready(Ok(bind(response, entitled.as_ref(), *policy)))
             }
             StateProj::Refused { refused } => {
                 let (rejection, refusals) = refused
@@ -192,7 +210,7 @@ where
 /// Binds an answer to the lease that its handler has opened, or to a new one.
 fn bind<B: Body + StreamBody>(
     mut response: Response<B>,
-    principal: Option<&Principal>,
+    entitled: Option<&Entitled>,
     policy: StreamPolicy,
 ) -> Response<B> {
     let opened = response.extensions_mut().remove::<Lease>();
@@ -200,7 +218,7 @@ fn bind<B: Body + StreamBody>(
     if response.body().is_end_stream() {
         return response;
     }
-    let Some(lease) = opened.or_else(|| principal.map(Principal::lease)) else {
+    let Some(lease) = opened.or_else(|| entitled.map(Entitled::lease)) else {
         return response;
     };
     let bound = StreamBound::new(lease, policy, response.headers());
