@@ -4,6 +4,16 @@
 mod support;
 mod tokens;
 
+#[cfg(all(feature = "accounts", feature = "axum", feature = "testing"))]
+mod accounts_axum;
+#[cfg(all(feature = "accounts", feature = "testing"))]
+mod accounts_contract;
+#[cfg(all(feature = "accounts", feature = "testing"))]
+mod accounts_hazards;
+#[cfg(all(feature = "accounts", feature = "testing"))]
+mod accounts_sessions;
+#[cfg(all(feature = "accounts", feature = "testing"))]
+mod accounts_support;
 mod api_keys;
 mod auto_traits;
 mod claims;
