@@ -3,6 +3,8 @@
 //! `tests/run services` starts what is needed; whatever needs a server is ignored by a plain `cargo test`.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "redis")]
+mod house;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

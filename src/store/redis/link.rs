@@ -52,7 +52,9 @@ impl Link {
         }
         // Only RESP3 tells at once that a connection has ended.
         let settings = info.redis_settings().clone();
-        let settings = settings.set_protocol(ProtocolVersion::RESP3);
+        let settings = settings
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_skip_set_lib_name();
         let info = info
             .set_redis_settings(settings)
             .set_tcp_settings(TcpSettings::default().set_nodelay(true));

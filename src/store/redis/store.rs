@@ -95,7 +95,7 @@ use crate::{Clock, StoreError};
 ///
 /// # Permissions
 ///
-/// It speaks RESP3. An ACL user needs `~warden:*`, `&warden@*`, and `+hello +select +client|setinfo +ping +info
+/// It speaks RESP3. An ACL user needs `~warden:*`, `&warden@*`, and `+hello +select +ping +info
 /// +eval +evalsha +hget +hmget +hset +hsetnx +hdel +hkeys +exists +del +set +pexpire +zadd +zrem +zrangebylex +zscan
 /// +zremrangebyscore +time +publish +subscribe`. Without `info` nothing is checked when a connection is opened, and the
 /// log says so.

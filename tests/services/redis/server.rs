@@ -1,0 +1,111 @@
+//! [`Server`]: a Redis of a test's own, to be stopped, started again and spoken to behind a store's back.
+
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use ::redis::{FromRedisValue, RedisResult};
+use tokio::time::{sleep, timeout};
+
+/// So long anything may take that has to come at all.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A Redis on a free port of loopback, which keeps what it is told in a directory of its own.
+pub(crate) struct Server {
+    port: u16,
+    directory: PathBuf,
+    settings: Vec<&'static str>,
+    process: Option<Child>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(settings: &[&'static str]) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let directory = std::env::temp_dir().join(format!("warden-redis-{port}"));
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut server = Self {
+            port,
+            directory,
+            settings: settings.to_vec(),
+            process: None,
+        };
+        server.resume().await;
+        server
+    }
+
+    /// Starts it (again) with all that it had written down.
+    pub(crate) async fn resume(&mut self) {
+        let process = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .arg("--dir")
+            .arg(&self.directory)
+            .args(["--save", "", "--appendonly", "yes"])
+            .args(["--enable-debug-command", "local"])
+            .args(&self.settings)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        self.process = Some(process);
+        let ready = async {
+            while self.try_tell::<String>(&["PING"]).await.is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, ready).await.expect("Redis starts");
+    }
+
+    /// Kills it, as a crash does.
+    pub(crate) fn crash(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Gives it a command, as its administrator.
+    pub(crate) async fn tell<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_tell(words).await.unwrap()
+    }
+
+    pub(crate) async fn try_tell<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+        tell(&self.url(), words).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.crash();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Gives a Redis a command, on a connection of its own.
+pub(crate) async fn tell<T: FromRedisValue>(url: &str, words: &[&str]) -> RedisResult<T> {
+    let client = ::redis::Client::open(url)?;
+    let config = ::redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
+    let mut command = ::redis::Cmd::new();
+    words.iter().for_each(|word| {
+        command.arg(word);
+    });
+    command.query_async(&mut connection).await
+}
