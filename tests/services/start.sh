@@ -63,12 +63,12 @@ start_redis() {
     for _ in 1 2 3 4 5; do
         port=$((10240 + RANDOM % 20000))
         redis-server --bind 127.0.0.1 --port "$port" --dir "$data" --save '' --appendonly yes \
-            --maxmemory-policy noeviction --enable-debug-command local >"$data/server.log" 2>&1 &
+            --maxmemory-policy noeviction >"$data/server.log" 2>&1 &
         redis_pid=$!
         for ((tick = 0; tick < 50; tick++)); do
             kill -0 "$redis_pid" 2>/dev/null || break
             # It says so once it listens; another's server on that port would not write here.
-            if grep --quiet 'Ready to accept connections' "$data/server.log"; then
+            if grep --quiet --no-messages 'Ready to accept connections' "$data/server.log"; then
                 export TEST_REDIS_URL=redis://127.0.0.1:$port/
                 return 0
             fi
@@ -83,8 +83,9 @@ start_redis() {
 
 stop_redis() {
     if [[ -n $redis_pid ]]; then
-        kill "$redis_pid" 2>/dev/null
-        wait "$redis_pid" 2>/dev/null
+        # It may have ended before, by the same signal as we.
+        kill "$redis_pid" 2>/dev/null || true
+        wait "$redis_pid" 2>/dev/null || true
         redis_pid=
     fi
 }
