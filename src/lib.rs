@@ -85,6 +85,7 @@
 //! | token size | 8 KiB | more than header limits leave room for, little enough to read for nothing |
 //! | ticket | 30 s, once | it is drawn right before the handshake, and ends in logs spent |
 //! | secrets | as long as the hash, at least | [RFC 7518 §3.2] |
+//! | fetches for unknown keys | one in vain per 30 s | anybody can make up a key ID, but only the provider can publish one: a fetch that brings a new key does not count |
 //! | origin of cookie requests | the service's own | a browser attaches cookies for every page ([RFC 6455 §10.2]) |
 //! | upgrade by cookie without `Origin` | refused | every browser sends one |
 //! | a node cut off from its store | 503, and open connections end after 30 s | nobody is let in by what may no longer be true; [`CutOffPolicy`] says otherwise |

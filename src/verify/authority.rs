@@ -227,21 +227,28 @@ impl Authority {
             return introspector.attempt(self, token);
         }
         let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
+        let mut room = Room::<512>::new();
         match &self.keys {
             KeySource::Given { snapshot, .. } => {
-                Ok(self.verify(&snapshot.load(), token, compact, || self.clock.now())?)
+                let snapshot = snapshot.load();
+                let header = HeaderOnce::read(Some(&snapshot), compact, &mut room)?;
+                Ok(self.verify(&snapshot, token, compact, &header, || self.clock.now())?)
             }
             #[cfg(feature = "jwks")]
             KeySource::Remote(refresher) => {
                 let now = self.clock.now();
                 let current = refresher.current(now);
                 let keys = current.get();
-                let kind = match keys {
+                let snapshot = keys.map(|keys| &*keys.value);
+                let header = HeaderOnce::read(snapshot, compact, &mut room)?;
+                let kind = match snapshot {
                     None => RejectionKind::KeysUnavailable,
-                    Some(keys) => match self.verify(&keys.value, token, compact, || now) {
-                        Ok(verified) => return Ok(verified),
-                        Err(kind) => kind,
-                    },
+                    Some(snapshot) => {
+                        match self.verify(snapshot, token, compact, &header, || now) {
+                            Ok(verified) => return Ok(verified),
+                            Err(kind) => kind,
+                        }
+                    }
                 };
                 let keyless = matches!(
                     kind,
@@ -253,7 +260,7 @@ impl Authority {
                     return Err(kind.into());
                 }
                 let seen = keys.map(|keys| (&*keys.value, keys.epoch()));
-                Err(self.ask(refresher, compact, seen, now, asking))
+                Err(self.ask(refresher, header.get(), seen, now, asking))
             }
             #[cfg(feature = "introspection")]
             KeySource::None(_) => Err(RejectionKind::KeysUnavailable.into()),
@@ -265,15 +272,10 @@ impl Authority {
         snapshot: &Snapshot,
         token: &BearerToken<'_>,
         compact: Compact<'_>,
+        header: &HeaderOnce<'_, '_>,
         now: impl FnOnce() -> Duration,
     ) -> Result<Arc<VerifiedToken>, RejectionKind> {
         let rules = &self.rules;
-
-        let mut room = Room::<512>::new();
-        let header = match snapshot.headers.find(compact.header) {
-            Some(known) => HeaderOnce::Known(known),
-            None => HeaderOnce::Fresh(Header::parse(room.decode_text(compact.header)?)?),
-        };
         let mut keys = snapshot.keys_for(header.get())?;
 
         let mut room = Room::<2048>::new();
@@ -287,9 +289,6 @@ impl Authority {
         if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
             return Err(RejectionKind::SignatureInvalid);
         }
-        // They borrow from the header, which the token now takes along.
-        drop(keys);
-
         let claims = members.judge(payload, rules, now)?;
         if !rules.token_type.admits(header.get().media_type.as_deref()) {
             return Err(RejectionKind::TypeMismatch);
@@ -299,7 +298,7 @@ impl Authority {
             vouched: Vouched::Issuer,
             header: Some(match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
-                HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh),
+                HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh.clone()),
             }),
             payload: payload.into(),
             claims,
@@ -314,7 +313,20 @@ enum HeaderOnce<'s, 'h> {
     Fresh(Header<'h>),
 }
 
-impl<'h> HeaderOnce<'_, 'h> {
+impl<'s, 'h> HeaderOnce<'s, 'h> {
+    /// Reads the header of a token, in this room if it is a new one.
+    fn read<const N: usize>(
+        snapshot: Option<&'s Snapshot>,
+        compact: Compact<'_>,
+        room: &'h mut Room<N>,
+    ) -> Result<Self, RejectionKind> {
+        let known = snapshot.and_then(|snapshot| snapshot.headers.find(compact.header));
+        Ok(match known {
+            Some(known) => Self::Known(known),
+            None => Self::Fresh(Header::parse(room.decode_text(compact.header)?)?),
+        })
+    }
+
     fn get(&self) -> &Header<'h> {
         match self {
             Self::Known(known) => known,

@@ -17,7 +17,7 @@ use crate::RejectionKind;
 const MAX_KEY_ID: usize = 256;
 
 /// What verification reads of a header. The algorithm only chooses among keys that were prepared for it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header<'h> {
     pub(super) algorithm: Algorithm,
     /// An opaque text, compared byte by byte.

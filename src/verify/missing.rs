@@ -6,7 +6,6 @@ use jsonwebtoken::AlgorithmFamily;
 
 use super::{
     authority::{Asking, Authority, Doubt, Snapshot},
-    compact::{Compact, Room},
     header::Header,
     token::VerifiedToken,
 };
@@ -27,16 +26,11 @@ impl Authority {
     pub(super) fn ask(
         &self,
         refresher: &Refresher<Snapshot>,
-        compact: Compact<'_>,
+        header: &Header<'_>,
         seen: Option<(&Snapshot, u64)>,
         now: Duration,
         asking: Asking,
     ) -> Doubt {
-        let mut room = Room::<512>::new();
-        let header = match room.decode_text(compact.header).and_then(Header::parse) {
-            Ok(header) => header,
-            Err(kind) => return kind.into(),
-        };
         // Whether a provider has other keys or not: theirs are public ones, and the list of algorithms is ours.
         let algorithm = header.algorithm;
         let listed = self.rules.algorithms.as_ref();
@@ -60,7 +54,7 @@ impl Authority {
             };
         }
         let missing = match asking {
-            Asking::Again => refresher.still_missing(id, now),
+            Asking::Again => refresher.still_missing(id, seen.map(|(_, epoch)| epoch), now),
             _ => refresher.missing(id, seen.map(|(_, epoch)| epoch), now),
         };
         match missing {

@@ -21,6 +21,7 @@ use tower_warden::{
 };
 
 use crate::{
+    log_lines::LogLines,
     provider::{Provider, Reply, StillClock, key, on_the_spot, settle, signer, token, verdict},
     support::{Inner, get},
 };
@@ -221,44 +222,6 @@ async fn patience_ends_with_503() {
     provider.reply(held(&Arc::new(Semaphore::new(0)), ""));
     assert_eq!(verdict(&verifier, &stray(0, &clock)).await, UNAVAILABLE);
     assert!(on_the_spot(&verifier, &token(&signer)));
-}
-
-/// Curves in pure Rust are slow without optimisation.
-const REQUESTS: usize = if cfg!(feature = "aws-lc-rs") {
-    10_000
-} else {
-    100
-};
-
-#[tokio::test]
-async fn ten_thousand_requests_do_not_notice_a_rotation_every_second() {
-    let clock = StillClock::new();
-    let signer = signer(ISSUER, "key-0", &clock);
-    let provider = publishing(&signer).await;
-    let keys = RemoteKeys::jwks(&provider.url).with_refetch_floor(Duration::from_secs(1));
-    let verifier = verifier(keys, &clock).await;
-    for rotation in 1..=4 {
-        let former = token(&signer);
-        clock.advance(1);
-        // The worst of providers: the new key signs at once, and the old one is gone.
-        let id = format!("key-{rotation}");
-        let old = signer.key_id().unwrap();
-        signer.rotate(key(&id)).unwrap();
-        signer.retire(&old).unwrap();
-        let valid = token(&signer);
-        let requests: Vec<_> = (0..REQUESTS)
-            .map(|_| tokio::spawn(settle(verifier.check(&valid))))
-            .collect();
-        for request in requests {
-            assert_eq!(request.await.unwrap(), Ok(()), "rotation {rotation}");
-        }
-        assert_eq!(provider.hits(), 1 + rotation, "one fetch for each rotation");
-        assert_eq!(
-            verdict(&verifier, &former).await,
-            UNKNOWN,
-            "a removed key, rotation {rotation}"
-        );
-    }
 }
 
 #[tokio::test]
@@ -526,6 +489,31 @@ async fn a_source_that_panics_is_a_failed_fetch() {
         .await;
     let text = built.unwrap_err().to_string();
     assert!(text.contains("interrupted"), "{text}");
+}
+
+#[tokio::test]
+async fn what_a_source_says_of_its_failure_is_cut_and_escaped() {
+    struct Talkative;
+
+    #[async_trait::async_trait]
+    impl JwksSource for Talkative {
+        async fn fetch_keys(&self) -> Result<JsonWebKeySet, JwksClientError> {
+            let text = format!("a\r\nINFO all is well\u{1b}[2J{}", "x".repeat(1 << 20));
+            Err(jsonwebtoken::errors::Error::from(ErrorKind::Provider(text)).into())
+        }
+    }
+
+    let log = LogLines::capture();
+    let built = Verifier::remote(RemoteKeys::source(Talkative))
+        .with_issuer(ISSUER)
+        .build()
+        .await;
+    let error = built.unwrap_err();
+    for text in [error.to_string(), format!("{error:?}"), log.take()] {
+        assert!(text.contains("INFO all is well"), "{text}");
+        assert!(text.len() < 1_000, "{} bytes", text.len());
+        assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+    }
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ mod jwks_faults;
 mod jwks_issuers;
 #[cfg(feature = "jwks")]
 mod jwks_refresh;
+#[cfg(feature = "jwks")]
+mod jwks_rotation;
 mod jwt_layer;
 mod keys;
 #[cfg(feature = "testing")]

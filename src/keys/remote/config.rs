@@ -20,16 +20,17 @@ use crate::{Clock, ConfigError, Keys};
 ///
 /// | what happens | what follows |
 /// | --- | --- |
-/// | a token names a key that is not there | one fetch, at most one in 30 s; the request waits for it, 2 s at most |
-/// | it came while a fetch was running, which did not bring the key | one more fetch; 503 if it is too early for that |
+/// | a token names a key that is not there | one fetch, and the request waits for it, 2 s at most |
+/// | such a fetch brings no new key | the next one of its kind is 30 s away; until then such tokens are refused |
+/// | a token came while a fetch was running, which did not bring its key | one more fetch, on the same terms |
 /// | a key is gone from the set | tokens signed with it are refused from then on |
 /// | a fetch fails | the keys stay; it is repeated after 1 s, 2 s, 4 s … 5 min |
 /// | the keys are older than 24 h | 503 until they can be fetched again |
 ///
-/// A provider that rotates more often than every 30 s, or signs with a key in the moment in which it publishes it, needs
-/// [`with_refetch_floor`](Self::with_refetch_floor): until the floor is over, tokens with its newest key are refused. If
-/// its tokens have no `kid`, nothing tells a new key from a forged signature: a rotation is noticed at the next
-/// refresh only.
+/// A provider may rotate as often as it likes, and sign with a key from the moment in which it publishes it: a fetch that
+/// brings a key which was never there before does not count. One that signs before it publishes, or under a flood of
+/// tokens with made-up keys, has to wait for the [floor](Self::with_refetch_floor). If its tokens have no `kid`, nothing
+/// tells a new key from a forged signature: a rotation is noticed at the next refresh only.
 ///
 /// # Examples
 /// ```
@@ -128,9 +129,11 @@ impl RemoteKeys {
         self
     }
 
-    /// Sets the least time between two fetches that tokens with unknown keys may cause: 1 s to 10 min, 30 s by default.
+    /// Sets the least time between two fetches in vain that tokens with unknown keys may cause: 1 s to 10 min, 30 s by
+    /// default. Tokens whose key the provider has withdrawn are counted apart, with the same time between their fetches.
     ///
-    /// A provider that signs with a key in the moment in which it publishes it should be asked more often.
+    /// A fetch that brings a new key is not in vain, and the next may follow at once. A provider that signs with a key
+    /// before it publishes it should be asked more often.
     pub fn with_refetch_floor(mut self, floor: Duration) -> Self {
         self.policy.floor = floor;
         self

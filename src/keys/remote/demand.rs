@@ -1,8 +1,9 @@
 //! [`Missing`]: what becomes of a token whose key is not at hand.
 //!
-//! Of the tokens that name a key nobody has heard of, one per [floor](super::refresh::Policy::floor) makes us fetch; those
-//! that come while a fetch is running wait for it, for a while. Only a provider that answers may convict a token, and
-//! not by what it said before the token came: a fetch that was running already may bring a key, but cannot deny it.
+//! Of the tokens that name a key nobody has heard of, one makes us fetch, and one per [floor](super::floor::Floor) if that
+//! brings nothing new; those that come while a fetch is running wait for it, for a while. Only a provider that answers may
+//! convict a token, and not by what it said before the token came: a fetch that was running already may bring a key,
+//! but cannot deny it.
 
 use std::{sync::MutexGuard, time::Duration};
 
@@ -14,7 +15,6 @@ use tokio::{
 
 use super::{
     refresh::{Outcome, Refresher, State},
-    schedule::within,
     snapshot::Snapshot,
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Waiting<T: Send + Sync + 'static> {
     outcome: Option<watch::Receiver<Outcome>>,
     /// Whether the fetch began after the token had come, so that its answer holds for the token.
     asked: bool,
+    /// The number of the fetch, once it has landed.
+    landed: Option<u64>,
     /// How long the request may still wait.
     patience: Duration,
 }
@@ -50,63 +52,59 @@ impl<T: Send + Sync + 'static> Refresher<T> {
         seen: Option<u64>,
         now: Duration,
     ) -> Missing<T> {
-        let shared = &self.0;
-        let current = self.current(now);
-        let keys = current.get();
-        if keys.is_some() && keys.map(Snapshot::epoch) != seen {
-            return Missing::Wait(self.waiting(None, false));
-        }
-        let usable = keys.is_some();
-        if usable && key_id.is_none() {
-            return Missing::Unknown;
-        }
-        let state = shared.state();
-        if usable && key_id.is_some_and(|id| state.unknown.contains(id, now)) {
-            return Missing::Unknown;
-        }
-        if state.running {
-            let outcome = shared.outcome.subscribe();
-            return Missing::Wait(self.waiting(Some(outcome), false));
-        }
-        let floor = shared.policy.floor;
-        if state
-            .forced_at
-            .is_some_and(|forced| within(forced, floor, now))
-        {
-            return state.verdict(usable);
-        }
-        Missing::Wait(self.force(state, now))
+        self.decide(key_id, seen, now, false)
     }
 
     /// Decides once more about a token that waited for a fetch older than itself, which did not bring its key.
     ///
-    /// Any fetch that is running now began after the token had come. Nothing remembered counts: it may be as old as
-    /// the fetch.
+    /// Any fetch that is running now, or has landed since, began after the token had come. Nothing remembered counts: it
+    /// may be as old as the fetch.
     #[cold]
-    pub(crate) fn still_missing(&self, key_id: Option<&str>, now: Duration) -> Missing<T> {
+    pub(crate) fn still_missing(
+        &self,
+        key_id: Option<&str>,
+        seen: Option<u64>,
+        now: Duration,
+    ) -> Missing<T> {
+        self.decide(key_id, seen, now, true)
+    }
+
+    fn decide(
+        &self,
+        key_id: Option<&str>,
+        seen: Option<u64>,
+        now: Duration,
+        waited: bool,
+    ) -> Missing<T> {
         let shared = &self.0;
-        let usable = self.current(now).get().is_some();
-        if usable && key_id.is_none() {
-            return Missing::Unknown;
+        let mut state = shared.state();
+        // A fetch lands under this lock: either it is running still, or what it has brought is what is read here. A token
+        // must not ask for a key that has just come, for its fetch would bring nothing new and close the floor.
+        let current = shared.current(now);
+        let keys = current.get();
+        let usable = keys.is_some();
+        if usable && keys.map(Snapshot::epoch) != seen {
+            return Missing::Wait(self.waiting(None, waited));
         }
-        let state = shared.state();
+        match key_id {
+            None if usable => return Missing::Unknown,
+            Some(id) if usable && !waited && state.unknown.contains(id, now) => {
+                return Missing::Unknown;
+            }
+            _ => {}
+        }
         if state.running {
             let outcome = shared.outcome.subscribe();
-            return Missing::Wait(self.waiting(Some(outcome), true));
+            return Missing::Wait(self.waiting(Some(outcome), waited));
         }
-        let floor = shared.policy.floor;
-        if state
-            .forced_at
-            .is_some_and(|forced| within(forced, floor, now))
-        {
+        if !state.floor.claim(key_id, now) {
             return state.verdict(usable);
         }
-        Missing::Wait(self.force(state, now))
+        Missing::Wait(self.force(state))
     }
 
     /// Fetches because a token asks for it.
-    fn force(&self, mut state: MutexGuard<'_, State>, now: Duration) -> Waiting<T> {
-        state.forced_at = Some(now);
+    fn force(&self, mut state: MutexGuard<'_, State>) -> Waiting<T> {
         state.take_off(&self.0.due);
         let outcome = self.0.outcome.subscribe();
         drop(state);
@@ -119,6 +117,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             refresher: self.clone(),
             outcome,
             asked,
+            landed: None,
             patience: self.0.policy.patience,
         }
     }
@@ -148,7 +147,9 @@ impl<T: Send + Sync + 'static> Waiting<T> {
             Err(_) => outcome.changed().await.is_ok(),
         };
         self.patience = patience.saturating_sub(began.elapsed());
-        landed && outcome.borrow().result.is_ok()
+        let last = outcome.borrow();
+        self.landed = landed.then_some(last.number);
+        landed && last.result.is_ok()
     }
 
     /// Whether the answer is younger than the token, so that it may convict it.
@@ -162,13 +163,17 @@ impl<T: Send + Sync + 'static> Waiting<T> {
         self
     }
 
-    /// Remembers that the fetch did not bring this key, if it was made for it.
+    /// Remembers that the fetch did not bring this key, if it was made for it. A later one may have brought it since, or
+    /// what else is new, so then there is nothing to remember.
     pub(crate) fn not_found(self, key_id: Option<&str>) {
         if let Some(key_id) = key_id
             && self.asked
         {
             let shared = &self.refresher.0;
-            shared.state().unknown.insert(key_id, shared.clock.now());
+            let mut state = shared.state();
+            if self.landed == Some(shared.outcome.borrow().number) {
+                state.unknown.insert(key_id, shared.clock.now());
+            }
         }
     }
 }

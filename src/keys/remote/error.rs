@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use crate::ConfigError;
+use crate::{ConfigError, keys::shown::shown};
 
 /// Why a fetch brought no keys. It is for the operator; clients only learn that keys are unavailable.
 ///
@@ -88,7 +88,7 @@ pub enum KeyFetchError {
     /// A source of another crate failed.
     #[error("the source failed: {cause}")]
     Source {
-        /// What it said.
+        /// What it said: 256 characters at most, control characters escaped.
         cause: String,
     },
     /// No tokio runtime is there to fetch in.
@@ -123,7 +123,7 @@ impl KeyFetchError {
     }
 }
 
-/// An error with all that lies behind it, on one line.
+/// An error with all that lies behind it, on one line of bounded length: it may repeat what others wrote.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -136,7 +136,7 @@ pub(super) fn chain(error: &dyn Error) -> String {
         }
         next = cause.source();
     }
-    text
+    shown(&text)
 }
 
 /// What is wrong with the keys of a set, on one line of bounded length.
@@ -156,5 +156,31 @@ impl fmt::Display for Faults<'_> {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Foreign(String, #[source] Option<Box<Foreign>>);
+
+    #[test]
+    fn what_lies_behind_an_error_is_told_on_one_line_with_an_end() {
+        let told = |outer: &str, inner: &str| {
+            let inner = Foreign(inner.to_owned(), None);
+            chain(&Foreign(outer.to_owned(), Some(Box::new(inner))))
+        };
+        assert_eq!(told("no answer", "refused"), "no answer: refused");
+        // Some libraries repeat the cause in their own text.
+        assert_eq!(told("no answer: refused", "refused"), "no answer: refused");
+        assert_eq!(
+            told("a\r\nINFO b", "\u{1b}[2J"),
+            "a\\r\\nINFO b: \\u{1b}[2J"
+        );
+        let long = told(&"ä".repeat(1 << 20), "x");
+        assert_eq!(long, "ä".repeat(256) + "…");
     }
 }

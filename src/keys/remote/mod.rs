@@ -6,9 +6,9 @@
 //! | 2 | `discovery` | from the name of an issuer to the address of its keys |
 //! | 3 | `endpoint`, `fetch`, `lifetime` | one careful GET: https, no redirects, bounded in time and size |
 //! | 4 | `source` | [`HttpJwksSource`], and any `JwksSource` of `jwks_client_rs` |
-//! | 5 | `refresh`, `schedule` | one fetch at a time, ahead of need; a failed one changes nothing |
+//! | 5 | `refresh`, `flight`, `schedule` | one fetch at a time, ahead of need; a failed one changes nothing |
 //! | 6 | `snapshot` | what a set must be to replace the keys that are there |
-//! | 7 | `demand`, `unknown` | tokens that name keys nobody has: who waits, who is refused, what is remembered |
+//! | 7 | `demand`, `unknown`, `floor` | tokens that name keys nobody has: who waits, who is refused, what is remembered, who may ask |
 //! | 8 | `lookup`, `questions`, `kept` | not about keys: what a provider is asked about a single token, and how long it counts |
 //! | 9 | `error` | [`KeyFetchError`], for the operator |
 
@@ -18,6 +18,8 @@ mod discovery;
 mod endpoint;
 mod error;
 mod fetch;
+mod flight;
+mod floor;
 #[cfg(feature = "introspection")]
 mod kept;
 mod lifetime;

@@ -26,6 +26,8 @@ pub(crate) struct Snapshot<T> {
     epoch: u64,
     /// Every key as canonical JSON, sorted: what tells a changed set from one that was written down differently.
     fingerprint: Vec<String>,
+    /// The IDs of the keys that could be read.
+    key_ids: Vec<Box<str>>,
     /// What the provider says that it signs with.
     algorithms: Vec<Algorithm>,
 }
@@ -75,19 +77,21 @@ impl<T> Snapshot<T> {
         }
         let mut fingerprint: Vec<String> = set.keys.iter().map(Written::text).collect();
         fingerprint.sort_unstable();
-        let (value, epoch) = match former {
+        let (value, epoch, key_ids) = match former {
             Some(former)
                 if former.fingerprint == fingerprint
                     && former.algorithms == document.algorithms =>
             {
-                (Arc::clone(&former.value), former.epoch)
+                (
+                    Arc::clone(&former.value),
+                    former.epoch,
+                    former.key_ids.clone(),
+                )
             }
             _ => {
                 let epoch = former.map_or(0, |former| former.epoch + 1);
-                (
-                    Arc::new(read(document, count, epoch, origin, prepare)?),
-                    epoch,
-                )
+                let (value, key_ids) = read(document, count, epoch, origin, prepare)?;
+                (Arc::new(value), epoch, key_ids)
             }
         };
         Ok(Self {
@@ -95,6 +99,7 @@ impl<T> Snapshot<T> {
             fetched_at,
             epoch,
             fingerprint,
+            key_ids,
             algorithms: document.algorithms.clone(),
         })
     }
@@ -102,6 +107,11 @@ impl<T> Snapshot<T> {
     /// How many keys the provider published, those included that are of no use here.
     pub(super) fn published(&self) -> usize {
         self.fingerprint.len()
+    }
+
+    /// The IDs of the keys that could be read, whether they are of use here or not.
+    pub(super) fn key_ids(&self) -> &[Box<str>] {
+        &self.key_ids
     }
 }
 
@@ -156,7 +166,7 @@ fn read<T>(
     epoch: u64,
     origin: &str,
     prepare: &Prepare<T>,
-) -> Result<T, KeyFetchError> {
+) -> Result<(T, Vec<Box<str>>), KeyFetchError> {
     let (keys, faults) =
         Keys::jwk_set_lenient(&document.body).map_err(|error| KeyFetchError::Malformed {
             wanted: "JWK Set",
@@ -178,7 +188,8 @@ fn read<T>(
             "some keys of the set are unusable"
         );
     }
-    Ok(value)
+    let key_ids = keys.iter().filter_map(|key| key.id().map(Into::into));
+    Ok((value, key_ids.collect()))
 }
 
 #[cfg(test)]
