@@ -22,6 +22,8 @@ pub(super) struct Members(Result<BTreeMap<String, Value>, String>);
 pub(super) struct Jwk {
     pub(super) id: Option<String>,
     pub(super) algorithm: Option<Algorithm>,
+    /// Whose tokens it signs, where several issuers share a set; no standard knows it, but Entra writes it.
+    pub(super) issuer: Option<String>,
     pub(super) material: Material,
 }
 
@@ -107,6 +109,7 @@ impl Members {
         }
         Ok(Jwk {
             id: text("kid")?.map(str::to_owned),
+            issuer: text("issuer")?.map(str::to_owned),
             algorithm,
             material,
         })
@@ -323,6 +326,7 @@ mod tests {
             (format!(r#"{{{ED},"alg":"HS256"}}"#), "`alg`"),
             (format!(r#"{{{ED},"alg":null}}"#), "`alg`"),
             (format!(r#"{{{ED},"kid":7}}"#), "`kid`"),
+            (format!(r#"{{{ED},"issuer":["a"]}}"#), "`issuer`"),
             (format!(r#"{{{ED},"d":"AA"}}"#), "private"),
             (format!(r#"{{{ED},"d":null}}"#), "private"),
             (format!(r#"{{{ED},"k":"AA"}}"#), "private"),

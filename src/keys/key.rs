@@ -43,6 +43,7 @@ use crate::{ConfigError, CryptoBackend, verify::SignatureVerifier};
 #[derive(Clone)]
 pub struct Key {
     id: Option<Arc<str>>,
+    issuer: Option<Arc<str>>,
     algorithms: Algorithms,
     material: Arc<Material>,
     origin: Origin,
@@ -151,7 +152,8 @@ impl Key {
     /// Reads a JSON Web Key ([RFC 7517]): RSA, EC on P-256 or P-384, OKP on Ed25519, or `oct` with an `alg`.
     ///
     /// A key without `alg` verifies those of the verifier's algorithms that fit it, or if the verifier names none:
-    /// RS256, ES256, ES384 or `EdDSA` by its type and curve. `x5c` and its kin are ignored.
+    /// RS256, ES256, ES384 or `EdDSA` by its type and curve. A key that states an `issuer`, as Entra's do, verifies the
+    /// tokens of that one alone where the verifier names one. `x5c` and its kin are ignored.
     ///
     /// # Errors
     /// [`ConfigError::Key`] if it is no JWK, is meant for something else (`use`, `key_ops`), holds private members,
@@ -232,6 +234,7 @@ impl Key {
             }
         };
         key.id = jwk.id.map(Into::into);
+        key.issuer = jwk.issuer.map(Into::into);
         key.origin = origin;
         Ok(key)
     }
@@ -240,6 +243,7 @@ impl Key {
     pub(crate) fn stated(material: Material, algorithm: Algorithm) -> Self {
         Self {
             id: None,
+            issuer: None,
             algorithms: Algorithms::Stated(algorithm),
             material: Arc::new(material),
             origin: Origin::Hand,
@@ -293,6 +297,11 @@ impl Key {
     /// The key ID, shared.
     pub(crate) fn shared_id(&self) -> Option<Arc<str>> {
         self.id.clone()
+    }
+
+    /// The issuer whose tokens it signs, if it says so.
+    pub(crate) fn shared_issuer(&self) -> Option<Arc<str>> {
+        self.issuer.clone()
     }
 
     /// The key as it is published; a secret never is.

@@ -20,6 +20,7 @@ pub(crate) struct KeySet {
 pub(crate) struct PreparedKey {
     algorithm: Algorithm,
     id: Option<Arc<str>>,
+    issuer: Option<Arc<str>>,
     origin: Origin,
     verifier: SignatureVerifier,
 }
@@ -42,6 +43,7 @@ impl KeySet {
                     Ok(verifier) => prepared.push(PreparedKey {
                         algorithm,
                         id: key.shared_id(),
+                        issuer: key.shared_issuer(),
                         origin: key.origin(),
                         verifier,
                     }),
@@ -109,6 +111,11 @@ impl PreparedKey {
     /// The key ID, for the log of the operator only.
     pub(crate) fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// The issuer whose tokens it signs, if it says so.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
     }
 
     /// Whether `signature` (raw bytes, already base64url-decoded) is this key's signature over `message`.

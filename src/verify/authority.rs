@@ -106,26 +106,30 @@ impl Authority {
         })
     }
 
-    /// Trusts the keys of a provider, which has not been asked yet.
+    /// Trusts the keys of a provider, which has not been asked yet: by one set of rules for each issuer who shares them.
     #[cfg(feature = "jwks")]
     pub(super) fn remote(
         keys: RemoteKeys,
-        rules: Rules,
-        clock: Arc<dyn Clock>,
+        issuers: Vec<Rules>,
+        clock: &Arc<dyn Clock>,
         backend: CryptoBackend,
-    ) -> Result<Self, ConfigError> {
-        let allowed = rules.algorithms.clone();
-        let refresher = keys.open(Arc::clone(&clock), move |keys, epoch| {
-            let keys = KeySet::prepare(keys, allowed.as_deref(), backend).ok()?;
-            let usable = !keys.keys().is_empty();
-            usable.then(|| Snapshot::new(keys, epoch))
+    ) -> Result<Vec<Self>, ConfigError> {
+        let rules = issuers.clone();
+        let refresher = keys.open(Arc::clone(clock), move |keys, epoch| {
+            // The issuers differ in their names only.
+            let allowed = rules.first().and_then(|rules| rules.algorithms.as_deref());
+            let keys = KeySet::prepare(keys, allowed, backend).ok()?;
+            let usable = |key| rules.iter().any(|rules| rules.admit_key(key));
+            let any = keys.keys().iter().any(usable);
+            any.then(|| Snapshot::new(keys, epoch))
         })?;
-        Ok(Self {
+        let authorities = issuers.into_iter().map(|rules| Self {
             rules,
-            clock,
+            clock: Arc::clone(clock),
             backend,
-            keys: KeySource::Remote(refresher),
-        })
+            keys: KeySource::Remote(refresher.clone()),
+        });
+        Ok(authorities.collect())
     }
 
     /// Trusts what an endpoint says of tokens.
@@ -198,6 +202,15 @@ impl Authority {
             KeySource::Remote(refresher) => refresher.age(),
             #[cfg(feature = "introspection")]
             KeySource::None(_) => None,
+        }
+    }
+
+    /// Whether one fetch serves both.
+    #[cfg(feature = "jwks")]
+    pub(super) fn shares_keys_with(&self, other: &Self) -> bool {
+        match (&self.keys, &other.keys) {
+            (KeySource::Remote(one), KeySource::Remote(other)) => one.is_same(other),
+            _ => false,
         }
     }
 
@@ -276,7 +289,7 @@ impl Authority {
         now: impl FnOnce() -> Duration,
     ) -> Result<Arc<VerifiedToken>, RejectionKind> {
         let rules = &self.rules;
-        let mut keys = snapshot.keys_for(header.get())?;
+        let mut keys = snapshot.keys_for(header.get(), rules)?;
 
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;
@@ -359,6 +372,7 @@ impl Snapshot {
     fn keys_for<'s>(
         &'s self,
         header: &Header<'_>,
+        rules: &Rules,
     ) -> Result<impl Iterator<Item = &'s PreparedKey>, RejectionKind> {
         let algorithm = header.algorithm;
         let keys = self.keys.keys();
@@ -369,6 +383,7 @@ impl Snapshot {
             .keys
             .candidates(algorithm, header.key_id.as_deref())
             .filter_map(|index| keys.get(index))
+            .filter(|key| rules.admit_key(key))
             .peekable();
         match candidates.peek() {
             Some(_) => Ok(candidates),

@@ -431,14 +431,33 @@ impl VerifierBuilder<RemoteKeys> {
     pub async fn build(mut self) -> Result<Verifier, ConfigError> {
         let backend = self.settle()?;
         self.check_remote()?;
-        let authority = Authority::remote(self.keys, self.rules, self.clock, backend)?;
+        let rules = match self.keys.tenants() {
+            None => vec![self.rules],
+            Some(tenants) => {
+                let template: Arc<str> = tenants.template().into();
+                let issuers = tenants.issuers()?.into_iter();
+                let rules = issuers.map(|issuer| Rules {
+                    issuer: Some(issuer),
+                    issuer_template: Some(Arc::clone(&template)),
+                    ..self.rules.clone()
+                });
+                rules.collect()
+            }
+        };
+        let shared = self.keys.tenants().is_some();
+        let authorities = Authority::remote(self.keys, rules, &self.clock, backend)?;
+        let mut verifiers = authorities.into_iter().map(Verifier::of);
+        let verifier = match verifiers.next() {
+            Some(only) if !shared => only,
+            first => Verifier::issuers(first.into_iter().chain(verifiers))?,
+        };
         if self.lazy {
             // Looking for keys is what makes somebody ask for them.
-            let _ = authority.ready();
+            let _ = verifier.ready();
         } else {
-            authority.refresh().await?;
+            verifier.refresh().await?;
         }
-        Ok(Verifier::of(authority))
+        Ok(verifier)
     }
 
     fn check_remote(&self) -> Result<(), ConfigError> {

@@ -1,10 +1,11 @@
 //! [`Rules`]: what a token must say to be let in; [`TokenType`], one of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::Algorithm;
 
 use super::path::ClaimPath;
+use crate::keys::PreparedKey;
 
 /// The type a token must declare in its header (`typ`, [RFC 8725 §3.11]).
 ///
@@ -80,12 +81,14 @@ pub(super) enum Audience {
 }
 
 /// Everything a token is measured against, fixed when the verifier is built.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Rules {
     pub(super) max_token_size: usize,
     /// `None` leaves the choice to the keys, each of which has its one algorithm.
     pub(super) algorithms: Option<Vec<Algorithm>>,
     pub(super) issuer: Option<String>,
+    /// How a key names its issuer that is this one's and others' too: `{tenantid}` in the place of the tenant.
+    pub(super) issuer_template: Option<Arc<str>>,
     pub(super) audience: Audience,
     /// Whether a token may leave it open whom it is for, where we have a name.
     pub(super) audience_presence: Presence,
@@ -106,6 +109,7 @@ impl Default for Rules {
             max_token_size: 8 * 1024,
             algorithms: None,
             issuer: None,
+            issuer_template: None,
             audience: Audience::Unnamed,
             audience_presence: Presence::Required,
             subject: Presence::Required,
@@ -116,6 +120,18 @@ impl Default for Rules {
             profile: Profile::Any,
             scopes: None,
             roles: None,
+        }
+    }
+}
+
+impl Rules {
+    /// Whether a key may verify tokens of this issuer: unless it says that it is somebody else's.
+    pub(super) fn admit_key(&self, key: &PreparedKey) -> bool {
+        match (key.issuer(), &self.issuer) {
+            (Some(stated), Some(issuer)) => {
+                stated == issuer || self.issuer_template.as_deref() == Some(stated)
+            }
+            _ => true,
         }
     }
 }

@@ -114,19 +114,17 @@ impl Verifier {
     ///
     /// # Examples
     ///
-    /// The tenants of one provider, each by its name:
+    /// Two realms, each with an audience of its own; for the tenants of Entra, see
+    /// [`RemoteKeys::with_tenants`](crate::RemoteKeys::with_tenants).
     ///
     /// ```
     /// # #[cfg(feature = "jwks")]
     /// # async fn build() -> Result<(), tower_warden::ConfigError> {
     /// use tower_warden::Verifier;
     ///
-    /// let mut verifiers = Vec::new();
-    /// for tenant in ["8a6fbb1c-6c1c-4b6e-9c0e-0d9e6a1f2b3c", "f2f8b6f0-91a5-4a3f-8d0e-6c2a7b9d1e4f"] {
-    ///     let issuer = format!("https://login.microsoftonline.com/{tenant}/v2.0");
-    ///     verifiers.push(Verifier::discover(issuer).with_audience("orders").build().await?);
-    /// }
-    /// let verifier = Verifier::issuers(verifiers)?;
+    /// let staff = Verifier::discover("https://id.example/realms/staff").with_audience("orders");
+    /// let partners = Verifier::discover("https://id.example/realms/partners").with_audience("orders-partners");
+    /// let verifier = Verifier::issuers([staff.build().await?, partners.build().await?])?;
     /// # Ok(())
     /// # }
     /// ```
@@ -236,8 +234,13 @@ impl Verifier {
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     pub async fn refresh(&self) -> Result<(), ConfigError> {
-        let mut answer = Ok(());
+        let (mut answer, mut asked) = (Ok(()), Vec::<&Arc<Authority>>::new());
         for authority in self.all() {
+            // Tenants of one provider share its keys.
+            if asked.iter().any(|other| authority.shares_keys_with(other)) {
+                continue;
+            }
+            asked.push(authority);
             answer = answer.and(authority.refresh().await);
         }
         answer

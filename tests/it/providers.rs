@@ -78,7 +78,12 @@ fn jwk(extra: Value) -> Value {
 
 /// A token as this provider signs it, with some claims changed; `null` takes one away.
 fn signed(media_type: &str, claims: &Value, changes: Value) -> String {
-    let header = json!({ "alg": "RS256", "typ": media_type, "kid": KEY_ID });
+    signed_with(KEY_ID, media_type, claims, changes)
+}
+
+/// The same under another key ID.
+fn signed_with(key_id: &str, media_type: &str, claims: &Value, changes: Value) -> String {
+    let header = json!({ "alg": "RS256", "typ": media_type, "kid": key_id });
     let mut claims = claims.clone();
     claims
         .as_object_mut()
@@ -390,6 +395,194 @@ async fn entra() {
     let common = Verifier::remote(client.discover(&issuer("common"))).with_audience(API);
     let error = common.build().await.unwrap_err();
     assert!(error.to_string().contains("{tenantid}"), "{error}");
+}
+
+/// The document that Entra publishes for all tenants, and its keys, each with whose tokens it signs.
+#[tokio::test]
+async fn entra_for_several_tenants() {
+    const TEMPLATE: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
+    const TENANTS: [&str; 2] = [
+        "8a6fbb1c-6c1c-4b6e-9c0e-0d9e6a1f2b3c",
+        "f2f8b6f0-91a5-4a3f-8d0e-6c2a7b9d1e4f",
+    ];
+    // Those of accounts that belong to no company.
+    const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+    const STRANGER: &str = "11111111-2222-3333-4444-555555555555";
+    const API: &str = "6e74172b-be56-4843-9ff4-e66a39bb12e3";
+    let issuer = |tenant: &str| TEMPLATE.replace("{tenantid}", tenant);
+    let at = "https://login.microsoftonline.com/common";
+    let document = |issuer: &str| {
+        json!({
+            "issuer": issuer,
+            "jwks_uri": format!("{at}/discovery/v2.0/keys"),
+            "authorization_endpoint": format!("{at}/oauth2/v2.0/authorize"),
+            "userinfo_endpoint": "https://graph.microsoft.com/oidc/userinfo",
+            "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+            "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "tenant_region_scope": null,
+            "cloud_instance_name": "microsoftonline.com",
+        })
+    };
+    // One pair of numbers under several names: nothing but `issuer` tells whose tokens a key verifies.
+    let key = |id: &str, issuer: Value| {
+        jwk(json!({
+            "kid": id, "use": "sig", "x5t": id, "x5c": ["MIIC"], "issuer": issuer,
+            "cloud_instance_name": "microsoftonline.com",
+        }))
+    };
+    let keys = json!({ "keys": [
+        key("shared", json!(TEMPLATE)),
+        key("consumers", json!(issuer(CONSUMERS))),
+        key("second", json!(issuer(TENANTS[1]))),
+        key("odd", json!([issuer(TENANTS[0])])),
+        key("pattern", json!("https://login.microsoftonline.com/{tenant}/v2.0")),
+        jwk(json!({ "kid": "open", "use": "sig" })),
+    ] });
+    let place = "/common/v2.0/.well-known/openid-configuration";
+    let documents = vec![
+        (place, document(TEMPLATE)),
+        ("/common/discovery/v2.0/keys", keys.clone()),
+    ];
+    let (provider, client) = stage(&["login.microsoftonline.com"], documents).await;
+    let remote = || client.discover("https://login.microsoftonline.com/common/v2.0");
+    let verifier = Verifier::remote(remote().with_tenants(TEMPLATE, TENANTS))
+        .with_audience(API)
+        .with_roles_claim("roles")
+        .with_clock(StillClock::new())
+        .build()
+        .await
+        .unwrap();
+    let layer = JwtAuthLayer::verifier(verifier.clone()).build().unwrap();
+    let claims = json!({
+        "aud": API, "iat": START, "nbf": START, "exp": START + 4_000, "azp": "b2a5", "azpacr": "0",
+        "oid": "690222be", "scp": "Chat.Read", "sub": "HKZpfaHyWadeOouYlitjrI", "ver": "2.0",
+    });
+    let (unknown, mismatch) = (
+        Err(RejectionKind::KeyUnknown),
+        Err(RejectionKind::IssuerMismatch),
+    );
+    for (key_id, named, wanted) in [
+        ("shared", issuer(TENANTS[0]), Ok(())),
+        ("shared", issuer(TENANTS[1]), Ok(())),
+        // A key that names nobody is everybody's.
+        ("open", issuer(TENANTS[0]), Ok(())),
+        // A key that names one issuer is that one's alone.
+        ("second", issuer(TENANTS[1]), Ok(())),
+        ("second", issuer(TENANTS[0]), unknown),
+        ("consumers", issuer(TENANTS[0]), unknown),
+        ("consumers", issuer(TENANTS[1]), unknown),
+        // Neither a list of names nor another template is the template.
+        ("odd", issuer(TENANTS[0]), unknown),
+        ("pattern", issuer(TENANTS[0]), unknown),
+        // Whoever is not named is refused, whatever key stands behind it.
+        ("consumers", issuer(CONSUMERS), mismatch),
+        ("shared", issuer(STRANGER), mismatch),
+        ("shared", issuer("{tenantid}"), mismatch),
+        ("shared", issuer("*"), mismatch),
+        ("shared", issuer("common"), mismatch),
+        ("shared", issuer("organizations"), mismatch),
+        ("shared", issuer(""), mismatch),
+        ("shared", issuer(&TENANTS[0].to_uppercase()), mismatch),
+        ("shared", issuer(TENANTS[0]) + "/", mismatch),
+        ("shared", issuer(&format!("{}/x", TENANTS[0])), mismatch),
+        (
+            "shared",
+            format!("https://sts.windows.net/{}/", TENANTS[0]),
+            mismatch,
+        ),
+    ] {
+        let token = signed_with(key_id, "JWT", &claims, json!({ "iss": named }));
+        let found = send(&layer, "authorization", &format!("Bearer {token}")).await;
+        assert_eq!(found.map(drop), wanted, "{key_id} {named}");
+    }
+    // A key that is in none of its sets, of an issuer who is not named: nobody is asked.
+    let token = signed_with("new", "JWT", &claims, json!({ "iss": issuer(STRANGER) }));
+    let found = send(&layer, "authorization", &format!("Bearer {token}")).await;
+    assert_eq!(found.map(drop), mismatch);
+    let asked = |times: usize| {
+        let paths = provider.paths();
+        let of = |wanted: &str| paths.iter().filter(|path| *path == wanted).count();
+        assert_eq!(of("/common/discovery/v2.0/keys"), times, "{paths:?}");
+        assert_eq!(of(place), 1, "one document for all: {paths:?}");
+    };
+    // "odd" could not be read, so that it was asked for once.
+    asked(2);
+    verifier.refresh().await.unwrap();
+    asked(3);
+    assert!(verifier.ready() && verifier.keys_age().is_some());
+
+    // The document has to state the very template.
+    for stated in [issuer("common"), issuer("{tenant}"), issuer(TENANTS[0])] {
+        let documents = vec![
+            (place, document(&stated)),
+            ("/common/discovery/v2.0/keys", keys.clone()),
+        ];
+        let (_provider, client) = stage(&["login.microsoftonline.com"], documents).await;
+        let remote = client.discover("https://login.microsoftonline.com/common/v2.0");
+        let keys = remote.with_tenants(TEMPLATE, TENANTS);
+        let built = JwtAuthLayer::remote(keys).with_audience(API).build().await;
+        let error = built.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("`{TEMPLATE}`")) && error.contains(&format!("`{stated}`")),
+            "{error}"
+        );
+    }
+    // What is at odds with the tenants, or leaves none, fails before anybody is asked.
+    let tenants = |names: &[&str]| {
+        let keys = remote().with_tenants(TEMPLATE, names.iter().copied());
+        Verifier::remote(keys).with_audience(API)
+    };
+    let hits = provider.hits();
+    for (builder, wanted) in [
+        (tenants(&[]), "with_tenants"),
+        (tenants(&[TENANTS[0], TENANTS[0]]), "named twice"),
+        (tenants(&["{tenantid}"]), "with_tenants"),
+        (
+            tenants(&TENANTS).with_issuer(issuer(TENANTS[0])),
+            "with_issuer",
+        ),
+        (
+            tenants(&TENANTS).dangerous_any_issuer(),
+            "dangerous_any_issuer",
+        ),
+    ] {
+        let error = builder.build().await.unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+    assert_eq!(provider.hits(), hits);
+}
+
+/// Where one issuer is named, a key of somebody else is none of its own either.
+#[tokio::test]
+async fn a_key_of_another_issuer_is_no_key_of_this_one() {
+    const ISSUER: &str = "https://id.example/acme";
+    let key = |id: &str, issuer: &str| jwk(json!({ "kid": id, "issuer": issuer }));
+    let document = json!({ "issuer": ISSUER, "jwks_uri": "https://id.example/keys" });
+    let place = "/acme/.well-known/openid-configuration";
+    let claims = json!({ "iss": ISSUER, "aud": "api", "sub": "alice", "exp": START + 60 });
+    let both = json!({ "keys": [key("own", ISSUER), key("other", "https://id.example/other")] });
+    let documents = vec![(place, document.clone()), ("/keys", both)];
+    let (provider, client) = stage(&["id.example"], documents).await;
+    let layer = JwtAuthLayer::remote(client.discover(ISSUER))
+        .with_audience("api")
+        .with_clock(StillClock::new())
+        .build()
+        .await
+        .unwrap();
+    for (id, wanted) in [("own", Ok(())), ("other", Err(RejectionKind::KeyUnknown))] {
+        let token = signed_with(id, "JWT", &claims, json!({}));
+        let found = send(&layer, "authorization", &format!("Bearer {token}")).await;
+        assert_eq!(found.map(drop), wanted, "{id}");
+    }
+    assert_eq!(provider.hits(), 2, "there is nothing to be asked for");
+
+    let other = json!({ "keys": [key("other", "https://id.example/{tenantid}")] });
+    let documents = vec![(place, document), ("/keys", other)];
+    let (_provider, client) = stage(&["id.example"], documents).await;
+    let built = Verifier::remote(client.discover(ISSUER)).build().await;
+    let error = built.unwrap_err().to_string();
+    assert!(error.contains("none of the 1 keys"), "{error}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use super::{
     fetch::HttpFetch,
     refresh::{Policy, Refresher},
     source::{ForeignSource, HttpJwksSource, KeyFetcher},
+    tenants::Tenants,
 };
 use crate::{Clock, ConfigError, Keys};
 
@@ -52,6 +53,7 @@ use crate::{Clock, ConfigError, Keys};
 #[must_use = "a verifier has to be built of it"]
 pub struct RemoteKeys {
     place: Place,
+    tenants: Option<Tenants>,
     client: Option<reqwest::Client>,
     policy: Policy,
 }
@@ -87,8 +89,8 @@ impl RemoteKeys {
     /// Takes the keys of a source written for `jwks_client_rs`.
     ///
     /// They pass through the same checks as all others, as far as that crate hands over what they check: it keeps `use`
-    /// of RSA keys only, and `key_ops` of none, so that another key in the set that is meant for encryption is taken
-    /// for one that signs. Its `WebSource` refuses a whole set for one key that it cannot read. Prefer
+    /// of RSA keys only, and `key_ops` and `issuer` of none, so that another key in the set that is meant for encryption
+    /// is taken for one that signs. Its `WebSource` refuses a whole set for one key that it cannot read. Prefer
     /// [`jwks`](Self::jwks) where the keys come over HTTP.
     pub fn source(source: impl JwksSource + Send + Sync + 'static) -> Self {
         Self::new(Place::Foreign(Arc::new(ForeignSource(source))))
@@ -97,9 +99,58 @@ impl RemoteKeys {
     fn new(place: Place) -> Self {
         Self {
             place,
+            tenants: None,
             client: None,
             policy: Policy::default(),
         }
+    }
+
+    /// Accepts the tokens of several issuers who share their keys, and whose names are this template with one of these
+    /// tenants in the place of the open segment. Nobody else's: there is no wildcard.
+    ///
+    /// It takes the place of [`with_issuer`](crate::VerifierBuilder::with_issuer). `iss` has to equal the template with one
+    /// of the tenants byte by byte, and a discovery document has to state the template itself, as it is given here. One
+    /// document and one key set serve all tenants.
+    ///
+    /// Microsoft Entra publishes such a document for its [multi-tenant applications], and states for each key whose
+    /// tokens it signs: a key whose `issuer` is the template serves every tenant, one that names an issuer serves that one
+    /// alone.
+    ///
+    /// [multi-tenant applications]: https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-issuer
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_warden::{ConfigError, JwtAuthLayer, RemoteKeys};
+    ///
+    /// async fn auth() -> Result<JwtAuthLayer, ConfigError> {
+    ///     let keys = RemoteKeys::discover("https://login.microsoftonline.com/common/v2.0").with_tenants(
+    ///         "https://login.microsoftonline.com/{tenantid}/v2.0",
+    ///         ["8a6fbb1c-6c1c-4b6e-9c0e-0d9e6a1f2b3c", "f2f8b6f0-91a5-4a3f-8d0e-6c2a7b9d1e4f"],
+    ///     );
+    ///     JwtAuthLayer::remote(keys).with_audience("6e74172b-be56-4843-9ff4-e66a39bb12e3").build().await
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// // A template without an open segment, and a tenant that is a pattern, are refused before anybody is asked.
+    /// for (template, tenant) in [
+    ///     ("https://login.microsoftonline.com/common/v2.0", "8a6fbb1c-6c1c-4b6e-9c0e-0d9e6a1f2b3c"),
+    ///     ("https://login.microsoftonline.com/{tenantid}/v2.0", "*"),
+    /// ] {
+    ///     let keys = RemoteKeys::discover("https://login.microsoftonline.com/common/v2.0");
+    ///     let built = JwtAuthLayer::remote(keys.with_tenants(template, [tenant])).build().await;
+    ///     assert!(matches!(built, Err(ConfigError::Setting { name: "with_tenants", .. })));
+    /// }
+    /// # }
+    /// ```
+    pub fn with_tenants<T: Into<String>>(
+        mut self,
+        template: impl Into<String>,
+        tenants: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let tenants = tenants.into_iter().map(Into::into).collect();
+        self.tenants = Some(Tenants::new(template.into(), tenants));
+        self
     }
 
     /// Asks with this client: for a proxy, a private certificate authority, or another TLS.
@@ -145,12 +196,19 @@ impl RemoteKeys {
         self
     }
 
-    /// The issuer whose document names the keys.
+    /// The issuer whose keys they are, as its document states it: for tenants a template.
     pub(crate) fn issuer(&self) -> Option<&str> {
+        if let Some(tenants) = &self.tenants {
+            return Some(tenants.template());
+        }
         match &self.place {
             Place::Issuer(issuer) => Some(issuer),
             Place::Address(_) | Place::Foreign(_) => None,
         }
+    }
+
+    pub(crate) fn tenants(&self) -> Option<&Tenants> {
+        self.tenants.as_ref()
     }
 
     /// Checks the settings, and begins without keys.
@@ -163,7 +221,12 @@ impl RemoteKeys {
         let source = match self.place {
             Place::Foreign(source) => source,
             Place::Address(url) => open(self.client, &self.policy, &url, HttpJwksSource::over)?,
-            Place::Issuer(name) => open(self.client, &self.policy, &name, DiscoveredSource::over)?,
+            Place::Issuer(name) => {
+                let template = self.tenants.as_ref().map(Tenants::template);
+                open(self.client, &self.policy, &name, |http, name| {
+                    DiscoveredSource::over(http, name, template.unwrap_or(name))
+                })?
+            }
         };
         Ok(Refresher::new(
             source,

@@ -53,6 +53,9 @@ struct Published {
 /// answers with something else.
 #[derive(Debug)]
 pub(super) struct DiscoveredSource {
+    /// Whose document is asked for.
+    name: String,
+    /// What it has to state as its issuer.
     issuer: String,
     places: Vec<Endpoint>,
     http: HttpFetch,
@@ -68,11 +71,12 @@ struct Known {
 }
 
 impl DiscoveredSource {
-    /// Checks the name; nothing is asked yet.
-    pub(super) fn over(http: HttpFetch, issuer: &str) -> Result<Self, KeyFetchError> {
+    /// Checks the name; nothing is asked yet. Where one document speaks for several issuers, `issuer` is not its name.
+    pub(super) fn over(http: HttpFetch, name: &str, issuer: &str) -> Result<Self, KeyFetchError> {
         Ok(Self {
+            name: name.to_owned(),
             issuer: issuer.to_owned(),
-            places: well_known(issuer)?,
+            places: well_known(name)?,
             http,
             known: Mutex::new(None),
         })
@@ -168,7 +172,7 @@ impl KeyFetcher for DiscoveredSource {
     }
 
     fn origin(&self) -> &str {
-        &self.issuer
+        &self.name
     }
 }
 

@@ -151,7 +151,7 @@ async fn discover(
     issuer: &str,
     kind: LookupKind,
 ) -> Result<Endpoint, KeyFetchError> {
-    let source = DiscoveredSource::over(http.clone(), issuer)?;
+    let source = DiscoveredSource::over(http.clone(), issuer, issuer)?;
     let (metadata, _) = source.discover().await?;
     let url = kind.of(metadata).ok_or_else(|| KeyFetchError::Malformed {
         wanted: "discovery document for this use",

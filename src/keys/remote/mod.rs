@@ -2,7 +2,7 @@
 //!
 //! | step | file | what it answers for |
 //! | --- | --- | --- |
-//! | 1 | `config` | [`RemoteKeys`]: what is asked, and with how much patience |
+//! | 1 | `config`, `tenants` | [`RemoteKeys`]: what is asked, whose keys they are, and with how much patience |
 //! | 2 | `discovery` | from the name of an issuer to the address of its keys |
 //! | 3 | `endpoint`, `fetch`, `lifetime` | one careful GET: https, no redirects, bounded in time and size |
 //! | 4 | `source` | [`HttpJwksSource`], and any `JwksSource` of `jwks_client_rs` |
@@ -31,6 +31,7 @@ mod refresh;
 mod schedule;
 mod snapshot;
 mod source;
+mod tenants;
 mod unknown;
 
 pub use config::RemoteKeys;

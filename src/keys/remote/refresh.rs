@@ -180,6 +180,11 @@ impl<T: Send + Sync + 'static> Refresher<T> {
         Some(self.0.clock.now().saturating_sub(fetched_at))
     }
 
+    /// Whether both are handles to the same keys.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// What is asked, for messages to the operator.
     pub(crate) fn origin(&self) -> &str {
         self.0.source.origin()
