@@ -11,6 +11,10 @@ pub(crate) struct Config {
     pub(crate) issuer: Option<String>,
     pub(crate) audience: Option<String>,
     pub(crate) leeway: Duration,
+    /// How long the token of a session lives, which is renewed while somebody is there.
+    pub(crate) session_token: Duration,
+    /// Where browsers find the service: over https the cookies are `__Host-` cookies.
+    pub(crate) public_origin: String,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) log_level: Level,
     secret_is_random: bool,
@@ -31,6 +35,9 @@ impl Config {
             issuer: variable("JWT_ISSUER")?,
             audience: variable("JWT_AUDIENCE")?,
             leeway: Duration::from_secs(variable("JWT_LEEWAY")?.unwrap_or(30)),
+            session_token: Duration::from_secs(variable("SESSION_TOKEN")?.unwrap_or(900)),
+            public_origin: variable("PUBLIC_ORIGIN")?
+                .unwrap_or_else(|| String::from("http://localhost")),
             allowed_origins: origins
                 .iter()
                 .flat_map(|origins| origins.split(','))
@@ -53,10 +60,6 @@ impl Config {
         }
         let token = issuer.build()?.mint("demo-user").sign()?;
         let token = token.expose();
-        // The cookie carries a session of our own: it names no audience, and the gate takes none there.
-        let sessions = TokenIssuer::builder(SigningKey::hs256(&self.secret)?).build()?;
-        let session = sessions.mint("demo-user").sign()?;
-        let session = session.expose();
         let warning = if self.secret_is_random {
             "warning: JWT_SECRET is not set, so a random one is used and tokens die with this process\n"
         } else {
@@ -65,13 +68,13 @@ impl Config {
         Ok(format!(
             "{warning}listening on http://{address}\n\
              \n\
+             # open it in a browser: sign up, chat, share a room\n\
+             \n\
              # refused: no token\n\
              curl -i http://{address}/history\n\
              # chat\n\
              curl -N http://{address}/chat -H 'Authorization: Bearer {token}' \
              -H 'Content-Type: application/json' -d '{{\"message\":\"hello\"}}'\n\
-             # the same user by cookie\n\
-             curl http://{address}/history -H 'Cookie: jwt_token={session}'\n\
              # a live agent, as a plain request; a handshake is upgraded\n\
              curl http://{address}/agents/helper/lobby -H 'Authorization: Bearer {token}'\n\
              # a ticket for one handshake: ws://{address}/agents/helper/lobby?ticket=...\n\

@@ -5,8 +5,8 @@ use std::error::Error;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_warden::{
-    AuthorizationHeader, ConflictPolicy, CookieToken, JwtAuthLayer, Keys, MemoryTickets, Paths,
-    QueryParameter, Revocations, StrippedHeaders, SubprotocolToken, TicketOffice, Verifier,
+    AuthorizationHeader, ConflictPolicy, JwtAuthLayer, MemoryTickets, Paths, QueryParameter,
+    StrippedHeaders, SubprotocolToken, TicketOffice, accounts::Accounts,
 };
 
 use crate::config::Config;
@@ -19,28 +19,27 @@ pub(crate) struct Gate {
     pub(crate) auth: JwtAuthLayer,
     pub(crate) cors: CorsLayer,
     pub(crate) tickets: TicketOffice,
-    pub(crate) revocations: Revocations,
 }
 
 impl Gate {
-    /// Bearer tokens as the issuer mints them, session cookies of our own, and tickets, behind one layer.
-    pub(crate) fn new(config: &Config) -> Result<Self, Box<dyn Error>> {
+    /// Bearer tokens as the issuer mints them, the session cookies of our accounts, and tickets, behind one layer.
+    pub(crate) fn new(config: &Config, accounts: &Accounts) -> Result<Self, Box<dyn Error>> {
         let tickets = TicketOffice::builder(MemoryTickets::default()).build()?;
-        let revocations = Revocations::new();
         let query = QueryParameter::named(["access_token", "token"])?.also_on(MESSAGES)?;
         let mut auth = JwtAuthLayer::hs256(&config.secret)?
             .with_sources([AuthorizationHeader::default()])
             .with_source(query)
             .with_source(SubprotocolToken::default())
-            .with_verified_source(CookieToken::new("jwt_token")?, sessions(config)?)
+            .with_verified_source(accounts.cookie_source(), accounts.verifier())
             .with_tickets(tickets.clone())
             .with_conflict_on(MESSAGES, ConflictPolicy::RejectDifferent)
             .with_leeway(config.leeway)
-            .with_revocations(revocations.clone())
+            // Whoever signs out is signed out here too, and so is what they have open.
+            .with_revocations(accounts.revocations().clone())
             .with_allowed_origins(config.allowed_origins.clone())
             .with_stripped_headers(StrippedHeaders::identity())
             .with_paths(
-                // These three stand under `/auth/` and still ask who is there.
+                // The accounts see to it by themselves who is there; these three beside them do not.
                 ["/auth/ticket", "/auth/refresh", "/auth/revoke"]
                     .into_iter()
                     .fold(Paths::all(), Paths::protect)
@@ -58,20 +57,8 @@ impl Gate {
             auth: auth.build()?,
             cors: cors(config)?,
             tickets,
-            revocations,
         })
     }
-}
-
-/// Verifies sessions, which we mint ourselves: they name no audience, and one for somebody else is none of ours.
-fn sessions(config: &Config) -> Result<Verifier, Box<dyn Error>> {
-    let mut sessions = Verifier::builder(Keys::hs256([&config.secret])?)
-        .with_leeway(config.leeway)
-        .dangerous_without_audience();
-    if let Some(audience) = &config.audience {
-        sessions = sessions.with_audience(audience);
-    }
-    Ok(sessions.build()?)
 }
 
 /// Lets the pages of the allowed origins read our answers, refusals included.

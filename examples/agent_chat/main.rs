@@ -4,11 +4,13 @@
 //! cargo run --example agent_chat --features full
 //! ```
 //!
-//! It prints `curl` lines with a fresh token. What they answer:
+//! Open `http://127.0.0.1:8787` in a browser: the page signs up and in, chats, and shows what the gate decides. For programs
+//! it prints `curl` lines with a fresh token. What they answer:
 //!
 //! | request | status |
 //! | --- | --- |
-//! | `GET /`, `/health`, `/auth/*` | exempt: no token needed |
+//! | `GET /`, `/health` | exempt: no token needed |
+//! | `POST /auth/register`, `/auth/login`, `/auth/logout`, … | exempt: the accounts, which set and read the session's cookie |
 //! | `POST /chat` without a token | 401, and a challenge without error code |
 //! | `POST /chat` with an expired or forged token | 401 `invalid_token` |
 //! | `POST /chat` with a token in the header and one in the cookie | 400 `invalid_request` |
@@ -20,23 +22,29 @@
 //! | `POST /auth/revoke` with a token | 200, and the token opens nothing any more |
 //!
 //! Environment: `PORT` (8787), `JWT_SECRET` (random), `JWT_ISSUER` and `JWT_AUDIENCE` (demanded in bearer tokens when
-//! set), `JWT_LEEWAY` in seconds (30), `ALLOWED_ORIGINS` separated by commas (the page's own), `LOG_LEVEL` (info).
+//! set), `JWT_LEEWAY` in seconds (30), `SESSION_TOKEN`, the life of a session's token in seconds (900), `PUBLIC_ORIGIN`, where
+//! browsers find the service (`http://localhost`), `ALLOWED_ORIGINS` separated by commas (the page's own), `LOG_LEVEL` (info).
 
+mod accounts;
 mod agent;
 mod config;
 mod gate;
 mod live;
+mod page;
 mod sign_out;
 
-use std::{convert::Infallible, error::Error, net::Ipv4Addr, process::ExitCode, sync::Arc};
+use std::{
+    convert::Infallible,
+    error::Error,
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use axum::{
     Json, Router,
     extract::State,
-    response::{
-        Html,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::sse::{Event, KeepAlive, Sse},
     routing::{any, get, post},
 };
 use futures_util::{Stream, StreamExt};
@@ -67,11 +75,12 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_max_level(config.log_level)
         .init();
-    let gate = Gate::new(&config)?;
-    let revocations = gate.revocations;
+    let accounts = accounts::accounts(&config)?;
+    let gate = Gate::new(&config, &accounts)?;
+    let revocations = accounts.revocations().clone();
     let revoke = move |principal| sign_out::revoke(revocations.clone(), principal);
     let app = Router::new()
-        .route("/", get(page))
+        .route("/", get(page::page))
         .route("/health", get(health))
         // What is being answered may be finished when the token ends, and stops when it is revoked.
         .route("/chat", post(chat).layer(StreamLeaseLayer::default()))
@@ -82,6 +91,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .route_service("/auth/ticket", gate.tickets.service())
         .route_service("/auth/refresh", RenewalService::new())
         .route("/auth/revoke", post(revoke))
+        .merge(accounts.router())
         .with_state(Arc::new(Agent::default()))
         .layer(gate.auth)
         // Outside the gate, so that a page of another origin can read a refusal too.
@@ -92,14 +102,10 @@ async fn serve() -> Result<(), Box<dyn Error>> {
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await?;
     print!("{}", config.greeting(listener.local_addr()?)?);
-    axum::serve(listener, app).await?;
+    // The accounts count tries for each address.
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).await?;
     Ok(())
-}
-
-async fn page() -> Html<&'static str> {
-    Html(
-        "<!doctype html><title>agent_chat</title><p>The gate is open for this page, and shut for /chat.</p>",
-    )
 }
 
 async fn health() -> Json<Value> {
