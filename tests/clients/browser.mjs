@@ -1,25 +1,32 @@
-// The example `agent_chat` in a real browser.
+// The example `agent_chat` in a real browser: its own page, and a page of React of another origin.
 
-import { SignJWT } from 'jose';
-
-import { Program, example, finish } from './support.mjs';
-import { Visitor, closeBrowser } from './browser/chromium.mjs';
+import { Program, check, example, finish } from './support.mjs';
+import { closeBrowser } from './browser/chromium.mjs';
+import { expires } from './browser/ends.mjs';
 import { foreignPages } from './browser/foreign.mjs';
+import { journey } from './browser/journey.mjs';
 import { reactPage } from './browser/react.mjs';
+import { twoTabs } from './browser/together.mjs';
 
 const SECRET = 'a-secret-for-tests-of-at-least-32-bytes';
 
-const program = await example('agent_chat');
-await reactPage(program);
+async function ourPage(program) {
+  const service = new Program(program, [], { PORT: '0', JWT_SECRET: SECRET, JWT_LEEWAY: '0' });
+  const address = await service.says(/^listening on (.*)$/m);
+  const alice = await journey(address, 'alice', 'correct horse');
+  await foreignPages(alice, address);
+  await expires(alice, SECRET);
+  await twoTabs(alice);
+  await alice.leave();
+  await service.stop();
+}
 
-const service = new Program(program, [], { PORT: '0', JWT_SECRET: SECRET });
-const address = await service.says(/^listening on (.*)$/m);
-const visitor = await Visitor.arrive('somebody who is signed in');
-const session = new SignJWT({ sub: 'alice' }).setProtectedHeader({ alg: 'HS256' }).setExpirationTime('10 min');
-const value = await session.sign(new TextEncoder().encode(SECRET));
-await visitor.context.addCookies([{ name: 'jwt_token', value, url: address, httpOnly: true, sameSite: 'Lax' }]);
-await foreignPages(visitor, address);
-await visitor.leave();
-
+try {
+  const program = await example('agent_chat');
+  await ourPage(program);
+  await reactPage(program);
+} catch (error) {
+  check('everything comes about', false, error.stack);
+}
 await closeBrowser();
 finish();

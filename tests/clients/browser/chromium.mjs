@@ -29,7 +29,7 @@ export class Visitor {
   static async arrive(name, options = {}) {
     const context = await browser.newContext({ ...DESKTOP, ...options });
     context.setDefaultTimeout(15_000);
-    const visitor = new Visitor(name, context);
+    const visitor = new this(name, context);
     context.on('page', (page) => visitor.#watch(page));
     visitor.page = await context.newPage();
     return visitor;

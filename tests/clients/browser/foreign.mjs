@@ -21,6 +21,10 @@ export async function foreignPages(visitor, address) {
       await page.evaluate(blindly, { url: address + path, method });
       same(`${whose}: ${method} ${path}`, (await answer).status(), refusal);
     }
+    // The accounts know their pages without a look at the cookie.
+    const out = answerTo(page, 'POST', '/auth/logout');
+    await page.evaluate(blindly, { url: `${address}/auth/logout`, method: 'POST' });
+    same(`${whose}: signs nobody out`, (await out).status(), 403);
     const form = answerTo(page, 'POST', '/stop');
     await page.evaluate(byForm, `${address}/stop`);
     same(`${whose}: a form`, (await form).status(), refusal);
