@@ -72,6 +72,7 @@ function configuration(keys) {
     features: {
       clientCredentials: { enabled: true },
       introspection: { enabled: true, allowedPolicy: (_, client) => client.clientId === 'resource-server' },
+      revocation: { enabled: true },
       userinfo: { enabled: true },
       resourceIndicators: {
         enabled: true,

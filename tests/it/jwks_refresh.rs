@@ -78,6 +78,7 @@ async fn a_flood_of_unknown_keys_costs_one_fetch_and_delays_nobody() {
     let keys = RemoteKeys::jwks(&provider.url)
         .with_patience(Duration::from_secs(10))
         .with_timeout(Duration::from_secs(30));
+    let log = LogLines::capture();
     let verifier = verifier(keys, &clock).await;
     let valid = token(&signer);
 
@@ -123,6 +124,9 @@ async fn a_flood_of_unknown_keys_costs_one_fetch_and_delays_nobody() {
     clock.advance(29);
     assert_eq!(verdict(&verifier, &strays[1]).await, UNKNOWN);
     assert_eq!(provider.hits(), 3);
+    let lines = log.take();
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert!(lines.contains("keys fetched, the set is new"), "{lines}");
 }
 
 /// The token with another key ID, and so with a signature that is worth nothing.
@@ -147,6 +151,7 @@ async fn two_hundred_first_requests_cost_one_fetch() {
         .build()
         .await
         .unwrap();
+    let log = LogLines::capture();
     assert!(!verifier.ready());
     assert_eq!(verifier.keys_age(), None);
     let valid = token(&signer);
@@ -168,6 +173,9 @@ async fn two_hundred_first_requests_cost_one_fetch() {
         assert_eq!(wait.await.unwrap(), Ok(()));
     }
     assert_eq!(provider.hits(), 1);
+    let lines = log.take();
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert!(lines.contains("keys fetched, the set is new"), "{lines}");
     assert!(verifier.ready());
     clock.advance(7);
     assert_eq!(verifier.keys_age(), Some(Duration::from_secs(7)));
@@ -332,6 +340,7 @@ async fn the_layer_bridges_an_outage_and_says_when_it_cannot() {
     let service = layer.layer(inner.clone());
     let valid = token(&signer);
     let send = async || service.clone().oneshot(get("/chat", &valid)).await.unwrap();
+    let log = LogLines::capture();
     provider.reply(Reply::HangUp);
     for minute in 1..=60 {
         assert_eq!(send().await.status(), 200, "minute {minute}");
@@ -344,6 +353,10 @@ async fn the_layer_bridges_an_outage_and_says_when_it_cannot() {
     }
     clock.advance(23 * 3_600 - 1);
     assert_eq!(send().await.status(), 200);
+
+    let lines = log.take();
+    assert_eq!(lines.matches("stay in use").count(), 1, "{lines}");
+    assert!(!lines.contains("ERROR"), "{lines}");
 
     clock.advance(1);
     let calls = inner.calls();
@@ -360,6 +373,11 @@ async fn the_layer_bridges_an_outage_and_says_when_it_cannot() {
         calls,
         "no refused request reaches the service"
     );
+    let lines = log.take();
+    let errors = lines.matches("ERROR").count();
+    assert!((1..=3).contains(&errors), "one for each fetch: {lines}");
+    let none = lines.matches("there are none to go on with").count();
+    assert_eq!(none, errors, "{lines}");
 
     let signer = signer.clone();
     provider.script(move |_| Reply::json(signer.jwk_set()));

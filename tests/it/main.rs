@@ -48,6 +48,8 @@ mod lease;
 mod log_lines;
 mod metadata;
 mod minted_elsewhere;
+#[cfg(feature = "introspection")]
+mod opaque_tokens;
 mod ownership;
 mod paths;
 #[cfg(feature = "jwks")]

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     io,
+    net::Ipv4Addr,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -17,6 +18,7 @@ use tokio::{
     sync::Semaphore,
     task::JoinHandle,
 };
+use tokio_rustls::TlsAcceptor;
 use tower_warden::{
     Algorithm, BearerToken, Clock, RejectionKind, SigningKey, TokenIssuer, Verification, Verifier,
 };
@@ -32,6 +34,8 @@ pub(crate) enum Reply {
     Drip,
     /// Sends a body of that many bytes, as long as somebody reads it.
     Flood(usize),
+    /// The same, and says beforehand how many.
+    Announced(usize),
     /// Closes the connection.
     HangUp,
     /// Goes on only when the test lets it.
@@ -57,12 +61,14 @@ type Script = dyn Fn(&str) -> Reply + Send + Sync;
 /// The provider, and what it has seen.
 pub(crate) struct Provider {
     pub(crate) url: String,
+    port: u16,
     state: Arc<State>,
     task: JoinHandle<()>,
 }
 
 struct State {
     script: Mutex<Arc<Script>>,
+    tls: Mutex<Option<TlsAcceptor>>,
     paths: Mutex<Vec<String>>,
     requests: Mutex<Vec<String>>,
     sent: AtomicUsize,
@@ -80,45 +86,36 @@ impl Provider {
 
     pub(crate) async fn with_tls(
         script: impl Fn(&str) -> Reply + Send + Sync + 'static,
-        tls: tokio_rustls::TlsAcceptor,
+        tls: TlsAcceptor,
     ) -> Self {
         Self::serve(script, Some(tls)).await
     }
 
     async fn serve(
         script: impl Fn(&str) -> Reply + Send + Sync + 'static,
-        tls: Option<tokio_rustls::TlsAcceptor>,
+        tls: Option<TlsAcceptor>,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let state = Arc::new(State {
             script: Mutex::new(Arc::new(script)),
+            tls: Mutex::new(tls),
             paths: Mutex::default(),
             requests: Mutex::default(),
             sent: AtomicUsize::new(0),
         });
-        let shared = Arc::clone(&state);
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (state, tls) = (Arc::clone(&shared), tls.clone());
-                tokio::spawn(async move {
-                    // What a client does to us is its own affair.
-                    let _ = match tls {
-                        None => converse(stream, &state).await,
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => converse(stream, &state).await,
-                            Err(error) => Err(error),
-                        },
-                    };
-                });
-            }
-        });
         Self {
             url: format!("{scheme}://localhost:{port}"),
+            port,
+            task: tokio::spawn(listen(listener, Arc::clone(&state))),
             state,
-            task,
         }
+    }
+
+    /// From now on it shows another certificate.
+    pub(crate) fn certify(&self, tls: TlsAcceptor) {
+        *self.state.tls.lock().unwrap() = Some(tls);
     }
 
     pub(crate) fn script(&self, script: impl Fn(&str) -> Reply + Send + Sync + 'static) {
@@ -151,16 +148,39 @@ impl Provider {
     }
 
     /// Nobody listens any more.
-    pub(crate) async fn stop(self) -> String {
+    pub(crate) async fn stop(mut self) -> String {
+        self.close().await;
+        self.url
+    }
+
+    /// Nobody listens, until it is opened again.
+    pub(crate) async fn close(&mut self) {
         self.task.abort();
-        let url = self.url.clone();
-        while tokio::net::TcpStream::connect(&url["http://".len()..])
-            .await
-            .is_ok()
-        {
-            tokio::task::yield_now().await;
-        }
-        url
+        // With the task its listener ends.
+        let _ = (&mut self.task).await;
+    }
+
+    /// Listens at the same place as before.
+    pub(crate) async fn open(&mut self) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await;
+        self.task = tokio::spawn(listen(listener.unwrap(), Arc::clone(&self.state)));
+    }
+}
+
+async fn listen(listener: TcpListener, state: Arc<State>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let tls = state.tls.lock().unwrap().clone();
+        let state = Arc::clone(&state);
+        tokio::spawn(async move {
+            // What a client does to us is its own affair.
+            let _ = match tls {
+                None => converse(stream, &state).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => converse(stream, &state).await,
+                    Err(error) => Err(error),
+                },
+            };
+        });
     }
 }
 
@@ -215,9 +235,14 @@ fn perform<'s, S: AsyncWrite + Unpin + Send>(
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
-            Reply::Flood(bytes) => {
-                let head = "HTTP/1.1 200 x\r\nconnection: close\r\n\r\n{\"keys\":[";
+            Reply::Flood(bytes) | Reply::Announced(bytes) => {
+                let length = match reply {
+                    Reply::Announced(_) => format!("content-length: {bytes}\r\n"),
+                    _ => String::new(),
+                };
+                let head = format!("HTTP/1.1 200 x\r\n{length}connection: close\r\n\r\n");
                 stream.write_all(head.as_bytes()).await?;
+                stream.write_all(b"{\"keys\":[").await?;
                 let chunk = [b' '; 64 * 1024];
                 for _ in 0..bytes / chunk.len() {
                     stream.write_all(&chunk).await?;
