@@ -114,7 +114,7 @@ impl Load {
                 tokio::task::yield_now().await;
             };
             self.waiting.fetch_sub(1, SeqCst);
-            if number % 10 == 0 && admitted >= 2 {
+            if number.is_multiple_of(10) && admitted >= 2 {
                 assert!(!self.send(admitted - 2).await);
             }
         }

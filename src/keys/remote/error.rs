@@ -165,7 +165,7 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
-    struct Foreign(String, #[source] Option<Box<Foreign>>);
+    struct Foreign(String, #[source] Option<Box<Self>>);
 
     #[test]
     fn what_lies_behind_an_error_is_told_on_one_line_with_an_end() {
