@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
+use http::{Extensions, Request, Response, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
 
 use super::passage::Passage;
 use crate::{
@@ -64,6 +64,8 @@ pub(super) enum Question {
     Token {
         source: usize,
         answer: Pin<Box<dyn Future<Output = Authenticated> + Send>>,
+        /// What the rule of the path asks for, which was found before the question was.
+        scopes: Box<[Arc<str>]>,
     },
     /// Whether the principal meets a requirement; `next` is the first that has not been asked.
     Requirement {
@@ -98,8 +100,7 @@ impl Gate {
                 return Some(rule);
             }
             // A handler that asks for a principal shall say 401 to it, and not that no layer has looked at it.
-            let anonymous = Anonymous::new(Arc::clone(&self.layer));
-            request.extensions_mut().insert(anonymous);
+            self.leave_anonymous(request.extensions_mut());
         }
         self.stripped.apply(request.headers_mut());
         None
@@ -118,18 +119,28 @@ impl Gate {
             source.conceal(head);
         }
         match identified {
-            Some((source, Authentication::Now(answer))) => self.welcome(head, source, answer, rule),
-            Some((source, Authentication::Later(answer))) => {
-                Decision::Pending(Question::Token { source, answer })
+            Some((source, Authentication::Now(answer))) => {
+                self.welcome(head, source, answer, rule.scopes())
             }
+            Some((source, Authentication::Later(answer))) => Decision::Pending(Question::Token {
+                source,
+                answer,
+                scopes: rule.scopes().into(),
+            }),
             // A requirement is never skipped, so nobody passes it unseen.
             None if rule.access() == Access::Optional && self.requirements.is_empty() => {
-                let anonymous = Anonymous::new(Arc::clone(&self.layer));
-                head.extensions.insert(anonymous);
+                self.leave_anonymous(&mut head.extensions);
                 Decision::Admit(Passage::Varying)
             }
             None => Self::refuse(RejectionKind::TokenMissing.into(), None),
         }
+    }
+
+    /// Says of a guarded request that nobody is known behind it. Who another layer found there came by credentials that
+    /// this one does not look at, and a principal that it did not let in would pass for one that it did.
+    fn leave_anonymous(&self, extensions: &mut Extensions) {
+        extensions.remove::<Principal>();
+        extensions.insert(Anonymous::new(Arc::clone(&self.layer)));
     }
 
     /// Finds the one token of the request and asks what stands behind it.
@@ -169,7 +180,7 @@ impl Gate {
         head: &mut Parts,
         source: usize,
         answer: Authenticated,
-        rule: PathDecision<'_>,
+        scopes: &[Arc<str>],
     ) -> Decision {
         let context = &self.contexts[source];
         let source = &*self.sources[source];
@@ -182,8 +193,8 @@ impl Gate {
             return Self::refuse(kind.into(), Some(source.name()));
         }
         let principal = Principal::new(token, Arc::clone(context));
-        if !rule.scopes().iter().all(|scope| principal.has_scope(scope)) {
-            let rejection = Rejection::insufficient_scope(rule.scopes().join(" "));
+        if !scopes.iter().all(|scope| principal.has_scope(scope)) {
+            let rejection = Rejection::insufficient_scope(scopes.join(" "));
             return Self::refuse(rejection, Some(source.name()));
         }
         self.authorize(head, principal, Passage::from_source(source), 0)
@@ -225,12 +236,13 @@ impl Gate {
         cx: &mut task::Context<'_>,
     ) -> Poll<Decision> {
         Poll::Ready(match question {
-            Question::Token { source, answer } => {
+            Question::Token {
+                source,
+                answer,
+                scopes,
+            } => {
                 let answer = ready!(answer.as_mut().poll(cx));
-                let rule = self
-                    .paths
-                    .decide(&head.method, requested_path(&head.extensions, &head.uri));
-                self.welcome(head, *source, answer, rule)
+                self.welcome(head, *source, answer, scopes)
             }
             Question::Requirement {
                 verdict,

@@ -1,9 +1,10 @@
 //! `JwtAuthLayer`: who gets through, what the inner service finds, how the rest is answered.
 
 use http::{Method, Request, StatusCode};
+use tower::ServiceBuilder;
 use tower_warden::{
     AuthorizationHeader, BearerToken, ConflictPolicy, CookieToken, JwtAuthLayer, Keys, Paths,
-    QueryParameter, Refusals, RejectionKind, StrippedHeaders, Verifier,
+    Preflight, QueryParameter, Refusals, RejectionKind, StrippedHeaders, Verifier,
 };
 
 use crate::support::{SECRET, get, get_with, issuer, refusal, seen, send, token, upgrade};
@@ -400,6 +401,49 @@ fn an_optional_path_lets_nobody_pass_but_refuses_a_bad_token() {
     assert_eq!(seen(&known).principal.as_ref().unwrap().subject(), "alice");
     let bad = send(&layer, get("/feed", &BearerToken::new("garbage")));
     assert_eq!(refusal(&bad), Some(RejectionKind::TokenMalformed));
+}
+
+#[test]
+fn hazard_a_stale_principal_is_no_answer_where_the_token_is_optional() {
+    let session = token("bob");
+    let outer = JwtAuthLayer::hs256(SECRET)
+        .unwrap()
+        .with_source(CookieToken::new("session").unwrap())
+        .with_allowed_origins(["https://app.example"])
+        .with_conflict(ConflictPolicy::First)
+        .build()
+        .unwrap();
+    let inner = JwtAuthLayer::hs256(SECRET)
+        .unwrap()
+        .with_paths(Paths::all().optional("/feed").exempt("/open"))
+        .with_preflight(Preflight::PassThrough)
+        .build()
+        .unwrap();
+    let found = |path: &str, method: Method, bearer: Option<&BearerToken<'_>>| {
+        let mut request = get_with(path, [("cookie", format!("session={}", session.expose()))]);
+        *request.method_mut() = method;
+        let headers = request.headers_mut();
+        headers.insert("origin", "https://app.example".parse().unwrap());
+        headers.insert("access-control-request-method", "GET".parse().unwrap());
+        if let Some(token) = bearer {
+            let value = format!("Bearer {}", token.expose());
+            headers.insert("authorization", value.parse().unwrap());
+        }
+        let both = ServiceBuilder::new().layer(&outer).layer(&inner);
+        let response = send(&both, request);
+        let principal = seen(&response).principal.as_ref();
+        principal.map(|principal| principal.subject().to_owned())
+    };
+    let alice = token("alice");
+    // The session was good for the layer outside; the one inside looks at the header only, and nobody is there.
+    assert_eq!(found("/feed", Method::GET, None), None);
+    assert_eq!(found("/chat", Method::OPTIONS, None), None);
+    assert_eq!(
+        found("/feed", Method::GET, Some(&alice)).as_deref(),
+        Some("alice")
+    );
+    // An exempt path is none of its business: it has nothing to say about who asks.
+    assert_eq!(found("/open", Method::GET, None).as_deref(), Some("bob"));
 }
 
 #[test]

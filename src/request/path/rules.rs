@@ -14,6 +14,9 @@ pub enum Access {
     /// Nothing: credentials are not even looked at.
     Public,
     /// Nothing, but credentials that come are verified, and bad ones are refused.
+    ///
+    /// Without any the request is anonymous: the inner service finds no [`Principal`](crate::Principal), not even one
+    /// that another layer outside put there. Who asks is for the layer to say whose rule this is.
     Optional,
     /// Valid credentials.
     Required,
