@@ -25,7 +25,8 @@ pub enum ConflictPolicy {
     RejectAny,
     /// A second token is refused unless it is the same one.
     RejectDifferent,
-    /// The first source, in the order they were given, that finds something decides; the others are not asked.
+    /// The first source, in the order they were given, that finds something decides, good or bad. What others find is
+    /// passed over, unless it stands twice in one place.
     ///
     /// For services whose browsers send a session cookie along with everything.
     First,
