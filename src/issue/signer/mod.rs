@@ -14,6 +14,10 @@ use crate::{CryptoBackend, keys::Material, verify::SignatureVerifier};
 
 /// The bytes of a signing key, in the form that both backends read.
 #[derive(Clone)]
+#[cfg_attr(
+    not(any(feature = "aws-lc-rs", feature = "rust-crypto")),
+    expect(dead_code, reason = "nobody signs where no backend was compiled in")
+)]
 pub(super) enum Private {
     /// A shared secret.
     Secret(Zeroizing<Vec<u8>>),
