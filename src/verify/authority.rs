@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -43,8 +40,8 @@ enum KeySource {
     /// We do, until the next [reload](Authority::reload).
     Given {
         snapshot: ArcSwap<Snapshot>,
-        /// The last epoch given out.
-        epochs: AtomicU64,
+        /// Held while keys are replaced, so that those of the last call stay, however long the others take to prepare.
+        reloading: Mutex<()>,
     },
     /// A provider, who may change them.
     #[cfg(feature = "jwks")]
@@ -101,7 +98,7 @@ impl Authority {
             backend,
             keys: KeySource::Given {
                 snapshot: ArcSwap::from_pointee(snapshot),
-                epochs: AtomicU64::new(0),
+                reloading: Mutex::new(()),
             },
         })
     }
@@ -162,8 +159,12 @@ impl Authority {
     /// Replaces keys that were given.
     pub(super) fn reload(&self, keys: &Keys) -> Result<(), ConfigError> {
         match &self.keys {
-            KeySource::Given { snapshot, epochs } => {
-                let epoch = epochs.fetch_add(1, Ordering::Relaxed) + 1;
+            KeySource::Given {
+                snapshot,
+                reloading,
+            } => {
+                let _turn = reloading.lock().unwrap_or_else(PoisonError::into_inner);
+                let epoch = snapshot.load().epoch + 1;
                 let fresh = Snapshot::prepare(keys, &self.rules, self.backend, epoch)?;
                 snapshot.store(Arc::new(fresh));
                 Ok(())
@@ -432,5 +433,58 @@ impl fmt::Debug for Authority {
             }
         }
         shared.finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use super::*;
+    use crate::{Key, SystemClock};
+
+    /// That many keys, of which each takes its time to be prepared.
+    fn keys(count: u8) -> Keys {
+        let pem = include_str!("../../tests/keys/rsa2048.pub.pem");
+        let key = Key::pem(pem, jsonwebtoken::Algorithm::RS256).unwrap();
+        let named = |id: u8| key.clone().with_id(id.to_string());
+        Keys::new((0..count).map(named)).unwrap()
+    }
+
+    #[test]
+    fn of_reloads_at_once_the_last_one_stays() {
+        let backend = CryptoBackend::preferred().unwrap();
+        let clock = Arc::new(SystemClock);
+        let authority = Authority::given(&keys(1), Rules::default(), clock, backend).unwrap();
+        let KeySource::Given { snapshot, .. } = &authority.keys else {
+            unreachable!("its keys were given");
+        };
+        let (many, one) = (keys(64), keys(1));
+        for round in 1..=16 {
+            let begin = Barrier::new(2);
+            thread::scope(|scope| {
+                for keys in [&many, &one] {
+                    scope.spawn(|| {
+                        begin.wait();
+                        authority.reload(keys).unwrap();
+                    });
+                }
+            });
+            // Whichever it was: the one that took longer must not end up with the older number.
+            assert_eq!(snapshot.load().epoch, 2 * round);
+        }
+        // Keys that cannot be used change nothing.
+        let secret = Keys::hs256([[1; 32]]).unwrap();
+        let only = Rules {
+            algorithms: Some(vec![jsonwebtoken::Algorithm::RS256]),
+            ..Rules::default()
+        };
+        let authority = Authority::given(&one, only, Arc::new(SystemClock), backend).unwrap();
+        assert!(authority.reload(&secret).is_err());
+        let KeySource::Given { snapshot, .. } = &authority.keys else {
+            unreachable!("its keys were given");
+        };
+        assert_eq!(snapshot.load().epoch, 0);
     }
 }
