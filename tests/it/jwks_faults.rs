@@ -711,3 +711,30 @@ async fn a_token_without_key_id_needs_the_only_key() {
         assert_eq!(provider.hits(), 1, "nobody is asked for a key without name");
     }
 }
+
+/// Hazards 1: keys that a token names or brings along are never looked at, not even where keys are fetched.
+#[tokio::test]
+async fn hazard_keys_named_in_a_token_are_never_fetched() {
+    let clock = StillClock::new();
+    let ours = signer(ISSUER, "ours", &clock);
+    let theirs = signer(ISSUER, "theirs", &clock);
+    let provider = Provider::always(Reply::json(ours.jwk_set())).await;
+    let canary = Provider::always(Reply::json(theirs.jwk_set())).await;
+    let keys = RemoteKeys::jwks(format!("{}/jwks", provider.url));
+    let verifier = build(keys, &clock).await.unwrap();
+    let good = token(&theirs);
+    let (_, rest) = good.expose().split_once('.').unwrap();
+    for member in ["jku", "x5u"] {
+        for kid in ["ours", "theirs"] {
+            let header = format!(
+                r#"{{"alg":"EdDSA","kid":"{kid}","{member}":"{}/jwks"}}"#,
+                canary.url
+            );
+            let header = base64_simd::URL_SAFE_NO_PAD.encode_to_string(header);
+            let token = BearerToken::new(format!("{header}.{rest}"));
+            assert!(verdict(&verifier, &token).await.is_err(), "{member} {kid}");
+        }
+    }
+    assert_eq!(canary.hits(), 0);
+    assert!(verdict(&verifier, &token(&ours)).await.is_ok());
+}

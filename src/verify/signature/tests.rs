@@ -326,6 +326,25 @@ fn nothing_about_a_prepared_key_is_printed() {
 }
 
 #[cfg(feature = "aws-lc-rs")]
+/// A cube root, which anybody can take: what it stands for begins as a padded hash does, with two hundred bytes of garbage
+/// behind the hash, and no modulus is reached (CVE-2006-4339).
+#[test]
+fn hazard_cube_root_forged_for_the_exponent_three() {
+    const ROOT: &str = "Msv9SnrceQVYPXZ1IPUWQHWRdtN4JvLvY649x63Y88REHSvH8IhorG8WX2l4AfHfatNQjdsYcwh75Zk7TF09iUOSVq_dEOlgZqJ6L4gyOldjynaoOw";
+    let Material::Rsa { n, .. } = key(Algorithm::RS256).material().clone() else {
+        unreachable!("it is an RSA key");
+    };
+    let jwk = format!(
+        r#"{{"kty":"RSA","alg":"RS256","e":"Aw","n":"{}"}}"#,
+        URL_SAFE_NO_PAD.encode_to_string(&n)
+    );
+    let root = URL_SAFE_NO_PAD.decode_to_vec(ROOT).unwrap();
+    let forged = [vec![0; n.len() - root.len()], root].concat();
+    for (backend, verifier) in verifiers(&Key::jwk(jwk).unwrap(), Algorithm::RS256) {
+        assert!(!verifier.verifies(MESSAGE, &forged), "{backend:?}");
+    }
+}
+
 #[test]
 fn hazard_pss_salt_of_another_length() {
     use aws_lc_rs::{
