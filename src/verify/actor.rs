@@ -53,9 +53,9 @@ impl Actor {
         }
         let (mut subject, mut issuer, mut prior) = (None, None, None);
         json::scan_within(payload, value.span, |name, value| match name {
-            "sub" => subject = Some(value),
-            "iss" => issuer = Some(value),
-            "act" => prior = Some(value),
+            b"sub" => subject = Some(value),
+            b"iss" => issuer = Some(value),
+            b"act" => prior = Some(value),
             _ => {}
         })
         .map_err(|json::Invalid| INVALID)?;

@@ -296,7 +296,7 @@ impl Authority {
         let payload = room.decode_text(compact.payload)?;
         let members = Members::find(payload, rules)?;
         let now = now();
-        members.refuse_expired(payload, rules, now)?;
+        members.refuse_expired(rules, now)?;
 
         let mut room = Room::<1024>::new();
         let signature = room.decode(compact.signature)?;

@@ -19,7 +19,8 @@ pub(super) struct Members {
     issuer: Option<Value>,
     subject: Option<Value>,
     audience: Option<Value>,
-    expires_at: Option<Value>,
+    /// Read already, since it is asked for twice: before the signature is checked, and after.
+    expires_at: Option<Result<NumericDate, RejectionKind>>,
     not_before: Option<Value>,
     issued_at: Option<Value>,
     token_id: Option<Value>,
@@ -52,13 +53,14 @@ impl Members {
     /// Finds the claims in a payload, which must be one JSON object without duplicate members.
     pub(super) fn find(payload: &str, rules: &Rules) -> Result<Self, RejectionKind> {
         let mut members = Self::default();
+        let mut expires_at = None;
         json::scan(payload, |name, value| {
             let value = Some(value);
-            match name.as_bytes() {
+            match name {
                 b"iss" => members.issuer = value,
                 b"sub" => members.subject = value,
                 b"aud" => members.audience = value,
-                b"exp" => members.expires_at = value,
+                b"exp" => expires_at = value,
                 b"nbf" => members.not_before = value,
                 b"iat" => members.issued_at = value,
                 b"jti" => members.token_id = value,
@@ -78,19 +80,15 @@ impl Members {
             }
         })
         .map_err(|json::Invalid| RejectionKind::TokenMalformed)?;
+        members.expires_at = expires_at.map(|value| numeric_date(&value, payload, Rounding::Down));
         Ok(members)
     }
 
     /// Refuses a token that says of itself that it has expired, before the price of a signature check is paid for it.
     /// What else is wrong is told after that check.
-    pub(super) fn refuse_expired(
-        &self,
-        payload: &str,
-        rules: &Rules,
-        now: Duration,
-    ) -> Result<(), RejectionKind> {
-        match self.expires_at(payload) {
-            Ok(Some(expiry)) if has_passed(expiry, rules.leeway, now) => {
+    pub(super) fn refuse_expired(&self, rules: &Rules, now: Duration) -> Result<(), RejectionKind> {
+        match self.expires_at {
+            Some(Ok(expiry)) if has_passed(expiry, rules.leeway, now) => {
                 Err(RejectionKind::TokenExpired)
             }
             _ => Ok(()),
@@ -115,7 +113,7 @@ impl Members {
             value.map(|value| Text::take(value, payload)).transpose()
         };
         let claims = Claims {
-            expires_at: self.expires_at(payload)?,
+            expires_at: self.expires_at.transpose()?,
             not_before: date(&self.not_before, Rounding::Up)?,
             issued_at: date(&self.issued_at, Rounding::Down)?,
             issuer: text(&self.issuer)?,
@@ -140,13 +138,6 @@ impl Members {
         claims.check_subject(payload, rules)?;
         claims.check_profile(payload, rules)?;
         Ok(claims)
-    }
-
-    fn expires_at(&self, payload: &str) -> Result<Option<NumericDate>, RejectionKind> {
-        let value = self.expires_at.as_ref();
-        value
-            .map(|value| numeric_date(value, payload, Rounding::Down))
-            .transpose()
     }
 
     /// `scope` as one string of words ([RFC 8693 §4.2], [RFC 9068 §2.2.3]); `scp`, a string or an array, of Entra and

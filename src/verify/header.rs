@@ -33,7 +33,7 @@ impl<'h> Header<'h> {
     /// Keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) are not looked at.
     pub(super) fn parse(text: &'h str) -> Result<Self, RejectionKind> {
         let (mut algorithm, mut key_id, mut media_type, mut foreign) = (None, None, None, false);
-        json::scan(text, |name, value| match name.as_bytes() {
+        json::scan(text, |name, value| match name {
             b"alg" => algorithm = Some(value),
             b"kid" => key_id = Some(value),
             b"typ" => media_type = Some(value),

@@ -63,7 +63,7 @@ impl Issuers {
         let payload = room.decode_text(compact.payload)?;
         let mut issuer = None;
         json::scan(payload, |name, value| {
-            if name == "iss" {
+            if name == b"iss" {
                 issuer = Some(value);
             }
         })

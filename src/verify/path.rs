@@ -30,8 +30,8 @@ impl ClaimPath {
     }
 
     /// Whether the way begins at the top-level claim with this name.
-    pub(super) fn begins_with(&self, name: &str) -> bool {
-        self.0.first().is_some_and(|first| first == name)
+    pub(super) fn begins_with(&self, name: &[u8]) -> bool {
+        self.0.first().is_some_and(|first| first.as_bytes() == name)
     }
 
     /// Follows the rest of the way from the top-level claim it begins with. `None` if it ends early.
@@ -42,7 +42,7 @@ impl ClaimPath {
             }
             let mut found = None;
             json::scan_within(payload, outer.span, |member, value| {
-                if member == name {
+                if member == name.as_bytes() {
                     found = Some(value);
                 }
             })

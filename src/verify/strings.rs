@@ -109,7 +109,7 @@ mod tests {
         let payload = format!(r#"{{"before":"x","it":{value}}}"#);
         let mut found = None;
         json::scan(&payload, |name, value| {
-            if name == "it" {
+            if name == b"it" {
                 found = Some(value);
             }
         })

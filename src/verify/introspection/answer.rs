@@ -22,8 +22,8 @@ pub(super) fn read(text: &str) -> Result<Result<(), RejectionKind>, Broken> {
     let mut active = None;
     let mut uses = Vec::new();
     json::scan(text, |name, value| match name {
-        "active" => active = Some(value),
-        "token_type" | "token_use" | "typ" => uses.push(value),
+        b"active" => active = Some(value),
+        b"token_type" | b"token_use" | b"typ" => uses.push(value),
         _ => {}
     })
     .map_err(|json::Invalid| Broken)?;
