@@ -12,10 +12,11 @@
 //! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
 //! places in the payload. With several `issuers` the payload is looked at first, for the name of one; where a key is
 //! `missing` and its provider is asked, the caller may `wait`, and the token starts again. What nobody but its provider
-//! can read, `introspection` looks up. `builder` fixes the [rules](rules::Rules) once, `token` is what the rest of the
+//! can read, `introspection` looks up. `builder` and `build` fix the [rules](rules::Rules) once, `token` is what the rest of the
 //! house sees, `remembered` what stays of it where a ticket stands in its place.
 
 mod authenticate;
+mod build;
 mod builder;
 mod issuers;
 mod verifier;
