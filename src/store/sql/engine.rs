@@ -2,6 +2,8 @@
 
 use std::pin::Pin;
 
+use sqlx::Transaction;
+
 use super::error::SqlError;
 
 /// An answer of a driver, later.
@@ -18,7 +20,7 @@ pub(super) trait Engine: sqlx::Database {
     const MIGRATIONS: &'static [&'static str];
     /// How many tables of the name `warden_schema` there are.
     const HAS_SCHEMA: &'static str;
-    /// Begins a transaction that writes.
+    /// What begins a transaction that writes.
     const BEGIN: &'static str;
     /// Within a transaction, waits until nobody else migrates.
     const LOCK_SCHEMA: Option<&'static str>;
@@ -37,6 +39,9 @@ pub(super) trait Engine: sqlx::Database {
 
     /// Values in the driver's own form.
     fn arguments(values: &[Value<'_>]) -> Result<Self::Arguments, SqlError>;
+
+    /// Begins a transaction that writes.
+    fn begin<'c>(connection: &'c mut Self::Connection) -> Driven<'c, Transaction<'c, Self>>;
 
     /// Runs one statement with values, and reads its rows.
     fn run<'c>(
@@ -75,6 +80,12 @@ macro_rules! drive {
                 added.map_err(|_| SqlError::Driver)?;
             }
             Ok(arguments)
+        }
+
+        fn begin<'c>(
+            connection: &'c mut Self::Connection,
+        ) -> Driven<'c, sqlx::Transaction<'c, Self>> {
+            Box::pin(sqlx::Connection::begin_with(connection, Self::BEGIN))
         }
 
         fn run<'c>(

@@ -22,55 +22,86 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// How long that may take.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
-const IS_131260414715246ICA: &str = "SELECT pg_is_in_recovery()::int::bigint";
+const IS_REPLICA: &str = "SELECT pg_is_in_recovery()::int::bigint";
 
-/// Every store of this crate in a PostgreSQL database (12 or later), for any number of nodes.
+/// Every store of this crate in a PostgreSQL database, 12 or later, for any number of nodes.
 ///
-/// # Guarantees
-///
-/// - Each decision is one statement at `READ COMMITTED`: of many first claims, on whatever nodes, exactly one wins. What
-///   was answered is as durable as the server makes a commit (`synchronous_commit`).
-/// - An answer comes within the [timeout](SqlOptions::with_timeout), 5 s by default, which the server is told too
-///   (`statement_timeout`). While it is down, cut off, too slow or has no connection left it is a [`StoreError`]: requests
-///   are refused with 503, and served again as soon as it is back, without a restart. A connection that turns out to be
-///   dead takes the requests along that were using it, and no others.
-/// - Names are kept and compared byte by byte, whatever the locale of the database; its encoding has to be UTF-8.
-///
-/// # Limits
-///
-/// - It asks one server, the primary: a replica is refused, as it would lag behind. After a failover the same address has
-///   to lead to the new primary, which without synchronous replication may have lost the last decisions.
-/// - Through a pooler in transaction mode prepared statements have to be supported, or switched off by
-///   `?statement-cache-capacity=0`.
-///
-/// # Tables
-///
-/// `warden_schema`, `warden_owners`, `warden_grants`, `warden_api_keys`, `warden_tickets` and `warden_revocations`, in the first schema of the `search_path`.
-/// They are made when the store is opened, and brought up to date; of several nodes that do so at once, one does it.
+/// One handle is all of them: an [`OwnerStore`](crate::OwnerStore) and [`SharedOwnerStore`](crate::SharedOwnerStore), an
+/// [`ApiKeyStore`](crate::ApiKeyStore), a [`TicketStore`](crate::TicketStore) and a
+/// [`RevocationStore`](crate::RevocationStore). Cloning it copies a pointer.
 ///
 /// # Examples
 ///
 /// ```no_run
-/// use tower_warden::{OwnershipLayer, Owners, PostgresStore, ResourceKey};
+/// use tower_warden::{ApiKeys, Owners, PostgresStore, Revocations, TicketOffice};
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let url = std::env::var("DATABASE_URL")?;
-/// let store = PostgresStore::connect(&url).await?;
-/// let key = ResourceKey::path("/agents/{agent}/{room}")?;
-/// let owned = OwnershipLayer::new(Owners::new(store), key).claim_on_first_use();
-///
-/// assert!(PostgresStore::connect("mysql://db.example/app").await.is_err());
-/// # drop(owned);
+/// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = PostgresStore::connect(&std::env::var("DATABASE_URL")?).await?;
+/// let owners = Owners::shared(store.clone()).await?;
+/// let revocations = Revocations::shared(store.clone()).await?;
+/// let tickets = TicketOffice::builder(store).build()?;
+/// # drop((owners, revocations, tickets));
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What cannot be served is refused:
+///
+/// ```
+/// use tower_warden::PostgresStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert!(PostgresStore::connect("mysql://db.example/app").await.is_err());
+/// # }
+/// ```
+///
+/// # What it promises
+///
+/// - Each decision is one statement, at `READ COMMITTED`: of any number of first claims, or of redemptions of one ticket,
+///   on whatever nodes, exactly one wins. What a change tells other nodes (`NOTIFY`) is part of the same statement. Whoever
+///   goes away leaves a whole decision behind, or none.
+/// - Every wait has its bound: an answer comes within the [timeout](SqlOptions::with_timeout), 5 s by default, or it is a
+///   [`StoreError`], and requests that depend on it are answered 503. The server is told it too (`statement_timeout`), and
+///   does not do later what nobody waits for.
+/// - It comes back by itself: after a restart, a cut or a silent death of connections requests are served as soon as the
+///   server is there, without a restart of ours. No statement is sent twice on its own, as nobody knows whether the first
+///   one was done.
+/// - Names are kept and compared byte by byte, and lists are in the order of bytes, whatever the locale of the database.
+///   Errors and the `Debug` text name neither address nor user, and no password or value.
+///
+/// # What it depends on
+///
+/// - What was answered is as durable as the server makes a commit: with `synchronous_commit = on`, its default, it is on
+///   the disk. After a failover it is there if the replica was a synchronous one.
+/// - It asks the primary: a replica, which lags behind, is refused when a connection is opened. After a failover the same
+///   address has to lead to the new primary.
+/// - The encoding of the database is UTF-8.
+/// - Each [feed](crate::PostgresFeed) has a connection of its own beside the pool. Through a pooler it needs session mode;
+///   the rest needs one that knows prepared statements, or `?statement-cache-capacity=0` in the URL.
+///
+/// # Tables
+///
+/// | table | holds |
+/// | --- | --- |
+/// | `warden_schema` | the versions of the schema; that of a later version of this crate is refused |
+/// | `warden_owners` | whose a resource is |
+/// | `warden_grants` | with whom it is shared, and as what |
+/// | `warden_api_keys` | records of API keys, with hashes in place of the keys |
+/// | `warden_tickets` | tickets until they have expired, by their hashes |
+/// | `warden_revocations` | revocations until they are over |
+///
+/// They are in the first schema of the `search_path`, made when the store is opened, and brought up to date, in one
+/// transaction; of several nodes that do so at once, one does it and the others wait. What is over is swept out a little
+/// with every 32nd entry. Other nodes hear of changes by the channels `warden_revocations_…` and `warden_ownership_…`,
+/// which end with the number of a table.
 pub type PostgresStore = SqlStore<Postgres>;
 
 impl SqlStore<Postgres> {
     /// Connects to the database of a URL, `postgres://user:password@host:5432/database`.
     ///
-    /// Without TLS in the way it is chosen by `?sslmode=`: `prefer` by default, `verify-full` for anything but loopback.
+    /// `?sslmode=` says whether the way is secured: `prefer`, the default, takes TLS if the server has it and believes any
+    /// certificate. Beyond loopback use `verify-full`.
     ///
     /// # Errors
     ///
@@ -177,7 +208,7 @@ fn server(url: &str) -> Result<PgConnectOptions, SqlError> {
 }
 
 async fn refuse_replica(connection: &mut PgConnection) -> Result<(), SqlError> {
-    let rows = Postgres::run(connection, IS_131260414715246ICA, Postgres::arguments(&[])?).await?;
+    let rows = Postgres::run(connection, IS_REPLICA, Postgres::arguments(&[])?).await?;
     let row = rows.into_iter().next().ok_or(SqlError::Foreign)?;
     match Row::<Postgres>(row).number(0)? {
         0 => Ok(()),
@@ -195,8 +226,9 @@ impl Engine for Postgres {
         include_str!("migrations/2.postgres.sql"),
     ];
 
-    const HAS_SCHEMA: &'static str =
-        "SELECT (to_regclass('warden_schema') IS NOT NULL)::int::bigint";
+    // `to_regclass` may not have heard yet of a table that another node has just made.
+    const HAS_SCHEMA: &'static str = "SELECT COUNT(*) FROM pg_catalog.pg_class
+        WHERE relname = 'warden_schema' AND pg_catalog.pg_table_is_visible(oid)";
 
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection, Pool};
+use sqlx::Pool;
 use tokio::time::timeout;
 
 use super::{
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// # Errors
 ///
 /// [`SqlError::Newer`] for a schema that only later versions of this crate know.
-pub(super) async fn migrate<DB: Engine>(pool: &Pool<DB>) -> Result<(), SqlError> {
+pub(super) async fn migrate<DB: Engine>(pool: Pool<DB>) -> Result<(), SqlError> {
     let mut connection = pool.acquire().await?;
     match timeout(LONGEST, migrate_on::<DB>(&mut connection)).await {
         Ok(done) => done,
@@ -35,7 +35,7 @@ async fn migrate_on<DB: Engine>(connection: &mut DB::Connection) -> Result<(), S
     if missing::<DB>(connection).await?.is_empty() {
         return Ok(());
     }
-    let mut transaction = connection.begin_with(DB::BEGIN).await?;
+    let mut transaction = DB::begin(connection).await?;
     if let Some(lock) = DB::LOCK_SCHEMA {
         DB::run_all(&mut transaction, lock).await?;
     }

@@ -26,22 +26,41 @@ const FORGET_CHANGES: &str = "
 
 /// Every store of this crate in one SQLite file, which the processes of one machine may share.
 ///
-/// It is for one machine: the file must lie on a local disk, as its locks do not work over a network. One process writes at
-/// a time, and reads wait for nobody (WAL).
+/// One handle is all of them: an [`OwnerStore`](crate::OwnerStore) and [`SharedOwnerStore`](crate::SharedOwnerStore), an
+/// [`ApiKeyStore`](crate::ApiKeyStore), a [`TicketStore`](crate::TicketStore) and a
+/// [`RevocationStore`](crate::RevocationStore). Cloning it copies a pointer.
 ///
-/// # Guarantees
+/// # What it promises
 ///
-/// - Each decision is one transaction that begins as a writer. What was answered is on the disk (`synchronous = FULL`)
-///   and survives the process and the machine.
-/// - An answer comes within the [timeout](SqlOptions::with_timeout), 5 s by default; while another process holds the
-///   file that long, while the disk is full, or when the file may only be read, it is a [`StoreError`]: requests are
-///   refused with 503, and served again as soon as that is over.
-/// - Names are kept and compared byte by byte.
+/// - Each decision is one transaction, which writes from its beginning: of any number of first claims, or of redemptions
+///   of one ticket, in whatever processes, exactly one wins. Whoever goes away leaves a whole decision behind, or none.
+/// - What was answered is on the disk (`synchronous = FULL`), and survives the process and the machine.
+/// - Every wait has its bound: an answer comes within the [timeout](SqlOptions::with_timeout), 5 s by default, or it is a
+///   [`StoreError`], and requests that depend on it are answered 503: while another process keeps the file locked, while
+///   the disk is full, when the file may only be read. They are served again as soon as that is over.
+/// - Names are kept and compared byte by byte. Errors and the `Debug` text hold none.
+///
+/// # What it depends on
+///
+/// - The file lies on a local disk: its locks do not work over a network.
+/// - One process writes at a time, and each write waits for the disk; reads wait for nobody (WAL).
+/// - Other processes hear of revocations and of changes of ownership within a quarter of a second, as they read what is
+///   new so often.
 ///
 /// # Tables
 ///
-/// `warden_schema`, `warden_owners`, `warden_grants`, `warden_api_keys`, `warden_tickets`, `warden_revocations` and `warden_ownership_changes`. They are made when the store is opened, and
-/// brought up to date; a schema of a later version of this crate is refused.
+/// | table | holds |
+/// | --- | --- |
+/// | `warden_schema` | the versions of the schema; that of a later version of this crate is refused |
+/// | `warden_owners` | whose a resource is |
+/// | `warden_grants` | with whom it is shared, and as what |
+/// | `warden_api_keys` | records of API keys, with hashes in place of the keys |
+/// | `warden_tickets` | tickets until they have expired, by their hashes |
+/// | `warden_revocations` | revocations until they are over |
+/// | `warden_ownership_changes` | the latest 10 000 changes, for other processes to read |
+///
+/// They are made when the store is opened, and brought up to date, in one transaction. What is over is swept out a little
+/// with every 32nd entry.
 ///
 /// # Examples
 ///
@@ -107,7 +126,7 @@ impl SqlStore<Sqlite> {
         };
         // One at a time can write: those of this process queue for it, rather than try and try again.
         let writers = pool(1);
-        prepare(&writers, options.timeout).await?;
+        prepare(writers.clone(), options.timeout).await?;
         let readers = pool(options.connections);
         let store = Shared::new(readers, writers, options);
         Ok(store.open().await?)
@@ -139,7 +158,7 @@ impl SqlStore<Sqlite> {
 }
 
 /// Switches the file to WAL, which it remembers, and makes sure that it can be written.
-async fn prepare(pool: &SqlitePool, patience: Duration) -> Result<(), SqlError> {
+async fn prepare(pool: SqlitePool, patience: Duration) -> Result<(), SqlError> {
     let deadline = Instant::now() + patience;
     let mut connection = pool.acquire().await?;
     // SQLite does not wait by itself for the lock that the switch needs, and another process may be at it as well.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use sqlx::{Connection, Pool, pool::PoolConnection};
+use sqlx::{Pool, pool::PoolConnection};
 use tokio::{
     sync::oneshot,
     time::{Duration, Instant, timeout, timeout_at},
@@ -66,7 +66,7 @@ impl<DB: Engine> Shared<DB> {
 
     /// Brings the schema of the database up to date, and makes a store of it.
     pub(super) async fn open(self) -> Result<SqlStore<DB>, SqlError> {
-        schema::migrate(&self.writers).await?;
+        schema::migrate(self.writers.clone()).await?;
         Ok(SqlStore(Arc::new(self)))
     }
 
@@ -153,7 +153,7 @@ async fn run_on<DB: Engine>(
         let rows = DB::run(connection, statement, arguments).await?;
         return Ok(rows.into_iter().map(Row).collect());
     }
-    let mut transaction = connection.begin_with(DB::BEGIN).await?;
+    let mut transaction = DB::begin(connection).await?;
     let mut statements = statements.into_iter();
     let mut answer = Vec::new();
     if let Some((decision, arguments)) = statements.next() {
