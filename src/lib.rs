@@ -55,7 +55,7 @@
 //! | `issue` | [`TokenIssuer`]: mint, rotate, publish; [`TokenCookie`] |
 //! | `api_key` | [`ApiKeys`]: credentials for programs, kept as keyed hashes |
 //! | `link` | how a node keeps up with a store that others share, and what it does [when it cannot](CutOffPolicy) |
-//! | `store` | the engines behind [`OwnerStore`] and [`ApiKeyStore`] |
+//! | `store` | the engines behind [`OwnerStore`], [`ApiKeyStore`], [`TicketStore`] and [`RevocationStore`] |
 //! | `userinfo` | what a provider says about the user behind a token |
 //! | `telemetry` | one event for each refusal, [`RedactUri`] |
 //!

@@ -72,8 +72,6 @@ mod silence;
 mod sources;
 #[cfg(feature = "testing")]
 mod spread;
-#[cfg(all(feature = "sqlite", feature = "testing"))]
-mod sqlite;
 #[cfg(feature = "testing")]
 mod stream;
 mod ticket;

@@ -3,9 +3,14 @@
 //! `tests/run services` starts what is needed; whatever needs a server is ignored by a plain `cargo test`.
 #![allow(clippy::unwrap_used)]
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod engines;
 mod house;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod proxy;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "sqlite")]
+mod sqlite;

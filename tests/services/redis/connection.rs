@@ -9,13 +9,14 @@ use tower_warden::{
 };
 
 use super::{
-    fresh,
-    proxy::{Proxy, Wire},
-    resource,
+    fresh, resource,
     server::{PATIENCE, Server, tell},
     subject,
 };
-use crate::house::House;
+use crate::{
+    house::House,
+    proxy::{Proxy, Wire},
+};
 
 /// What an error says, with all that stands behind it.
 fn whole(error: &dyn Error) -> String {
@@ -125,7 +126,7 @@ async fn a_connection_that_ended_while_nobody_asked_is_opened_again_unseen() {
 async fn a_connection_that_is_cut_mid_command_leaves_the_whole_of_it_or_nothing() {
     let server = Server::start().await;
     let proxy = Proxy::to(server.port()).await;
-    let store = RedisStore::connect_with(&proxy.url(), quick())
+    let store = RedisStore::connect_with(&format!("redis://{}", proxy.address()), quick())
         .await
         .unwrap();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(subject);
@@ -201,7 +202,7 @@ async fn a_connection_that_is_cut_mid_command_leaves_the_whole_of_it_or_nothing(
 async fn a_ticket_whose_redemption_is_cut_is_refused_and_never_good_twice() {
     let server = Server::start().await;
     let proxy = Proxy::to(server.port()).await;
-    let store = RedisStore::connect_with(&proxy.url(), quick())
+    let store = RedisStore::connect_with(&format!("redis://{}", proxy.address()), quick())
         .await
         .unwrap();
     let house = House::new(store);
@@ -230,7 +231,7 @@ async fn a_ticket_whose_redemption_is_cut_is_refused_and_never_good_twice() {
 async fn a_feed_whose_wire_died_without_a_word_is_found_out() {
     let server = Server::start().await;
     let proxy = Proxy::to(server.port()).await;
-    let store = RedisStore::connect_with(&proxy.url(), quick())
+    let store = RedisStore::connect_with(&format!("redis://{}", proxy.address()), quick())
         .await
         .unwrap();
     let mut feed = RevocationStore::subscribe(&store).await.unwrap();

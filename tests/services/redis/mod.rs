@@ -3,7 +3,6 @@
 mod connection;
 mod engine;
 mod nodes;
-mod proxy;
 mod server;
 
 use tower_warden::{RedisOptions, RedisStore, ResourceId, SubjectId, testing::conformance};

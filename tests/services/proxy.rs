@@ -1,4 +1,4 @@
-//! [`Proxy`]: a wire to a Redis that fails when it is told to.
+//! [`Proxy`]: a wire to a server that fails when it is told to.
 
 use std::{
     net::SocketAddr,
@@ -8,6 +8,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
 };
 
@@ -47,6 +48,8 @@ impl Plan {
 pub(crate) struct Proxy {
     address: SocketAddr,
     wire: Arc<Mutex<Plan>>,
+    /// Counts how often all connections fell silent.
+    silences: watch::Sender<u32>,
     accepting: JoinHandle<()>,
 }
 
@@ -59,21 +62,40 @@ impl Proxy {
             wire: Wire::Sound,
         }));
         let shared = Arc::clone(&wire);
+        let silences = watch::Sender::new(0);
+        let silence = silences.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                tokio::spawn(carry(client, server, Arc::clone(&shared)));
+                let wire = Arc::clone(&shared);
+                let mut silenced = silence.subscribe();
+                tokio::spawn(async move {
+                    let (mut client, mut server) = (client, server);
+                    tokio::select! {
+                        () = carry(&mut client, &mut server, wire) => return,
+                        _ = silenced.changed() => {}
+                    }
+                    // Both ends stay open, and hear nothing.
+                    std::future::pending::<()>().await;
+                });
             }
         });
         Self {
             address,
             wire,
+            silences,
             accepting,
         }
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("redis://{}", self.address)
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Has every connection fall silent that there is; those that are new then are sound.
+    pub(crate) fn silence(&self) {
+        self.silences.send_modify(|count| *count += 1);
     }
 
     /// What becomes of the next message.
@@ -81,14 +103,14 @@ impl Proxy {
         self.set_after(0, wire);
     }
 
-    /// What becomes of the message after that many.
-    pub(crate) fn set_after(&self, passing: usize, wire: Wire) {
-        *self.wire.lock().unwrap() = Plan { passing, wire };
-    }
-
     /// Whether nothing more is going to fail.
     pub(crate) fn is_sound(&self) -> bool {
         self.wire.lock().unwrap().wire == Wire::Sound
+    }
+
+    /// What becomes of the message after that many.
+    pub(crate) fn set_after(&self, passing: usize, wire: Wire) {
+        *self.wire.lock().unwrap() = Plan { passing, wire };
     }
 }
 
@@ -99,7 +121,7 @@ impl Drop for Proxy {
 }
 
 /// Carries bytes both ways until one side ends or the wire is cut.
-async fn carry(mut client: TcpStream, mut server: TcpStream, wire: Arc<Mutex<Plan>>) {
+async fn carry(client: &mut TcpStream, server: &mut TcpStream, wire: Arc<Mutex<Plan>>) {
     let (mut request, mut answer) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         tokio::select! {
