@@ -12,6 +12,8 @@ mod accounts_contract;
 mod accounts_hazards;
 #[cfg(all(feature = "accounts", feature = "testing"))]
 mod accounts_sessions;
+#[cfg(all(feature = "accounts", feature = "sqlite", feature = "testing"))]
+mod accounts_sqlite;
 #[cfg(all(feature = "accounts", feature = "testing"))]
 mod accounts_support;
 mod api_keys;

@@ -8,6 +8,8 @@ mod engines;
 mod house;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(all(feature = "accounts", feature = "postgres", feature = "testing"))]
+mod postgres_accounts;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod proxy;
 #[cfg(feature = "redis")]

@@ -94,11 +94,11 @@ impl<DB: Engine> ApiKeyStore for SqlStore<DB> {
 }
 
 /// Seconds since 1970 as a database counts them. Later than that is no date that a key has.
-fn seconds(date: NumericDate) -> Result<i64, SqlError> {
+pub(super) fn seconds(date: NumericDate) -> Result<i64, SqlError> {
     i64::try_from(date.as_secs()).map_err(|_| SqlError::TooGreat)
 }
 
-fn date(seconds: i64) -> Result<NumericDate, SqlError> {
+pub(super) fn date(seconds: i64) -> Result<NumericDate, SqlError> {
     let seconds = u64::try_from(seconds).map_err(|_| SqlError::Foreign)?;
     Ok(NumericDate::from_secs(seconds))
 }

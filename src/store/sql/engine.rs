@@ -4,6 +4,8 @@ use std::pin::Pin;
 
 use sqlx::Transaction;
 
+#[cfg(feature = "accounts")]
+use super::accounts::Users;
 use super::error::SqlError;
 
 /// An answer of a driver, later.
@@ -11,8 +13,8 @@ pub(super) type Driven<'c, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Erro
 
 /// What the stores need of a database, beside the SQL that all understand.
 ///
-/// A decision is a row of statements that all take the same values. The first one decides, and its rows are the answer;
-/// the others only run if it had any. Where there are several they are one transaction.
+/// A decision is a row of statements that all take the same values. The first one decides; the others only run if it had
+/// any rows, and the rows of all are the answer. Where there are several they are one transaction.
 pub(super) trait Engine: sqlx::Database {
     /// The name of the store, for `Debug`.
     const STORE: &'static str;
@@ -34,6 +36,9 @@ pub(super) trait Engine: sqlx::Database {
     /// Keeps a revocation (2) under its digest (1) until its end (3), and tells of it (4). One that is there already is
     /// told of again, for those who did not hear.
     const PUBLISH: &'static [&'static str];
+    /// The table `users`.
+    #[cfg(feature = "accounts")]
+    const USERS: Users;
     /// The longest that nodes can be told, in bytes.
     const LONGEST_NOTICE: usize;
 

@@ -7,6 +7,8 @@
 //! 5. [`sqlite_feed`], [`postgres_feed`]: how nodes hear of what others do.
 //! 6. [`options`]: what may be chosen; [`error`]: what may be said of a failure.
 
+#[cfg(feature = "accounts")]
+mod accounts;
 mod api_keys;
 mod engine;
 mod error;

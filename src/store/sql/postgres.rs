@@ -8,6 +8,8 @@ use sqlx::{
 };
 use tokio::time::{Duration, timeout};
 
+#[cfg(feature = "accounts")]
+use super::accounts::{self, Users};
 use super::{
     engine::{Driven, Engine, Row, Value, drive},
     error::SqlError,
@@ -224,6 +226,7 @@ impl Engine for Postgres {
     const MIGRATIONS: &'static [&'static str] = &[
         include_str!("migrations/1.postgres.sql"),
         include_str!("migrations/2.postgres.sql"),
+        include_str!("migrations/3.postgres.sql"),
     ];
 
     // `to_regclass` may not have heard yet of a table that another node has just made.
@@ -277,6 +280,44 @@ impl Engine for Postgres {
             RETURNING digest
         )
         SELECT pg_notify('warden_revocations_' || 'warden_revocations'::regclass::oid::text, $4) FROM kept"];
+
+    // A session begins only under a hash that nobody is about to change: the lock that it takes on the user waits for a
+    // change of the password, and a change waits for it, and then sees the session.
+    #[cfg(feature = "accounts")]
+    const USERS: Users = Users {
+        script: include_str!("migrations/users.postgres.sql"),
+        exists: "SELECT COUNT(*) FROM pg_class WHERE relname = 'users' AND pg_table_is_visible(oid)",
+        has_unique_names: "SELECT COUNT(*) FROM pg_index
+            WHERE indrelid = 'users'::regclass AND indisunique AND indisvalid AND indpred IS NULL
+                AND indnkeyatts = 1 AND pg_get_expr(indexprs, indrelid) ~ '^lower\\(\\(?username(\\)::text)?\\)$'",
+        register: &[
+            "INSERT INTO users (id, username, password_hash, created_at)
+            VALUES ($1::uuid, $2, $3, to_timestamp($4)) ON CONFLICT DO NOTHING RETURNING id::text",
+            accounts::BEGIN_FIRST,
+        ],
+        find: "SELECT id::text, username::text, password_hash::text, floor(extract(epoch FROM created_at))::bigint
+            FROM users WHERE lower(username) = $1",
+        replace_hash: &[
+            "UPDATE users SET password_hash = $3 WHERE id = $1::uuid AND password_hash = $2 RETURNING id::text",
+        ],
+        open_session: &[
+            "INSERT INTO warden_sessions
+                (id, user_id, created_at, seen_at, expires_at, user_agent, refresh_hash, refreshed_at, refreshes)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+            FROM users WHERE id = $2::uuid AND password_hash = $10 FOR SHARE
+            RETURNING id",
+            accounts::FORGET,
+        ],
+        change_password: &[
+            "UPDATE users SET password_hash = $11 WHERE id = $2::uuid AND password_hash = $10 RETURNING id::text",
+            accounts::END_ALL,
+            accounts::BEGIN,
+        ],
+        find_session: "SELECT s.id, s.user_id, s.created_at, s.seen_at, s.expires_at, s.user_agent, s.refresh_hash,
+                s.refreshed_at, s.refreshes, u.id::text, u.username::text, u.password_hash::text,
+                floor(extract(epoch FROM u.created_at))::bigint
+            FROM warden_sessions AS s JOIN users AS u ON u.id = s.user_id::uuid WHERE s.id = $1",
+    };
 
     // What is longer is an error in PostgreSQL.
     const LONGEST_NOTICE: usize = 7_999;

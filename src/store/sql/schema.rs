@@ -11,7 +11,7 @@ use super::{
 };
 
 /// How long it may take to bring a database up to date, with all that is in it.
-const LONGEST: Duration = Duration::from_secs(60);
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// Brings the schema up to date, in one transaction; of several nodes that do so at once, one does it and the others wait.
 ///
@@ -64,7 +64,8 @@ async fn missing<DB: Engine>(
     })
 }
 
-async fn number<DB: Engine>(
+/// The number that is the answer to a question.
+pub(super) async fn number<DB: Engine>(
     connection: &mut DB::Connection,
     question: &'static str,
 ) -> Result<i64, SqlError> {

@@ -8,6 +8,8 @@ use sqlx::{
 };
 use tokio::time::{Duration, Instant, sleep};
 
+#[cfg(feature = "accounts")]
+use super::accounts::{self, Users};
 use super::{
     engine::{Driven, Engine, Value, drive},
     error::SqlError,
@@ -184,6 +186,7 @@ impl Engine for Sqlite {
     const MIGRATIONS: &'static [&'static str] = &[
         include_str!("migrations/1.sqlite.sql"),
         include_str!("migrations/2.sqlite.sql"),
+        include_str!("migrations/3.sqlite.sql"),
     ];
 
     const HAS_SCHEMA: &'static str =
@@ -227,6 +230,40 @@ impl Engine for Sqlite {
     const PUBLISH: &'static [&'static str] = &[
         "INSERT OR REPLACE INTO warden_revocations (digest, revocation, expires_at) VALUES ($1, $2, $3)",
     ];
+
+    #[cfg(feature = "accounts")]
+    const USERS: Users = Users {
+        script: include_str!("migrations/users.sqlite.sql"),
+        exists: "SELECT COUNT(*) FROM sqlite_schema WHERE type IN ('table', 'view') AND name = 'users'",
+        has_unique_names: "SELECT COUNT(*) FROM sqlite_schema
+            WHERE type = 'index' AND tbl_name = 'users'
+                AND replace(lower(sql), ' ', '') LIKE 'createuniqueindex%(lower(username))'",
+        register: &[
+            "INSERT INTO users (id, username, password_hash, created_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT DO NOTHING RETURNING id",
+            accounts::BEGIN_FIRST,
+        ],
+        find: "SELECT id, username, password_hash, created_at FROM users WHERE lower(username) = $1",
+        replace_hash: &[
+            "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2 RETURNING id",
+        ],
+        open_session: &[
+            "INSERT INTO warden_sessions
+                (id, user_id, created_at, seen_at, expires_at, user_agent, refresh_hash, refreshed_at, refreshes)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+            FROM users WHERE id = $2 AND password_hash = $10
+            RETURNING id",
+            accounts::FORGET,
+        ],
+        change_password: &[
+            "UPDATE users SET password_hash = $11 WHERE id = $2 AND password_hash = $10 RETURNING id",
+            accounts::END_ALL,
+            accounts::BEGIN,
+        ],
+        find_session: "SELECT s.id, s.user_id, s.created_at, s.seen_at, s.expires_at, s.user_agent, s.refresh_hash,
+                s.refreshed_at, s.refreshes, u.id, u.username, u.password_hash, u.created_at
+            FROM warden_sessions AS s JOIN users AS u ON u.id = s.user_id WHERE s.id = $1",
+    };
 
     const LONGEST_NOTICE: usize = usize::MAX;
 

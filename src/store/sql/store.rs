@@ -161,7 +161,7 @@ async fn run_on<DB: Engine>(
     }
     if !answer.is_empty() {
         for (statement, arguments) in statements {
-            DB::run(&mut transaction, statement, arguments).await?;
+            answer.extend(DB::run(&mut transaction, statement, arguments).await?);
         }
     }
     transaction.commit().await?;
