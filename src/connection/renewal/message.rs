@@ -1,8 +1,12 @@
 //! [`RenewalMessages`]: the door within the connection, a JSON message.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
 use crate::{BearerToken, ConnectionId, Lease, Rejection, RejectionKind};
@@ -36,17 +40,28 @@ const LONGEST: usize = 64 * 1024;
 ///     }
 /// }
 /// ```
-#[derive(Debug, Clone)]
-pub struct RenewalMessages {
-    kind: Cow<'static, str>,
+#[derive(Clone)]
+pub struct RenewalMessages(Arc<Kind>);
+
+/// The client's type of message.
+struct Kind {
+    text: Cow<'static, str>,
+    /// Finds it in a message, as JSON writes it: with its quotes.
+    finder: Finder<'static>,
+}
+
+impl Kind {
+    fn new(text: Cow<'static, str>) -> Arc<Self> {
+        let finder = Finder::new(&json(&text)).into_owned();
+        Arc::new(Self { text, finder })
+    }
 }
 
 impl Default for RenewalMessages {
     /// The types `auth`, `auth_ok` and `auth_error`.
     fn default() -> Self {
-        Self {
-            kind: Cow::Borrowed("auth"),
-        }
+        static AUTH: LazyLock<Arc<Kind>> = LazyLock::new(|| Kind::new(Cow::Borrowed("auth")));
+        Self(Arc::clone(&AUTH))
     }
 }
 
@@ -76,9 +91,8 @@ struct Refused {
 impl RenewalMessages {
     /// Sets the client's type of message; the answers' are the same with `_ok` and `_error` behind. `auth` by default.
     #[must_use]
-    pub fn with_type(mut self, kind: impl Into<Cow<'static, str>>) -> Self {
-        self.kind = kind.into();
-        self
+    pub fn with_type(self, kind: impl Into<Cow<'static, str>>) -> Self {
+        Self(Kind::new(kind.into()))
     }
 
     /// What a client is told at the start, so that it renews in time.
@@ -103,14 +117,18 @@ impl RenewalMessages {
     /// The token of a renewal, or that there is none in it; `None` for every other message.
     #[must_use]
     pub fn recognise(&self, message: &str) -> Option<Result<BearerToken<'static>, RejectionKind>> {
-        // Most messages are others: this look costs nothing beside them.
+        // Most messages are others: the look at them takes no allocation, and some nanoseconds.
         if message.len() > LONGEST
-            || memmem::find(message.as_bytes(), self.kind.as_bytes()).is_none()
+            || !matches!(
+                message.as_bytes().first(),
+                Some(b'{' | b' ' | b'\t' | b'\n' | b'\r')
+            )
+            || self.0.finder.find(message.as_bytes()).is_none()
         {
             return None;
         }
         let incoming: Incoming<'_> = serde_json::from_str(message).ok()?;
-        if incoming.kind != self.kind {
+        if incoming.kind != self.0.text {
             return None;
         }
         Some(match incoming.token {
@@ -121,7 +139,7 @@ impl RenewalMessages {
 
     fn accepted(&self, ttl: u64, id: ConnectionId) -> String {
         json(&Accepted {
-            kind: format!("{}_ok", self.kind),
+            kind: format!("{}_ok", self.0.text),
             ttl,
             connection_id: id.to_string(),
         })
@@ -129,9 +147,17 @@ impl RenewalMessages {
 
     fn refused(&self, rejection: &Rejection) -> String {
         json(&Refused {
-            kind: format!("{}_error", self.kind),
+            kind: format!("{}_error", self.0.text),
             code: rejection.kind().code(),
         })
+    }
+}
+
+impl fmt::Debug for RenewalMessages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RenewalMessages")
+            .field(&self.0.text)
+            .finish()
     }
 }
 
@@ -162,6 +188,10 @@ mod tests {
             (r#"{"type":["auth"],"token":"a"}"#, None),
             (r#"{"type":"auth","type":"auth","token":"a"}"#, None),
             (r#"["type","auth"]"#, None),
+            (r#" ["type","auth"]"#, None),
+            ("\t\r\n{\"type\":\"auth\",\"token\":\"a\"}", Some(Ok("a"))),
+            (r#""auth""#, None),
+            (r#"{"type":"author","token":"a"}"#, None),
             (r#"{"type":"auth","token":"a"} and more"#, None),
             ("auth", None),
             ("", None),
@@ -185,6 +215,9 @@ mod tests {
                 .recognise(r#"{"type":"auth","token":"a"}"#)
                 .is_none()
         );
+        let odd = RenewalMessages::default().with_type("say \"please\"");
+        let message = r#"{"type":"say \"please\"","token":"a"}"#;
+        assert!(odd.recognise(message).is_some());
         let refused = renewals.refused(&RejectionKind::RenewalNotNewer.into());
         assert_eq!(
             refused,
