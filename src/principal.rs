@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Actor, Algorithm, BearerToken, NumericDate, Refusals, Rejection, RejectionKind, Revocations,
-    VerifiedToken, connection::RenewalRule, verify::Authenticate,
+    VerifiedToken,
+    connection::{RenewalRule, Timer},
+    verify::Authenticate,
 };
 
 /// Who is asking: the subject of a verified token, with all that the token says about it.
@@ -42,6 +44,8 @@ pub(crate) struct Context {
     /// Who answered for the token.
     pub(crate) authenticator: Arc<dyn Authenticate>,
     pub(crate) layer: Arc<LayerContext>,
+    /// Ends the connections that such tokens keep open.
+    pub(crate) timer: Timer,
 }
 
 /// What a layer leaves to those who meet its requests later.
@@ -55,6 +59,21 @@ pub(crate) struct LayerContext {
     pub(crate) renewal_rules: Vec<RenewalRule>,
     /// What holds no longer, and the connections that it ends.
     pub(crate) revocations: Revocations,
+}
+
+impl Context {
+    pub(crate) fn new(
+        source: &'static str,
+        authenticator: Arc<dyn Authenticate>,
+        layer: Arc<LayerContext>,
+    ) -> Self {
+        Self {
+            source,
+            authenticator,
+            layer,
+            timer: Timer::default(),
+        }
+    }
 }
 
 impl Principal {

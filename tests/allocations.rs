@@ -165,28 +165,208 @@ fn principal(revocations: &Revocations) -> Principal {
     }
 }
 
-/// Beyond its principal, with its entry in the register and a task that waits for its end.
+/// What each of so many costs that are kept, in bytes that are allocated; they are dropped by the caller.
+fn each<T>(count: usize, mut make: impl FnMut() -> T) -> (i64, Vec<T>) {
+    let mut kept = Vec::with_capacity(count);
+    let held = allocation_counter::measure(|| kept.extend((0..count).map(|_| make())));
+    (held.bytes_current / count as i64, kept)
+}
+
+/// Beyond its principal, with its entries in the register and the timer, and a task that waits for its end. A hash map and
+/// a heap have most room to spare right after they have grown, so several numbers are counted.
 #[tokio::test]
 async fn an_open_connection_takes_three_hundred_bytes_at_most() {
-    const COUNT: usize = 10_000;
-    let revocations = Revocations::new();
-    let principal = principal(&revocations);
-    let mut connections = Vec::with_capacity(COUNT);
-    let held = allocation_counter::measure(|| {
+    for count in [7_500, 8_200, 10_000, 14_000] {
+        let revocations = Revocations::new();
+        let principal = principal(&revocations);
         let mut cx = Context::from_waker(Waker::noop());
-        for _ in 0..COUNT {
+        let (bytes, connections) = each(count, || {
             let mut ended = Box::pin(principal.lease().ended());
             assert!(ended.as_mut().poll(&mut cx).is_pending());
-            connections.push(ended);
+            ended
+        });
+        assert_eq!(revocations.open_connections(), count);
+        println!("{count} leases: {bytes} bytes each");
+        assert!(
+            (1..=300).contains(&bytes),
+            "{count} leases: {bytes} bytes each"
+        );
+        drop(connections);
+    }
+}
+
+#[cfg(feature = "ws")]
+use wire::socket;
+
+#[cfg(feature = "ws")]
+mod wire {
+    use std::{
+        io,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+    use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
+
+    /// An endless row of masked text frames to read, or silence, and room for whatever is written.
+    pub(crate) struct Wire {
+        frame: Vec<u8>,
+        at: usize,
+    }
+
+    /// A socket to a client that says this again and again, or nothing.
+    pub(crate) async fn socket(text: &str) -> WebSocketStream<Wire> {
+        let mut frame = Vec::new();
+        if !text.is_empty() {
+            frame.extend([0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0]);
+            frame.extend_from_slice(text.as_bytes());
         }
+        WebSocketStream::from_raw_socket(Wire { frame, at: 0 }, Role::Server, None).await
+    }
+
+    impl AsyncRead for Wire {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if self.frame.is_empty() {
+                return Poll::Pending;
+            }
+            while buffer.remaining() > 0 {
+                let rest = &self.frame[self.at..];
+                let length = rest.len().min(buffer.remaining());
+                buffer.put_slice(&rest[..length]);
+                self.at = (self.at + length) % self.frame.len();
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Wire {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+/// What the guard does to each message, and the look for renewals in it, takes no allocation: the bare socket's own are
+/// all there are.
+#[cfg(feature = "ws")]
+#[tokio::test]
+async fn a_guarded_message_allocates_no_more_than_a_bare_one() {
+    use std::pin::Pin;
+
+    use futures_util::Stream;
+    use tower_warden::RenewalMessages;
+
+    /// The allocations of a thousand messages, after a first thousand has made room.
+    fn count<W: Stream + Unpin>(mut socket: W) -> u64 {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut receive = || {
+            for _ in 0..1_000 {
+                assert!(Pin::new(&mut socket).poll_next(&mut cx).is_ready());
+            }
+        };
+        receive();
+        allocation_counter::measure(receive).count_total
+    }
+
+    let principal = principal(&Revocations::new());
+    for text in [
+        r#"{"type":"chat","text":"and what happened then?"}"#,
+        r#"{"type":"author","token":"a.b.c"}"#,
+        "plain words",
+    ] {
+        let bare = count(socket(text).await);
+        let guarded = principal.lease().guard(socket(text).await);
+        assert_eq!(count(guarded), bare, "guarded: {text}");
+        let renewing = principal.lease().guard(socket(text).await);
+        let renewing = renewing.with_renewal(RenewalMessages::default());
+        assert_eq!(count(renewing), bare, "renewing: {text}");
+    }
+}
+
+/// The same for a WebSocket under a lease, whose handler waits for a message: all that the guard adds to the bare socket,
+/// its own fields among it.
+#[cfg(feature = "ws")]
+#[tokio::test]
+async fn a_guarded_socket_takes_three_hundred_bytes_more_than_a_bare_one() {
+    use futures_util::StreamExt;
+
+    let mut sockets = Vec::new();
+    for _ in 0..2 * 7_500 {
+        sockets.push(socket("").await);
+    }
+    let revocations = Revocations::new();
+    let principal = principal(&revocations);
+    let mut cx = Context::from_waker(Waker::noop());
+    // Each in a box, as a task of its own holds it.
+    let (bare, kept) = each(7_500, || {
+        let mut socket = Box::new(sockets.pop().unwrap());
+        assert!(socket.poll_next_unpin(&mut cx).is_pending());
+        socket
     });
-    assert_eq!(revocations.open_connections(), COUNT);
-    let each = held.bytes_current / COUNT as i64;
-    println!(
-        "{each} bytes and {} allocations for each",
-        held.count_total / COUNT as u64
+    let (guarded, connections) = each(7_500, || {
+        let lease = principal.lease();
+        let mut socket = Box::new(lease.guard(sockets.pop().unwrap()));
+        assert!(socket.poll_next_unpin(&mut cx).is_pending());
+        socket
+    });
+    assert_eq!(revocations.open_connections(), 7_500);
+    let bytes = guarded - bare;
+    println!("{bytes} bytes each, beside a socket of {bare}");
+    assert!((1..=300).contains(&bytes), "{bytes} bytes each");
+    drop((kept, connections));
+    assert_eq!(revocations.open_connections(), 0);
+}
+
+/// Connections come and go long before their tokens expire, and leave nothing in register and timer.
+#[tokio::test]
+async fn connections_that_have_gone_leave_nothing_behind() {
+    let revocations = Revocations::new();
+    let principal = principal(&revocations);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut come_and_go = |times: usize| {
+        for _ in 0..times {
+            let mut ended = Box::pin(principal.lease().ended());
+            assert!(ended.as_mut().poll(&mut cx).is_pending());
+        }
+    };
+    // Some stay, so that there is something to keep.
+    let (_, staying) = each(100, || {
+        let mut ended = Box::pin(principal.lease().ended());
+        assert!(
+            ended
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        ended
+    });
+    come_and_go(1_000);
+    let left = allocation_counter::measure(|| come_and_go(100_000));
+    // The heap's own room may have grown or shrunk meanwhile.
+    assert!(
+        left.bytes_current < 64 * 1024,
+        "{} bytes",
+        left.bytes_current
     );
-    assert!((1..=300).contains(&each), "{each} bytes");
+    drop(staying);
+    assert_eq!(revocations.open_connections(), 0);
 }
 
 #[test]

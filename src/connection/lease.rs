@@ -108,9 +108,9 @@ impl Lease {
 
     /// Resolves when the connection has to end.
     ///
-    /// It wakes its task at the end and at each renewal, and looks at the clock every 15 s in between, so that a clock
-    /// that is set is noticed. It serves to wake up whoever waits for a message: that a message may be handled is for
-    /// [`check`](Self::check) to say.
+    /// It wakes its task at the end and at each renewal. One task of the layer looks at the clock for all of them, every
+    /// 15 s at least, so that a clock that is set is noticed. It serves to wake up whoever waits for a message: that a
+    /// message may be handled is for [`check`](Self::check) to say.
     ///
     /// # Panics
     ///

@@ -19,13 +19,14 @@
 //! ```
 //!
 //! An end is final, whichever reason came first. [`Lease::check`] looks at the clock of this very moment, so nothing
-//! is handled after the deadline however the clock was set; [`Lease::ended`] only wakes whoever waits. A revocation
-//! marks first and looks for open connections then; a lease enters the register first and asks for marks then: so
-//! none slips through between the two. With the loss of ownership it is alike: a change is counted first, and a lease
-//! that enters later sees that the count is another than when its request was decided, and has the store asked again.
+//! is handled after the deadline however the clock was set; [`Lease::ended`] only wakes whoever waits, and one task looks
+//! at the clock for all of them. A revocation marks first and looks for open connections then; a lease enters the register
+//! first and asks for marks then: so none slips through between the two. With the loss of ownership it is alike: a change
+//! is counted first, and a lease that enters later sees that the count is another than when its request was decided, and
+//! has the store asked again.
 //!
-//! 1. [`lease`]: what an application holds; [`open`], what its clones share; [`ended`] and [`watchers`], to wait for
-//!    the end.
+//! 1. [`lease`]: what an application holds; [`open`], what its clones share; [`ended`], [`watchers`] and [`timer`], to
+//!    wait for the end.
 //! 2. [`registry`]: all connections that are open; [`id`], their names; [`end`], why they end.
 //! 3. [`renewal`]: a newer token for a connection that is open.
 //! 4. [`revocation`]: what holds no longer, on every request and on every open connection.
@@ -43,6 +44,7 @@ mod renewal;
 mod revocation;
 mod stream;
 mod ticket;
+mod timer;
 mod watchers;
 #[cfg(feature = "ws")]
 mod websocket;
@@ -67,5 +69,6 @@ pub use ticket::{
     TicketService, TicketStore,
 };
 pub(crate) use ticket::{Redeemer, TICKET};
+pub(crate) use timer::Timer;
 #[cfg(feature = "ws")]
 pub use websocket::{GuardedSocket, MessageSocket, WebSocketPolicy};

@@ -1,4 +1,4 @@
-//! [`Open`]: what all clones of a lease share, some three hundred bytes for each connection.
+//! [`Open`]: what all clones of a lease share.
 
 use std::{
     fmt, mem,
@@ -6,13 +6,17 @@ use std::{
     ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
-    task::Waker,
+    task::{Poll, Waker},
     time::Duration,
 };
 
-use super::{ConnectionId, LeaseEnd, watchers::Watchers};
+use super::{
+    ConnectionId, LeaseEnd,
+    timer::Timer,
+    watchers::{Enrolled, Watchers},
+};
 use crate::{Owned, Principal, VerifiedToken, authorize::Tied, principal::Context, telemetry};
 
 /// A connection that is open, or has just ended.
@@ -26,6 +30,8 @@ pub(super) struct Open {
     cap: u64,
     /// Zero while the connection is open, then the reason why it ended.
     end: AtomicU8,
+    /// Whether the timer ends it at its present deadline. It changes under the lock.
+    is_timed: AtomicBool,
     /// How many have ever waited for the end, to number them.
     watchers: AtomicU32,
     state: Mutex<State>,
@@ -71,6 +77,7 @@ impl Open {
             context: Arc::clone(context),
             cap,
             end: AtomicU8::new(0),
+            is_timed: AtomicBool::new(false),
             watchers: AtomicU32::new(1),
             state: Mutex::new(State {
                 token: Arc::clone(token),
@@ -123,7 +130,7 @@ impl Open {
     }
 
     /// Ends the connection whose deadline has come, unless a renewal has moved it in the meantime.
-    fn expire(&self, now: u64) -> Result<Duration, LeaseEnd> {
+    pub(super) fn expire(&self, now: u64) -> Result<Duration, LeaseEnd> {
         let state = self.state();
         let deadline = self.deadline();
         match deadline.checked_sub(now) {
@@ -206,21 +213,56 @@ impl Open {
         let deadline = deadline_of(&self.context, next, self.cap);
         self.deadline.store(deadline, Ordering::Release);
         state.token = Arc::clone(next);
-        // Whoever sleeps until the former deadline has to look at the new one.
-        let watchers = mem::take(&mut state.watchers);
-        drop(state);
-        watchers.wake();
+        if self.rouse_with(state) {
+            self.context.timer.abandon();
+        }
         Ok(Replaced::Done)
     }
 
-    /// Wakes this task when the connection ends or its deadline moves. Returns the watcher's number, for the next time.
-    pub(super) fn watch(&self, watcher: Option<NonZeroU32>, waker: &Waker) -> NonZeroU32 {
-        let number = watcher.unwrap_or_else(|| {
-            let number = self.watchers.fetch_add(1, Ordering::Relaxed);
-            NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
-        });
-        self.state().watchers.enrol(number.get(), waker);
-        number
+    /// Wakes whoever waits, to have them look at the clock and enter the timer anew.
+    pub(super) fn rouse(&self) {
+        self.rouse_with(self.state());
+    }
+
+    /// The same; says whether the timer had an entry.
+    fn rouse_with(&self, mut state: MutexGuard<'_, State>) -> bool {
+        let was_timed = self.is_timed.swap(false, Ordering::Relaxed);
+        let watchers = mem::take(&mut state.watchers);
+        drop(state);
+        watchers.wake();
+        was_timed
+    }
+
+    /// A number for someone who waits for the end.
+    pub(super) fn number(&self) -> NonZeroU32 {
+        let number = self.watchers.fetch_add(1, Ordering::Relaxed);
+        NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// Waits for the end, under this number. The clock is looked at the first time, and when something has happened
+    /// since the last; in between the timer looks at it.
+    pub(super) fn poll_ended(
+        self: &Arc<Self>,
+        number: NonZeroU32,
+        waker: &Waker,
+    ) -> Poll<LeaseEnd> {
+        let mut state = self.state();
+        if let Some(end) = self.ended() {
+            return Poll::Ready(end);
+        }
+        // First to be woken, then to look: what happens in between is not missed.
+        if state.watchers.enrol(number.get(), waker) == Enrolled::Before {
+            return Poll::Pending;
+        }
+        let was_timed = self.is_timed.swap(true, Ordering::Relaxed);
+        drop(state);
+        if let Err(end) = self.remaining() {
+            return Poll::Ready(end);
+        }
+        if !was_timed {
+            Timer::add(self);
+        }
+        Poll::Pending
     }
 
     pub(super) fn unwatch(&self, watcher: NonZeroU32) {
@@ -252,6 +294,9 @@ impl Drop for Open {
         if self.ended().is_none() {
             telemetry::connection_ended("finished", self.context.source);
             self.leave();
+        }
+        if *self.is_timed.get_mut() {
+            self.context.timer.abandon();
         }
     }
 }

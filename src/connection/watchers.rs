@@ -11,6 +11,13 @@ pub(super) enum Watchers {
     Many(Box<[Watcher]>),
 }
 
+/// Whether a watcher was entered already, and has not been woken since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Enrolled {
+    Before,
+    Anew,
+}
+
 #[derive(Debug)]
 pub(super) struct Watcher {
     number: u32,
@@ -19,11 +26,11 @@ pub(super) struct Watcher {
 
 impl Watchers {
     /// Wakes this task from now on, under this number.
-    pub(super) fn enrol(&mut self, number: u32, waker: &Waker) {
+    pub(super) fn enrol(&mut self, number: u32, waker: &Waker) -> Enrolled {
         let known = self.all().iter_mut().find(|known| known.number == number);
         if let Some(known) = known {
             known.waker.clone_from(waker);
-            return;
+            return Enrolled::Before;
         }
         let watcher = Watcher {
             number,
@@ -38,6 +45,7 @@ impl Watchers {
                 Self::Many(all.into_boxed_slice())
             }
         };
+        Enrolled::Anew
     }
 
     /// Forgets the task of this number.
@@ -47,7 +55,10 @@ impl Watchers {
             Self::Many(all) => {
                 let mut all = all.into_vec();
                 all.retain(|watcher| watcher.number != number);
-                Self::Many(all.into_boxed_slice())
+                match <[Watcher; 1]>::try_from(all) {
+                    Ok([last]) => Self::One(last),
+                    Err(all) => Self::Many(all.into_boxed_slice()),
+                }
             }
             others => others,
         };
@@ -103,8 +114,9 @@ mod tests {
             let former = Arc::new(Count::default());
             let mut watchers = Watchers::default();
             for (number, count) in (0..).zip(&counts) {
-                watchers.enrol(number, &Waker::from(Arc::clone(&former)));
-                watchers.enrol(number, &Waker::from(Arc::clone(count)));
+                let first = watchers.enrol(number, &Waker::from(Arc::clone(&former)));
+                let second = watchers.enrol(number, &Waker::from(Arc::clone(count)));
+                assert_eq!((first, second), (Enrolled::Anew, Enrolled::Before));
             }
             // Whoever waits no longer is not woken; a number that nobody has changes nothing.
             watchers.strike(1);

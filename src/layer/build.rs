@@ -118,11 +118,8 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
                 }
                 Answered::ByKeys(keys) => Arc::new(keys),
             };
-            contexts.push(Arc::new(Context {
-                source: place.source.name(),
-                authenticator,
-                layer: Arc::clone(&layer),
-            }));
+            let context = Context::new(place.source.name(), authenticator, Arc::clone(&layer));
+            contexts.push(Arc::new(context));
             sources.push(place.source);
         }
         Ok(AuthLayer::over(Gate {

@@ -91,11 +91,7 @@ impl PrincipalLayer {
             revocations: Revocations::default(),
         });
         let authenticator = Arc::new(Nobody);
-        let context = Context {
-            source: "test",
-            authenticator,
-            layer,
-        };
+        let context = Context::new("test", authenticator, layer);
         Principal::new(Arc::new(token), Arc::new(context))
     }
 }

@@ -1,18 +1,33 @@
 //! How long an accepted request may go on.
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use http::{Request, Response};
 use serde_json::json;
-use tokio::time::{Instant, advance, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, advance, sleep, timeout},
+};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
-    AuthLayerBuilder, Bearer, BearerToken, JwtAuthLayer, LeaseEnd, Principal, SigningKey,
-    TokenIssuer,
+    AuthLayerBuilder, Bearer, BearerToken, JwtAuthLayer, LeaseEnd, Principal, Revocations,
+    SigningKey, TokenIssuer,
     testing::{ManualClock, TestTokens},
 };
 
-use crate::{silence::capture, support::SECRET};
+use crate::{
+    silence::capture,
+    support::SECRET,
+    tokio_clock::{TokioClock, lasting, strict},
+};
 
 pub(crate) const START: u64 = 1_000;
 
@@ -198,6 +213,91 @@ async fn a_clock_that_is_set_is_noticed_and_an_end_is_final() {
     clock.set(START);
     assert_eq!(lease.check(), Err(LeaseEnd::Expired));
     assert_eq!(other.remaining(), Duration::ZERO);
+}
+
+/// Ten thousand tokens end at one instant: whoever waits is woken then, by one task, and none before.
+#[tokio::test(start_paused = true)]
+async fn one_task_ends_ten_thousand_leases_at_their_instant() {
+    const COUNT: usize = 10_000;
+    let clock = TokioClock::new();
+    let layer = strict(clock.clone()).build().unwrap();
+    let principal = admit(&layer, &lasting(clock.clone(), 60)).await;
+    let begun = Instant::now();
+    let runtime = tokio::runtime::Handle::current().metrics();
+    let woken = Arc::new(AtomicUsize::new(0));
+    for _ in 0..COUNT {
+        let (ended, woken) = (principal.lease().ended(), Arc::clone(&woken));
+        tokio::spawn(async move {
+            assert_eq!(ended.await, LeaseEnd::Expired);
+            woken.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    yield_now().await;
+    assert_eq!(runtime.num_alive_tasks(), COUNT + 1);
+    sleep(Duration::from_millis(59_999)).await;
+    assert_eq!(woken.load(Ordering::Relaxed), 0);
+    while woken.load(Ordering::Relaxed) < COUNT {
+        sleep(Duration::from_millis(1)).await;
+    }
+    // Timers of tokio are as fine as a millisecond.
+    let late = begun.elapsed() - Duration::from_secs(60);
+    assert!(late <= Duration::from_millis(2), "{late:?}");
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(runtime.num_alive_tasks(), 0, "nothing is left to wait for");
+}
+
+/// Whoever has asked once is forgotten at the end, though nobody polls.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_a_lease_that_nobody_polls() {
+    let clock = clock();
+    let revocations = Revocations::new();
+    let builder = layer(&clock).with_revocations(revocations.clone());
+    let principal = admit(&builder.build().unwrap(), &expiring(&clock, 2_000)).await;
+    let mut ended = Box::pin(principal.lease().ended());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(ended.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(revocations.open_connections(), 1);
+    clock.set(2_030);
+    sleep(Duration::from_secs(16)).await;
+    assert_eq!(revocations.open_connections(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_deadline_overtakes_the_sleep_for_a_later_one() {
+    let clock = TokioClock::new();
+    let layer = strict(clock.clone()).build().unwrap();
+    let late = admit(&layer, &lasting(clock.clone(), 600)).await.lease();
+    let waiting = tokio::spawn(late.ended());
+    sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    let early = admit(&layer, &lasting(clock.clone(), 5)).await.lease();
+    assert_eq!(early.ended().await, LeaseEnd::Expired);
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    assert!(!waiting.is_finished());
+}
+
+/// Layers outlive runtimes: tests have one each, and some servers one for each core.
+#[test]
+fn a_runtime_that_stops_takes_no_end_with_it() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let clock = clock();
+    let layer = layer(&clock).build().unwrap();
+    let principal = first.block_on(admit(&layer, &expiring(&clock, 2_000)));
+    let mut here = Box::pin(principal.lease().ended());
+    first.block_on(async {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(here.as_mut().poll(&mut cx).is_pending());
+    });
+    let waiting = second.spawn(principal.lease().ended());
+    second.block_on(yield_now());
+    drop(first);
+    clock.set(2_030);
+    let woken = second.block_on(async { timeout(Duration::from_secs(16), waiting).await });
+    assert_eq!(woken.unwrap().unwrap(), LeaseEnd::Expired);
 }
 
 #[tokio::test]

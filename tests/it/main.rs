@@ -77,7 +77,11 @@ mod spread;
 #[cfg(feature = "testing")]
 mod stream;
 mod ticket;
+#[cfg(feature = "testing")]
+mod tokio_clock;
 mod tower_contract;
+#[cfg(all(feature = "ws", feature = "testing"))]
+mod unread;
 #[cfg(feature = "introspection")]
 mod userinfo;
 mod verify_hazards;

@@ -3,14 +3,18 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody as Streamed, combinators::UnsyncBoxBody};
-use tokio::{sync::mpsc, task::yield_now, time::advance};
+use tokio::{
+    sync::mpsc,
+    task::yield_now,
+    time::{advance, sleep, timeout},
+};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
-    Lease, LeaseEnd, NumericDate, Principal, Revocation, Revocations, StreamEnded,
+    Lease, LeaseEnd, NumericDate, Principal, Revocation, Revocations, StreamBound, StreamEnded,
     StreamLeaseLayer, StreamPolicy,
     testing::{ManualClock, TestTokens},
 };
@@ -151,15 +155,19 @@ async fn the_cap_cuts_what_will_not_finish() {
     chat.pass(189).await;
     assert!(chat.write("data: a\n\n").await);
     assert_eq!(chat.read().await.as_deref(), Some("data: a\n\n"));
+    chat.write("data: b\n\n").await;
     chat.pass(1).await;
-    assert!(chat.write("data: b\n\n").await);
-    assert_eq!(chat.read().await.as_deref(), Some(LAST), "b comes too late");
-    assert_eq!(chat.read().await, None);
     assert!(
         !chat.write("data: c\n\n").await,
-        "the handler's side is dropped"
+        "the handler's side is dropped, though nobody has read since"
     );
     assert_eq!(chat.revocations.open_connections(), 0);
+    assert_eq!(
+        chat.read().await.as_deref(),
+        Some(LAST),
+        "b was not fetched in time"
+    );
+    assert_eq!(chat.read().await, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,6 +213,108 @@ async fn the_end_wakes_a_client_who_waits_for_the_next_event() {
     assert!(waiting.is_finished(), "within two seconds");
     let frame = waiting.await.unwrap().unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), LAST);
+}
+
+/// The clock of a virtual machine is set back, then forwards, then back again, under every policy.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_is_noticed_and_reopens_nothing() {
+    // How far the clock has to be set for the end, from the beginning: the token's 130 s, and what the policy grants.
+    for (policy, end) in [
+        (StreamPolicy::Close, 130),
+        (StreamPolicy::FinishResponse { cap: seconds(60) }, 190),
+        (StreamPolicy::Grace(seconds(20)), 150),
+        (StreamPolicy::CapOnly(seconds(500)), 500),
+    ] {
+        let mut chat = open(policy, EVENTS, Opener::Layer).await;
+        // Timers go on, while the clock goes back: what they were set for is not the end.
+        chat.clock.set(START - 900);
+        advance(seconds(600)).await;
+        chat.write("data: a\n\n").await;
+        assert_eq!(
+            chat.read().await.as_deref(),
+            Some("data: a\n\n"),
+            "{policy:?}"
+        );
+
+        // A moment before the end nothing has ended yet, but what is announced at the token's end.
+        chat.clock.set(START + end - 1);
+        chat.write("data: b\n\n").await;
+        let text = chat.read().await.unwrap();
+        assert!(text.ends_with("data: b\n\n"), "{policy:?}: {text}");
+        let announced = matches!(policy, StreamPolicy::Grace(_));
+        assert_eq!(text.contains("ends_in"), announced, "{policy:?}: {text}");
+
+        // Forth: whoever asks for a frame is refused at once; no timer of tokio's has moved.
+        chat.write("data: c\n\n").await;
+        chat.clock.set(START + end);
+        let last = chat.read().await.unwrap();
+        assert!(
+            last.starts_with("event: auth\ndata: {\"code\":"),
+            "{policy:?}: {last}"
+        );
+
+        chat.clock.set(START);
+        assert_eq!(
+            chat.read().await,
+            None,
+            "{policy:?}: what has ended stays so"
+        );
+        assert_eq!(chat.revocations.open_connections(), 0, "{policy:?}");
+    }
+}
+
+/// The same for a client that waits, and for one that does not read at all.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_forwards_wakes_whoever_waits() {
+    for policy in [StreamPolicy::Close, StreamPolicy::CapOnly(seconds(500))] {
+        let mut chat = open(policy, EVENTS, Opener::Layer).await;
+        let (clock, writer) = (chat.clock.clone(), chat.writer.clone());
+        let waiting = tokio::spawn(async move { chat.reader.frame().await });
+        sleep(seconds(20)).await;
+        assert!(!waiting.is_finished());
+        clock.set(START + 600);
+        let frame = timeout(seconds(16), waiting).await.unwrap().unwrap();
+        assert!(frame.unwrap().unwrap().is_data(), "{policy:?}");
+        assert!(writer.is_closed(), "{policy:?}");
+
+        let chat = open(policy, EVENTS, Opener::Layer).await;
+        sleep(seconds(20)).await;
+        assert!(!chat.writer.is_closed());
+        chat.clock.set(START + 600);
+        sleep(seconds(16)).await;
+        assert!(chat.writer.is_closed(), "{policy:?}");
+        drop(chat.reader);
+    }
+}
+
+/// A body that knows its size is there already, as a rule: no task is made for it. It ends all the same.
+#[tokio::test(start_paused = true)]
+async fn only_a_body_without_a_size_is_watched_by_a_task() {
+    let clock = clock();
+    let principal = crate::lease::admit(
+        &layer(&clock).build().unwrap(),
+        &crate::lease::expiring(&clock, START + 100),
+    )
+    .await;
+    let bound = || StreamBound::new(principal.lease(), StreamPolicy::Close, &HeaderMap::new());
+    let runtime = tokio::runtime::Handle::current().metrics();
+    let mut sized = bound().over(Full::<Bytes>::from("all of it"));
+    assert_eq!(runtime.num_alive_tasks(), 0);
+    let (writer, feed) = mpsc::channel::<Bytes>(1);
+    let stream = ReceiverStream::new(feed).map(|data| Ok::<_, Infallible>(Frame::data(data)));
+    let streamed = bound().over(Streamed::new(stream));
+    yield_now().await;
+    // The watcher, and the timer of the layer.
+    assert_eq!(runtime.num_alive_tasks(), 2);
+    drop(streamed);
+    assert!(writer.is_closed());
+    sleep(seconds(16)).await;
+    assert_eq!(runtime.num_alive_tasks(), 0, "neither outlives the body");
+    clock.set(START + 130);
+    assert!(
+        sized.frame().await.is_none(),
+        "nothing is sent after the end"
+    );
 }
 
 #[tokio::test(start_paused = true)]

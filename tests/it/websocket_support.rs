@@ -6,53 +6,17 @@ use futures_util::StreamExt;
 use http::{Request, Response};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream},
-    time::{Instant, timeout},
+    time::timeout,
 };
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, protocol::Role},
 };
 use tower::{Layer, ServiceExt, service_fn};
-use tower_warden::{
-    AuthLayerBuilder, Bearer, BearerToken, Clock, JwtAuthLayer, Lease, Principal, SigningKey,
-    TokenIssuer,
-};
+use tower_warden::{Clock, Lease, Principal};
 
-use crate::support::{SECRET, get};
-
-/// A clock that goes with tokio's, which a test may have paused.
-#[derive(Debug, Clone)]
-pub(crate) struct TokioClock(Instant);
-
-impl TokioClock {
-    pub(crate) fn new() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Clock for TokioClock {
-    fn now(&self) -> Duration {
-        Duration::from_secs(1_000) + self.0.elapsed()
-    }
-}
-
-/// A layer without leeway, so that a token expires when it says.
-pub(crate) fn strict(clock: impl Clock) -> AuthLayerBuilder<Bearer> {
-    JwtAuthLayer::hs256(SECRET)
-        .unwrap()
-        .with_clock(clock)
-        .with_leeway(Duration::ZERO)
-}
-
-/// A token of that clock for so many seconds.
-pub(crate) fn lasting(clock: impl Clock, seconds: u64) -> BearerToken<'static> {
-    let issuer = TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap())
-        .with_clock(clock)
-        .build()
-        .unwrap();
-    let lifetime = Duration::from_secs(seconds);
-    issuer.mint("alice").with_lifetime(lifetime).sign().unwrap()
-}
+use crate::support::get;
+pub(crate) use crate::tokio_clock::{TokioClock, lasting, strict};
 
 /// A lease for so many seconds of that clock.
 pub(crate) async fn lease(clock: impl Clock + Clone, seconds: u64) -> Lease {

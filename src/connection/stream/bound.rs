@@ -13,10 +13,12 @@ use crate::Lease;
 ///
 /// ```
 /// use http::Response;
-/// use http_body_util::StreamBody as Streamed;
 /// use tower_warden::{Lease, LeasedBody, StreamBound, StreamPolicy};
 ///
-/// fn bounded<B: http_body::Body>(response: Response<B>, lease: Lease) -> Response<LeasedBody<B>> {
+/// fn bounded<B>(response: Response<B>, lease: Lease) -> Response<LeasedBody<B>>
+/// where
+///     B: http_body::Body + Send + Unpin + 'static,
+/// {
 ///     let bound = StreamBound::new(lease, StreamPolicy::Close, response.headers());
 ///     response.map(|body| bound.over(body))
 /// }
@@ -48,8 +50,11 @@ impl StreamBound {
         }
     }
 
-    /// Lays it over a body.
-    pub fn over<B: Body>(self, body: B) -> LeasedBody<B> {
+    /// Lays it over a body; one that may not be moved is pinned to a box before (`Box::pin`).
+    ///
+    /// Where the body does not know its size and a tokio runtime is running, a task watches over the end, so that what
+    /// feeds the body is dropped then even if nobody reads it.
+    pub fn over<B: Body + Send + Unpin + 'static>(self, body: B) -> LeasedBody<B> {
         LeasedBody::new(body, self)
     }
 }

@@ -32,8 +32,8 @@ use crate::{
 /// Where an [`OwnershipLayer`](crate::OwnershipLayer) stands, mount it inside that one: so it knows what the answer is
 /// about, and ends it when the right to it goes.
 ///
-/// The end comes when the body is asked for its next frame: a client that does not read delays it, though it gets nothing
-/// more. See [back-pressure](StreamPolicy#back-pressure) for producers that have to stop in time.
+/// At the end the inner body is dropped, and what feeds it stops, whether the client reads or not: see
+/// [back-pressure](StreamPolicy#back-pressure).
 ///
 /// # Examples
 ///

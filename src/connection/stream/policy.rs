@@ -13,11 +13,12 @@ use std::time::Duration;
 ///
 /// # Back-pressure
 ///
-/// A body acts only when it is asked for its next frame, and a server asks once there is room for it. A client that
-/// stops reading so delays the end: nothing more reaches it than what was on its way, but what feeds the body, such as a
-/// model's paid answer, is held until the client reads, or the server gives it up. An application that wants it to stop
-/// in time opens the lease itself (see [`StreamLeaseLayer`](crate::StreamLeaseLayer)) and waits for
-/// [`Lease::ended`](crate::Lease::ended) in what produces the frames; or it sets the server a time limit for writes.
+/// A server asks a body for its next frame once there is room for it, so a client that stops reading is sent nothing more,
+/// not even the end. What feeds the body, such as a model's paid answer, is not held for it: where the body does not know
+/// its size, a task watches over the end beside it and drops the inner body then. The client is told when it reads again.
+///
+/// Until then the connection itself stays open: it is the server's, out of reach of a layer. A server that lets strangers
+/// in bounds how long a write may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamPolicy {

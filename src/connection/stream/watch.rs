@@ -5,27 +5,21 @@ use std::{
     task::{Context, Poll},
 };
 
-use pin_project_lite::pin_project;
-
 use super::StreamPolicy;
 use crate::{
     Lease, LeaseEnd,
     connection::{Ended, open::micros},
 };
 
-pin_project! {
-    /// Tells when a stream has to end.
-    pub(super) struct Watch {
-        policy: StreamPolicy,
-        // Until it has ended by time.
-        #[pin]
-        lease: Option<Ended>,
-        // What the policy grants: a lease of its own, so that a revocation reaches it too.
-        #[pin]
-        overtime: Option<Ended>,
-        // Why the lease has ended, while the policy grants more.
-        end: Option<LeaseEnd>,
-    }
+/// Tells when a stream has to end.
+pub(super) struct Watch {
+    policy: StreamPolicy,
+    /// Until it has ended by time.
+    lease: Option<Ended>,
+    /// What the policy grants: a lease of its own, so that a revocation reaches it too.
+    overtime: Option<Ended>,
+    /// Why the lease has ended, while the policy grants more.
+    end: Option<LeaseEnd>,
 }
 
 /// What a look at the clock says.
@@ -57,7 +51,7 @@ impl Watch {
     }
 
     /// Looks at the clock, without being woken later.
-    pub(super) fn look(self: Pin<&mut Self>) -> Sight {
+    pub(super) fn look(&mut self) -> Sight {
         let lease = self.lease.as_ref().map(|ended| ended.lease().check());
         if let Some(Err(end)) = lease {
             return self.leave(end);
@@ -69,15 +63,17 @@ impl Watch {
     }
 
     /// Waits until there is something to see.
-    pub(super) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sight> {
-        let this = self.as_mut().project();
-        if let Some(ended) = this.lease.as_pin_mut()
-            && let Poll::Ready(end) = ended.poll(cx)
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Sight> {
+        if let Some(ended) = &mut self.lease
+            && let Poll::Ready(end) = Pin::new(ended).poll(cx)
         {
             return Poll::Ready(self.leave(end));
         }
-        match this.overtime.as_pin_mut() {
-            Some(ended) => ended.poll(cx).map(|end| Sight::Over(self.reason(end))),
+        match &mut self.overtime {
+            Some(ended) => {
+                let polled = Pin::new(ended).poll(cx);
+                polled.map(|end| Sight::Over(self.reason(end)))
+            }
             None => Poll::Pending,
         }
     }
@@ -91,19 +87,13 @@ impl Watch {
     }
 
     /// What follows from the end of the lease.
-    fn leave(self: Pin<&mut Self>, end: LeaseEnd) -> Sight {
-        let mut this = self.project();
-        let Some(lease) = this
-            .lease
-            .as_ref()
-            .as_pin_ref()
-            .map(|ended| ended.lease().clone())
-        else {
+    fn leave(&mut self, end: LeaseEnd) -> Sight {
+        let Some(ended) = self.lease.take() else {
             return Sight::Over(end);
         };
-        this.lease.set(None);
+        let lease = ended.lease();
         let by_time = matches!(end, LeaseEnd::Expired | LeaseEnd::CapReached);
-        match *this.policy {
+        match self.policy {
             StreamPolicy::FinishResponse { cap: grace } | StreamPolicy::Grace(grace) if by_time => {
                 let deadline = lease.open().deadline().saturating_add(micros(grace));
                 let prolonged = lease.prolonged(deadline);
@@ -112,8 +102,8 @@ impl Watch {
                     Err(LeaseEnd::CapReached) => Sight::Over(end),
                     Err(end) => Sight::Over(end),
                     Ok(()) => {
-                        *this.end = Some(end);
-                        this.overtime.set(Some(prolonged.ended()));
+                        self.end = Some(end);
+                        self.overtime = Some(prolonged.ended());
                         Sight::Overtime
                     }
                 }

@@ -1,40 +1,81 @@
-//! [`Goodbye`]: the closing handshake, which a client cannot make longer than the policy lets it.
+//! [`Grace`] and [`Goodbye`]: the time of a socket after the end of its lease, which a client cannot make longer than the
+//! policy lets it.
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::time::{Sleep, sleep};
 
-use super::MessageSocket;
+use super::{
+    MessageSocket,
+    bell::{Bell, Half},
+};
+use crate::LeaseEnd;
 
 /// So many messages are thrown away in one go, before other tasks have their turn.
 const BURST: usize = 64;
 
+/// The lease has ended; what is being sent may go on until the time is over.
+pub(super) struct Grace {
+    pub(super) end: LeaseEnd,
+    timer: Pin<Box<Sleep>>,
+    bell: Arc<Bell>,
+}
+
+impl Grace {
+    pub(super) fn new(end: LeaseEnd, grace: Duration) -> Self {
+        Self {
+            end,
+            timer: Box::pin(sleep(grace)),
+            bell: Arc::default(),
+        }
+    }
+
+    /// Ready when the time is over.
+    pub(super) fn poll(&mut self, half: Half, cx: &Context<'_>) -> Poll<()> {
+        let waker = self.bell.waker(half, cx);
+        self.timer.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+}
+
 /// The close frame that is said, and the client's that is waited for, until the time is over.
 pub(super) struct Goodbye<W: MessageSocket> {
+    pub(super) end: LeaseEnd,
     /// The close frame, until the socket has taken it.
     unsaid: Option<W::Message>,
     is_flushed: bool,
     timer: Pin<Box<Sleep>>,
+    bell: Arc<Bell>,
 }
 
 impl<W: MessageSocket> Goodbye<W> {
-    pub(super) fn new(frame: W::Message, timeout: Duration) -> Self {
+    pub(super) fn new(end: LeaseEnd, frame: W::Message, timeout: Duration) -> Self {
         Self {
+            end,
             unsaid: Some(frame),
             is_flushed: false,
             timer: Box::pin(sleep(timeout)),
+            bell: Arc::default(),
         }
     }
 
-    /// Ready when the connection may be dropped.
-    ///
+    /// Ready when the connection may be dropped. Progress wakes both halves, and so does the end of it.
+    pub(super) fn poll(&mut self, socket: &mut W, half: Half, cx: &Context<'_>) -> Poll<()> {
+        let waker = self.bell.waker(half, cx);
+        let polled = self.poll_handshake(socket, &mut Context::from_waker(&waker));
+        if polled.is_ready() {
+            self.bell.ring();
+        }
+        polled
+    }
+
     /// What the client still sends is read and thrown away: it may read nothing before it has written everything, and
     /// a connection that is dropped with unread bytes is reset, which can cost the client our frame.
-    pub(super) fn poll(&mut self, socket: &mut W, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_handshake(&mut self, socket: &mut W, cx: &mut Context<'_>) -> Poll<()> {
         if self.timer.as_mut().poll(cx).is_ready() || self.poll_say(socket, cx).is_err() {
             return Poll::Ready(());
         }

@@ -9,15 +9,14 @@ use std::{
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use tokio::time::{Sleep, sleep};
 
 use super::{
     MessageSocket, WebSocketPolicy,
-    alarm::{Alarm, Half},
-    goodbye::Goodbye,
+    bell::Half,
+    goodbye::{Goodbye, Grace},
     inband::{Outbox, Renewals},
 };
-use crate::{Lease, LeaseEnd, RenewalMessages};
+use crate::{Ended, Lease, LeaseEnd, RenewalMessages};
 
 impl Lease {
     /// Puts a WebSocket under this lease.
@@ -26,11 +25,10 @@ impl Lease {
     pub fn guard<W: MessageSocket>(&self, socket: W) -> GuardedSocket<W> {
         GuardedSocket {
             socket: Some(socket),
-            lease: self.clone(),
+            ended: self.ended(),
+            sending: None,
             policy: WebSocketPolicy::default(),
-            alarm: None,
             phase: Phase::Open,
-            end: None,
             renewals: None,
         }
     }
@@ -77,12 +75,12 @@ impl Lease {
 pub struct GuardedSocket<W: MessageSocket> {
     /// Dropped once the connection is closed, though the handler may keep the guard.
     socket: Option<W>,
-    lease: Lease,
+    /// The end, as the half that reads waits for it. It holds the lease.
+    ended: Ended,
+    /// The same for the half that writes, while it waits.
+    sending: Option<Ended>,
     policy: WebSocketPolicy,
-    /// Set when somebody has to wait for the first time.
-    alarm: Option<Box<Alarm>>,
     phase: Phase<W>,
-    end: Option<LeaseEnd>,
     renewals: Option<Box<Renewals>>,
 }
 
@@ -95,10 +93,10 @@ type Sent<W> = Poll<Result<(), <W as Sink<<W as MessageSocket>::Message>>::Error
 enum Phase<W: MessageSocket> {
     Open,
     /// The lease has ended; what is being sent may go on.
-    Grace(Pin<Box<Sleep>>),
+    Grace(Box<Grace>),
     /// The close frame is on its way.
     Closing(Box<Goodbye<W>>),
-    Closed,
+    Closed(LeaseEnd),
 }
 
 impl<W: MessageSocket> GuardedSocket<W> {
@@ -114,7 +112,7 @@ impl<W: MessageSocket> GuardedSocket<W> {
     /// The first message is sent when the socket is first read from.
     #[must_use]
     pub fn with_renewal(mut self, messages: RenewalMessages) -> Self {
-        self.renewals = Some(Box::new(Renewals::new(messages, &self.lease)));
+        self.renewals = Some(Box::new(Renewals::new(messages, self.lease())));
         self
     }
 
@@ -139,7 +137,7 @@ impl<W: MessageSocket> GuardedSocket<W> {
     /// The lease that ends this socket.
     #[must_use]
     pub fn lease(&self) -> &Lease {
-        &self.lease
+        self.ended.lease()
     }
 
     /// The socket itself, to look at; `None` once the lease has closed it.
@@ -151,58 +149,55 @@ impl<W: MessageSocket> GuardedSocket<W> {
     /// Why the guard has closed the connection; `None` while it is open, or if somebody else closed it.
     #[must_use]
     pub fn end(&self) -> Option<LeaseEnd> {
-        self.end
+        match &self.phase {
+            Phase::Open => None,
+            Phase::Grace(grace) => Some(grace.end),
+            Phase::Closing(goodbye) => Some(goodbye.end),
+            Phase::Closed(end) => Some(*end),
+        }
     }
 
     /// The lease has ended: from now on the socket only sends what its grace allows, or nothing at all.
+    ///
+    /// The other half, if it waits for something that is not coming now, is woken by the lease itself.
     fn begin_end(&mut self, end: LeaseEnd, half: Half) {
-        self.end = Some(end);
         self.phase = match self.policy.grace(end) {
-            Some(grace) if half == Half::Write => Phase::Grace(Box::pin(sleep(grace))),
+            Some(grace) if half == Half::Write => Phase::Grace(Box::new(Grace::new(end, grace))),
             _ => self.goodbye(end),
         };
-        // The other half waits for something that is not coming.
-        if let Some(alarm) = &self.alarm {
-            alarm.ring();
-        }
     }
 
     fn goodbye(&self, end: LeaseEnd) -> Phase<W> {
         let frame = W::close_message(&self.policy.closing(end));
-        Phase::Closing(Box::new(Goodbye::new(frame, self.policy.close_timeout())))
+        let timeout = self.policy.close_timeout();
+        Phase::Closing(Box::new(Goodbye::new(end, frame, timeout)))
     }
 
     /// Waits for the end beside whatever else is awaited; the phase has changed if it is ready.
-    fn poll_end(&mut self, half: Half, cx: &Context<'_>) -> Poll<()> {
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::new(Alarm::new(&self.lease)));
-        if let Phase::Grace(over) = &mut self.phase {
-            let waker = alarm.waker(half, cx);
-            ready!(over.as_mut().poll(&mut Context::from_waker(&waker)));
-            self.phase = self.goodbye(self.end.unwrap_or(LeaseEnd::Expired));
+    fn poll_end(&mut self, half: Half, cx: &mut Context<'_>) -> Poll<()> {
+        if let Phase::Grace(grace) = &mut self.phase {
+            ready!(grace.poll(half, cx));
+            let end = grace.end;
+            self.phase = self.goodbye(end);
             return Poll::Ready(());
         }
-        let end = ready!(alarm.poll_ended(half, cx));
+        let Self { ended, sending, .. } = self;
+        let ended = match half {
+            Half::Read => ended,
+            Half::Write => sending.get_or_insert_with(|| ended.lease().ended()),
+        };
+        let end = ready!(Pin::new(ended).poll(cx));
         self.begin_end(end, half);
         Poll::Ready(())
     }
 
     /// Goes on with the closing handshake; ready when the connection is dropped.
     fn poll_goodbye(&mut self, half: Half, cx: &Context<'_>) -> Poll<()> {
-        let (Phase::Closing(goodbye), Some(socket)) = (&mut self.phase, &mut self.socket) else {
-            return Poll::Ready(());
-        };
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::new(Alarm::new(&self.lease)));
-        // Either half may be the one that goes on, or be dropped: so progress wakes both.
-        let waker = alarm.waker(half, cx);
-        ready!(goodbye.poll(socket, &mut Context::from_waker(&waker)));
-        alarm.ring();
-        self.phase = Phase::Closed;
-        self.socket = None;
-        self.alarm = None;
+        if let (Phase::Closing(goodbye), Some(socket)) = (&mut self.phase, &mut self.socket) {
+            ready!(goodbye.poll(socket, half, cx));
+            self.phase = Phase::Closed(goodbye.end);
+            self.socket = None;
+        }
         Poll::Ready(())
     }
 
@@ -234,7 +229,7 @@ impl<W: MessageSocket> GuardedSocket<W> {
     /// Once the lease has ended it waits until the client has been told, or could not be.
     fn poll_sendable(&mut self, cx: &mut Context<'_>) -> Poll<Result<&mut W, W::Error>> {
         if let Phase::Open = self.phase
-            && let Err(end) = self.lease.check()
+            && let Err(end) = self.lease().check()
         {
             self.begin_end(end, Half::Write);
         }
@@ -245,7 +240,7 @@ impl<W: MessageSocket> GuardedSocket<W> {
         ready!(self.poll_goodbye(Half::Write, cx));
         Poll::Ready(match self.phase {
             Phase::Open | Phase::Grace(_) => self.socket.as_mut().ok_or_else(W::closed),
-            Phase::Closing(_) | Phase::Closed => Err(W::closed()),
+            Phase::Closing(_) | Phase::Closed(_) => Err(W::closed()),
         })
     }
 
@@ -254,6 +249,7 @@ impl<W: MessageSocket> GuardedSocket<W> {
         loop {
             let socket = ready!(self.poll_sendable(cx))?;
             if let Poll::Ready(done) = act(Pin::new(socket), cx) {
+                self.sending = None;
                 return Poll::Ready(done);
             }
             ready!(self.poll_end(Half::Write, cx));
@@ -267,8 +263,8 @@ impl<W: MessageSocket> Stream for GuardedSocket<W> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Phase::Grace(_) = this.phase {
-                this.phase = this.goodbye(this.end.unwrap_or(LeaseEnd::Expired));
+            if let Phase::Grace(grace) = &this.phase {
+                this.phase = this.goodbye(grace.end);
             }
             ready!(this.poll_goodbye(Half::Read, cx));
             let Phase::Open = this.phase else {
@@ -290,13 +286,13 @@ impl<W: MessageSocket> Stream for GuardedSocket<W> {
                 }
             };
             // Only now: the message may have come while the last one was handled, and been polled after the end.
-            if let Err(end) = this.lease.check() {
+            if let Err(end) = this.lease().check() {
                 this.begin_end(end, Half::Read);
                 continue;
             }
             if let Some(renewals) = &mut this.renewals
                 && let Some(text) = W::text_of(&message)
-                && renewals.takes(text, &this.lease)
+                && renewals.takes(text, this.ended.lease())
             {
                 continue;
             }
@@ -327,7 +323,7 @@ impl<W: MessageSocket> Sink<W::Message> for GuardedSocket<W> {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), W::Error>> {
         // Closing after the end is no error: that is what was done.
         match ready!(self.poll_sink(cx, W::poll_close)) {
-            Err(_) if self.end.is_some() => Poll::Ready(Ok(())),
+            Err(_) if self.end().is_some() => Poll::Ready(Ok(())),
             closed => Poll::Ready(closed),
         }
     }
@@ -336,8 +332,8 @@ impl<W: MessageSocket> Sink<W::Message> for GuardedSocket<W> {
 impl<W: MessageSocket> fmt::Debug for GuardedSocket<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardedSocket")
-            .field("lease", &self.lease)
-            .field("end", &self.end)
+            .field("lease", self.lease())
+            .field("end", &self.end())
             .finish_non_exhaustive()
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! 1. [`adapter`]: what a socket has to offer: [`MessageSocket`], for axum's and tokio-tungstenite's.
 //! 2. [`guard`]: the socket that hands out no message after its lease has ended.
-//! 3. [`alarm`]: how the end wakes whoever waits, reading or writing; [`goodbye`]: the bounded closing handshake.
+//! 3. [`goodbye`]: the bounded time after the end; [`bell`]: what wakes both halves then.
 //! 4. [`policy`]: which end is told by which close frame; [`inband`]: a newer token in a message.
 
 mod adapter;
-mod alarm;
+mod bell;
 mod goodbye;
 mod guard;
 mod inband;
