@@ -1,4 +1,5 @@
-//! The demo agent: it repeats what it hears, slowly enough to be stopped, and remembers it in each place.
+//! The demo agent: it repeats what it hears, slowly enough to be stopped, and remembers it in each place, which is a room
+//! or a chat that somebody owns.
 
 use std::{
     collections::HashMap,
@@ -9,34 +10,7 @@ use std::{
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use tokio::sync::watch;
-use tower_warden::Principal;
-
-/// Where a conversation takes place: whose it is, and in which room. A subject is unique within its issuer only.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    issuer: Option<String>,
-    subject: String,
-    room: Option<(String, String)>,
-}
-
-impl Place {
-    /// The conversation that belongs to nobody but this principal.
-    pub(crate) fn of(principal: &Principal) -> Self {
-        Self {
-            issuer: principal.issuer().map(str::to_owned),
-            subject: principal.subject().to_owned(),
-            room: None,
-        }
-    }
-
-    /// The one in a room of an agent.
-    pub(crate) fn in_room(self, agent: &str, room: &str) -> Self {
-        Self {
-            room: Some((agent.to_owned(), room.to_owned())),
-            ..self
-        }
-    }
-}
+use tower_warden::ResourceId;
 
 #[derive(Clone, Serialize)]
 pub(crate) struct Message {
@@ -54,17 +28,17 @@ struct Conversation {
 /// All conversations, each in one place.
 #[derive(Default)]
 pub(crate) struct Agent {
-    conversations: Mutex<HashMap<Place, Conversation>>,
+    conversations: Mutex<HashMap<ResourceId, Conversation>>,
 }
 
 /// A pause between words, as a model would make it.
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Agent {
-    /// Hears a message and answers word by word, until the owner says stop.
+    /// Hears a message and answers word by word, until somebody says stop.
     pub(crate) fn answer(
         self: &Arc<Self>,
-        place: Place,
+        place: ResourceId,
         message: String,
     ) -> impl Stream<Item = String> + use<> {
         let answer = format!("You said: {message}");
@@ -93,7 +67,7 @@ impl Agent {
     }
 
     /// Stops what is being answered in this place; tells how many answers that were.
-    pub(crate) fn stop(&self, place: &Place) -> usize {
+    pub(crate) fn stop(&self, place: &ResourceId) -> usize {
         let conversations = self.conversations();
         let Some(conversation) = conversations.get(place) else {
             return 0;
@@ -103,7 +77,7 @@ impl Agent {
     }
 
     /// What was said in this place, oldest first.
-    pub(crate) fn history(&self, place: &Place) -> Vec<Message> {
+    pub(crate) fn history(&self, place: &ResourceId) -> Vec<Message> {
         let conversations = self.conversations();
         conversations
             .get(place)
@@ -112,7 +86,7 @@ impl Agent {
     }
 
     /// Appends a word to the agent's last message, which begins after the user's.
-    fn remember(&self, place: &Place, word: &str) {
+    fn remember(&self, place: &ResourceId, word: &str) {
         let mut conversations = self.conversations();
         let Some(conversation) = conversations.get_mut(place) else {
             return;
@@ -126,7 +100,7 @@ impl Agent {
         }
     }
 
-    fn conversations(&self) -> MutexGuard<'_, HashMap<Place, Conversation>> {
+    fn conversations(&self) -> MutexGuard<'_, HashMap<ResourceId, Conversation>> {
         // Every change is a single push, so a panic elsewhere leaves nothing half done.
         self.conversations
             .lock()

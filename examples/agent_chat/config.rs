@@ -17,6 +17,11 @@ pub(crate) struct Config {
     pub(crate) public_origin: String,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) log_level: Level,
+    /// A file, or a database of PostgreSQL.
+    pub(crate) database_url: String,
+    pub(crate) redis_url: Option<String>,
+    /// What API keys are hashed under: the store does not have it.
+    pub(crate) pepper: String,
     secret_is_random: bool,
 }
 
@@ -31,6 +36,10 @@ impl Config {
         let origins: Option<String> = variable("ALLOWED_ORIGINS")?;
         Ok(Self {
             port: variable("PORT")?.unwrap_or(8787),
+            pepper: variable("API_KEY_PEPPER")?.unwrap_or_else(|| secret.clone()),
+            database_url: variable("DATABASE_URL")?
+                .unwrap_or_else(|| String::from("sqlite:agent_chat.db")),
+            redis_url: variable("REDIS_URL")?,
             secret,
             issuer: variable("JWT_ISSUER")?,
             audience: variable("JWT_AUDIENCE")?,
@@ -61,7 +70,7 @@ impl Config {
         let token = issuer.build()?.mint("demo-user").sign()?;
         let token = token.expose();
         let warning = if self.secret_is_random {
-            "warning: JWT_SECRET is not set, so a random one is used and tokens die with this process\n"
+            "warning: JWT_SECRET is not set, so a random one is used: tokens and API keys die with this process\n"
         } else {
             ""
         };
@@ -80,6 +89,12 @@ impl Config {
              # a ticket for one handshake: ws://{address}/agents/helper/lobby?ticket=...\n\
              curl http://{address}/auth/ticket -H 'Authorization: Bearer {token}' \
              -H 'Content-Type: application/json' -d '{{\"agent\":\"helper\",\"room\":\"lobby\"}}'\n\
+             # share the room\n\
+             curl http://{address}/agents/helper/lobby/share -H 'Authorization: Bearer {token}' \
+             -H 'Content-Type: application/json' -d '{{\"subject\":\"a-friend\",\"role\":\"reader\"}}'\n\
+             # an API key, which opens what its owner owns, in the header X-API-Key\n\
+             curl http://{address}/keys -H 'Authorization: Bearer {token}' \
+             -H 'Content-Type: application/json' -d '{{\"label\":\"laptop\"}}'\n\
              \n"
         ))
     }

@@ -5,33 +5,44 @@ use std::error::Error;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_warden::{
-    AuthorizationHeader, ConflictPolicy, JwtAuthLayer, MemoryTickets, Paths, QueryParameter,
-    StrippedHeaders, SubprotocolToken, TicketOffice, accounts::Accounts,
+    AuthorizationHeader, ConfigError, ConflictPolicy, JwtAuthLayer, Owners, OwnershipLayer, Paths,
+    QueryParameter, ResourceId, ResourceKey, StrippedHeaders, SubjectId, SubprotocolToken,
+    accounts::Accounts,
 };
 
-use crate::config::Config;
+use crate::{config::Config, stores::Stores};
 
 /// Where Cloudflare's `useAgentChat` sends its token in the query of a plain request, and often in the header too.
 const MESSAGES: &str = "/agents/{agent}/{room}/get-messages";
 
-/// The gate, and what the service shares with it.
+/// The header that names a chat.
+const CONVERSATION: &str = "makers-conversation-id";
+
+/// The gate, and the layers that stand inside it.
 pub(crate) struct Gate {
     pub(crate) auth: JwtAuthLayer,
     pub(crate) cors: CorsLayer,
-    pub(crate) tickets: TicketOffice,
+    /// Whose a room is.
+    pub(crate) rooms: OwnershipLayer,
+    /// Whose a chat is.
+    pub(crate) chats: OwnershipLayer,
 }
 
 impl Gate {
-    /// Bearer tokens as the issuer mints them, the session cookies of our accounts, and tickets, behind one layer.
-    pub(crate) fn new(config: &Config, accounts: &Accounts) -> Result<Self, Box<dyn Error>> {
-        let tickets = TicketOffice::builder(MemoryTickets::default()).build()?;
+    /// Bearer tokens as the issuer mints them, the session cookies of our accounts, API keys and tickets, behind one layer.
+    pub(crate) fn new(
+        config: &Config,
+        accounts: &Accounts,
+        stores: &Stores,
+    ) -> Result<Self, Box<dyn Error>> {
         let query = QueryParameter::named(["access_token", "token"])?.also_on(MESSAGES)?;
         let mut auth = JwtAuthLayer::hs256(&config.secret)?
             .with_sources([AuthorizationHeader::default()])
             .with_source(query)
             .with_source(SubprotocolToken::default())
             .with_verified_source(accounts.cookie_source(), accounts.verifier())
-            .with_tickets(tickets.clone())
+            .with_api_keys(stores.keys.clone())
+            .with_tickets(stores.tickets.clone())
             .with_conflict_on(MESSAGES, ConflictPolicy::RejectDifferent)
             .with_leeway(config.leeway)
             // Whoever signs out is signed out here too, and so is what they have open.
@@ -45,6 +56,7 @@ impl Gate {
                     .fold(Paths::all(), Paths::protect)
                     .exempt("/")
                     .exempt("/health")
+                    .exempt("/ready")
                     .exempt("/auth/*"),
             );
         if let Some(issuer) = &config.issuer {
@@ -56,9 +68,35 @@ impl Gate {
         Ok(Self {
             auth: auth.build()?,
             cors: cors(config)?,
-            tickets,
+            rooms: rooms(&stores.owners)?,
+            chats: chats(&stores.owners),
         })
     }
+}
+
+/// A room belongs to whoever enters it first, with everything below its path.
+fn rooms(owners: &Owners) -> Result<OwnershipLayer, ConfigError> {
+    let key = ResourceKey::path("/agents/{agent}/{room}")?;
+    Ok(OwnershipLayer::new(owners.clone(), key).claim_on_first_use())
+}
+
+/// A chat has a name in a header, as in EdgeOne's template; without one it is the caller's own.
+fn chats(owners: &Owners) -> OwnershipLayer {
+    let key = ResourceKey::by(|head| {
+        let mut named = head.headers.get_all(CONVERSATION).iter();
+        let name = match (named.next(), named.next()) {
+            (Some(name), None) => format!("/chats/named/{}", name.to_str().ok()?),
+            (None, _) => {
+                let subject = SubjectId::of(head.extensions.get()?).ok()?;
+                let (issuer, subject) = (subject.issuer(), subject.subject());
+                // The length tells where the issuer ends, whatever stands in it.
+                format!("/chats/of/{}/{issuer}/{subject}", issuer.len())
+            }
+            (Some(_), Some(_)) => return None,
+        };
+        ResourceId::new(name).ok()
+    });
+    OwnershipLayer::new(owners.clone(), key).claim_on_first_use()
 }
 
 /// Lets the pages of the allowed origins read our answers, refusals included.
@@ -71,8 +109,13 @@ fn cors(config: &Config) -> Result<CorsLayer, Box<dyn Error>> {
     Ok(CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(true)
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static(CONVERSATION),
+        ])
         .expose_headers([
             header::WWW_AUTHENTICATE,
             HeaderName::from_static("retry-after"),

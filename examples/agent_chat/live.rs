@@ -20,14 +20,15 @@ use axum::{
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_warden::{GuardedSocket, Lease, Principal, RenewalMessages};
+use tower_warden::{GuardedSocket, Lease, Owned, Principal, RenewalMessages, ResourceId};
 
-use crate::agent::{Agent, Message, Place};
+use crate::agent::{Agent, Message};
 
 /// Upgrades a handshake; a plain request is told who stands before which agent.
 pub(crate) async fn room(
     State(talker): State<Arc<Agent>>,
     principal: Principal,
+    owned: Owned,
     lease: Lease,
     Path((agent, room)): Path<(String, String)>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
@@ -42,7 +43,8 @@ pub(crate) async fn room(
         }))
         .into_response();
     };
-    let place = Place::of(&principal).in_room(&agent, &room);
+    // The lease ends with the right to the room.
+    let place = owned.resource().clone();
     upgrade.protocols(["chat"]).on_upgrade(async move |socket| {
         let socket = lease.guard(socket).with_renewal(RenewalMessages::default());
         let identity = json!({ "type": "cf_agent_identity", "agent": agent, "name": room });
@@ -58,12 +60,7 @@ pub(crate) async fn room(
 }
 
 /// What was said in the room, as `useAgentChat` reads it.
-pub(crate) async fn messages(
-    State(talker): State<Arc<Agent>>,
-    principal: Principal,
-    Path((agent, room)): Path<(String, String)>,
-) -> Json<Value> {
-    let place = Place::of(&principal).in_room(&agent, &room);
+pub(crate) async fn messages(State(talker): State<Arc<Agent>>, owned: Owned) -> Json<Value> {
     let shown = |(number, message): (usize, Message)| {
         let role = if message.role == "agent" {
             "assistant"
@@ -78,7 +75,7 @@ pub(crate) async fn messages(
     };
     Json(
         talker
-            .history(&place)
+            .history(owned.resource())
             .into_iter()
             .enumerate()
             .map(shown)
@@ -113,7 +110,7 @@ struct Answer {
 struct Talk {
     socket: GuardedSocket<WebSocket>,
     talker: Arc<Agent>,
-    place: Place,
+    place: ResourceId,
     answer: Option<Answer>,
 }
 

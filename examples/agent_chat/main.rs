@@ -20,10 +20,20 @@
 //! | `POST /auth/ticket`, `{"agent": …, "room": …}`, with a token | 200, a ticket for one handshake |
 //! | `POST /auth/refresh`, `{"connection_id": …}`, with a newer token | 200, the open connection goes on |
 //! | `POST /auth/revoke` with a token | 200, and the token opens nothing any more |
+//! | a room, or a chat, of somebody else | 403 `not_owner`; its handshake 101, then close 1008 |
+//! | `POST /agents/{agent}/{room}/share`, `{"subject": …, "role": …}`, by who may share | 204; `"role": null` takes it back |
+//! | `POST /agents/{agent}/{room}/transfer`, `{"subject": …}`, by the owner | 204, and the owner is out |
+//! | `POST`, `GET`, `DELETE /keys` with a token | 201, 200, 204: API keys, for the header `X-API-Key` |
+//! | `GET /ready` | exempt: 200, or 503 while the stores are out of reach |
+//!
+//! A room and all that is said there belong to whoever enters it first, and to whom they share it with. So does a chat that
+//! the header `makers-conversation-id` names; without it a chat is the caller's own.
 //!
 //! Environment: `PORT` (8787), `JWT_SECRET` (random), `JWT_ISSUER` and `JWT_AUDIENCE` (demanded in bearer tokens when
 //! set), `JWT_LEEWAY` in seconds (30), `SESSION_TOKEN`, the life of a session's token in seconds (900), `PUBLIC_ORIGIN`, where
-//! browsers find the service (`http://localhost`), `ALLOWED_ORIGINS` separated by commas (the page's own), `LOG_LEVEL` (info).
+//! browsers find the service (`http://localhost`), `ALLOWED_ORIGINS` separated by commas (the page's own), `LOG_LEVEL` (info),
+//! `DATABASE_URL` (`sqlite:agent_chat.db`, or `postgres://…`), `REDIS_URL` (none; then it keeps tickets and revocations),
+//! `API_KEY_PEPPER` (`JWT_SECRET`). Several processes with the same of the last three and of the secret are one service.
 
 mod accounts;
 mod agent;
@@ -31,7 +41,9 @@ mod config;
 mod gate;
 mod live;
 mod page;
+mod sharing;
 mod sign_out;
+mod stores;
 
 use std::{
     convert::Infallible,
@@ -44,6 +56,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::State,
+    http::StatusCode,
     response::sse::{Event, KeepAlive, Sse},
     routing::{any, get, post},
 };
@@ -51,20 +64,22 @@ use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_warden::{Principal, RedactUri, RenewalService, StreamLeaseLayer};
+use tower_warden::{Owned, Owners, RedactUri, RenewalService, Revocations, StreamLeaseLayer};
 
-use crate::{
-    agent::{Agent, Place},
-    config::Config,
-    gate::Gate,
-};
+use crate::{agent::Agent, config::Config, gate::Gate, stores::Stores};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match serve().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("agent_chat: {error}");
+            eprint!("agent_chat: {error}");
+            let mut source = error.source();
+            while let Some(reason) = source {
+                eprint!(": {reason}");
+                source = reason.source();
+            }
+            eprintln!();
             ExitCode::FAILURE
         }
     }
@@ -75,20 +90,40 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_max_level(config.log_level)
         .init();
-    let accounts = accounts::accounts(&config)?;
-    let gate = Gate::new(&config, &accounts)?;
-    let revocations = accounts.revocations().clone();
+    let stores = Stores::open(&config).await?;
+    let accounts = accounts::accounts(&config, &stores.revocations)?;
+    let gate = Gate::new(&config, &accounts, &stores)?;
+    let Stores {
+        owners,
+        keys,
+        tickets,
+        revocations,
+    } = stores;
+    let ready = {
+        let (owners, revocations) = (owners.clone(), revocations.clone());
+        async move || ready(&owners, &revocations)
+    };
     let revoke = move |principal| sign_out::revoke(revocations.clone(), principal);
-    let app = Router::new()
-        .route("/", get(page::page))
-        .route("/health", get(health))
+    let chats = Router::new()
         // What is being answered may be finished when the token ends, and stops when it is revoked.
         .route("/chat", post(chat).layer(StreamLeaseLayer::default()))
         .route("/stop", post(stop))
         .route("/history", get(history))
+        .route_layer(gate.chats);
+    let rooms = Router::new()
         .route("/agents/{agent}/{room}", any(live::room))
         .route("/agents/{agent}/{room}/get-messages", get(live::messages))
-        .route_service("/auth/ticket", gate.tickets.service())
+        .merge(sharing::routes(owners))
+        .route_layer(gate.rooms);
+    let app = Router::new()
+        .route("/", get(page::page))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .merge(chats)
+        .merge(rooms)
+        .route_service("/keys", keys.service())
+        .route_service("/keys/{id}", keys.service())
+        .route_service("/auth/ticket", tickets.service())
         .route_service("/auth/refresh", RenewalService::new())
         .route("/auth/revoke", post(revoke))
         .merge(accounts.router())
@@ -112,6 +147,18 @@ async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
+/// Whether this process hears what others revoke, share and hand over.
+fn ready(owners: &Owners, revocations: &Revocations) -> (StatusCode, Json<Value>) {
+    let trouble = [revocations.ready(), owners.ready()];
+    let trouble: Vec<_> = trouble.into_iter().filter_map(Result::err).collect();
+    if trouble.is_empty() {
+        return (StatusCode::OK, Json(json!({ "status": "ready" })));
+    }
+    let reasons: Vec<_> = trouble.iter().map(ToString::to_string).collect();
+    let answer = json!({ "status": "cut off", "reasons": reasons });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(answer))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Chat {
@@ -121,10 +168,10 @@ struct Chat {
 /// Answers word by word: each is an event `message`, the last event is `done`.
 async fn chat(
     State(agent): State<Arc<Agent>>,
-    principal: Principal,
+    owned: Owned,
     Json(chat): Json<Chat>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let words = agent.answer(Place::of(&principal), chat.message);
+    let words = agent.answer(owned.resource().clone(), chat.message);
     let done = futures_util::stream::once(async { Event::default().event("done").data("") });
     let events = words
         .map(|word| Event::default().data(word))
@@ -133,12 +180,12 @@ async fn chat(
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 
-/// Stops the answer that is being streamed to the same user.
-async fn stop(State(agent): State<Arc<Agent>>, principal: Principal) -> Json<Value> {
-    Json(json!({ "stopped": agent.stop(&Place::of(&principal)) }))
+/// Stops the answers that are being streamed in this chat.
+async fn stop(State(agent): State<Arc<Agent>>, owned: Owned) -> Json<Value> {
+    Json(json!({ "stopped": agent.stop(owned.resource()) }))
 }
 
-/// What the user and the agent have said to each other.
-async fn history(State(agent): State<Arc<Agent>>, principal: Principal) -> Json<Value> {
-    Json(json!({ "messages": agent.history(&Place::of(&principal)) }))
+/// What was said in this chat.
+async fn history(State(agent): State<Arc<Agent>>, owned: Owned) -> Json<Value> {
+    Json(json!({ "messages": agent.history(owned.resource()) }))
 }

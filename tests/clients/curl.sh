@@ -44,7 +44,7 @@ start_server() {
     for attempt in 1 2 3 4 5; do
         port=$((10240 + RANDOM % 20000))
         # `cargo run` becomes the example (exec), so this process id is the server's own.
-        PORT=$port JWT_SECRET=$SECRET JWT_ISSUER=$ISSUER JWT_AUDIENCE=$AUDIENCE \
+        PORT=$port JWT_SECRET=$SECRET JWT_ISSUER=$ISSUER JWT_AUDIENCE=$AUDIENCE DATABASE_URL=sqlite:$scratch/agent_chat.db \
             cargo run --quiet --example agent_chat --features full >"$scratch/log" 2>&1 &
         server=$!
         local tick
@@ -136,7 +136,11 @@ has_lines() {
 }
 
 has_body() {
-    grep -Eq -- "$1" "$scratch/body"
+    grep -Eaq -- "$1" "$scratch/body"
+}
+
+lacks_in_body() {
+    ! grep -Fq -- "$1" "$scratch/body"
 }
 
 # expect NAME STATUS PATH [CURL ARGUMENTS]: one request; its head and body stay for further checks.
@@ -259,17 +263,95 @@ expect 'cookie, cross-site' 403 /chat "${message[@]}" -H "Cookie: jwt_token=$ses
     -H 'Origin: https://evil.example' -H 'Sec-Fetch-Site: cross-site'
 expect 'cookie, upgrade from a foreign origin' 403 /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$session" \
     -H 'Origin: https://evil.example'
-expect_room 'cookie, upgrade from the own origin' /agents/a/r "${UPGRADE[@]}" -H "Cookie: jwt_token=$session" \
+# A room of its own: the subject of a session has another issuer.
+expect_room 'cookie, upgrade from the own origin' /agents/a/cookie "${UPGRADE[@]}" -H "Cookie: jwt_token=$session" \
     -H "Origin: $origin"
 expect 'cookie, forged' 401 /chat "${message[@]}" -H "Cookie: jwt_token=$forged" -H "Origin: $origin"
 expect 'cookie under an escaped name' 401 /chat "${message[@]}" -H "Cookie: jwt%5Ftoken=$session" -H "Origin: $origin"
+
+# Whose it is: Alice came first, Bob is a stranger.
+mint "$(claims bob $((now + 600)))"
+readonly alice=(-H "Authorization: Bearer $valid") bob=(-H "Authorization: Bearer $token")
+readonly json=(-H 'Content-Type: application/json')
+
+# expect_not_owner NAME PATH [CURL ARGUMENTS]
+expect_not_owner() {
+    expect "$1" 403 "${@:2}"
+    check "$1" has_body '"code" *: *"not_owner"'
+    check "$1" has_body 'This chat is not yours'
+}
+
+# expect_closed NAME REASON PATH [CURL ARGUMENTS]: the handshake is completed, and the close frame says why.
+expect_closed() {
+    expect "$1" 101 "${@:3}" "${UPGRADE[@]}" --max-time 2
+    check "$1" has_body "$2"
+    check "$1" lacks_in_body cf_agent_identity
+}
+
+expect_not_owner 'a stranger, room' /agents/a/r "${bob[@]}"
+expect_not_owner 'a stranger, get-messages' /agents/a/r/get-messages "${bob[@]}"
+expect_not_owner 'a stranger, the room in other letters' /agents/%61/r "${bob[@]}"
+expect_not_owner 'a stranger, share' /agents/a/r/share "${bob[@]}" "${json[@]}" --data '{"subject":"bob","role":"admin"}'
+expect_not_owner 'a stranger, transfer' /agents/a/r/transfer "${bob[@]}" "${json[@]}" --data '{"subject":"bob"}'
+expect_closed 'a stranger, upgrade' 'This chat is not yours|not_owner' /agents/a/r "${bob[@]}"
+
+expect 'share to read' 204 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"bob","role":"reader"}'
+expect 'a reader reads' 200 /agents/a/r/get-messages "${bob[@]}"
+expect_closed 'a reader, upgrade' forbidden /agents/a/r "${bob[@]}"
+expect 'a reader shares nothing' 403 /agents/a/r/share "${bob[@]}" "${json[@]}" --data '{"subject":"eve","role":"reader"}'
+expect 'share to write' 204 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"bob","role":"writer"}'
+expect_room 'a writer, upgrade' /agents/a/r "${UPGRADE[@]}" "${bob[@]}"
+expect 'a writer shares nothing' 403 /agents/a/r/share "${bob[@]}" "${json[@]}" --data '{"subject":"eve","role":"reader"}'
+expect 'a writer hands nothing over' 403 /agents/a/r/transfer "${bob[@]}" "${json[@]}" --data '{"subject":"bob"}'
+expect 'share with the owner' 409 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"alice","role":"reader"}'
+expect 'share with nobody' 400 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"","role":"reader"}'
+expect 'share in no known role' 422 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"bob","role":"king"}'
+expect 'share taken back' 204 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"bob","role":null}'
+expect_not_owner 'shared no more' /agents/a/r "${bob[@]}"
+expect 'share taken back twice' 404 /agents/a/r/share/bob "${alice[@]}" --request DELETE
+expect 'share again' 204 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"bob","role":"admin"}'
+expect 'an admin shares' 204 /agents/a/r/share "${bob[@]}" "${json[@]}" --data '{"subject":"eve","role":"reader"}'
+expect 'share taken back by DELETE' 204 /agents/a/r/share/bob "${alice[@]}" --request DELETE
+expect_not_owner 'shared no more, by DELETE' /agents/a/r "${bob[@]}"
+
+expect 'a chat with a name' 200 /history "${alice[@]}" -H 'makers-conversation-id: c1'
+expect_not_owner 'a chat of somebody else' /history "${bob[@]}" -H 'makers-conversation-id: c1'
+expect_not_owner 'a chat of somebody else, chat' /chat "${message[@]}" "${bob[@]}" -H 'makers-conversation-id: c1'
+expect_not_owner 'a chat with two names' /history "${alice[@]}" -H 'makers-conversation-id: c1' -H 'makers-conversation-id: c2'
+expect 'a chat of one’s own' 200 /history "${bob[@]}"
+
+# API keys open what their owner owns, and make no others.
+expect 'a key' 201 /keys "${alice[@]}" "${json[@]}" --data '{"label":"laptop"}'
+key=$(sed -n 's/.*"key" *: *"\([^"]*\)".*/\1/p' "$scratch/body")
+id=$(sed -n 's/.*"id" *: *"\([^"]*\)".*/\1/p' "$scratch/body")
+tokens+=("$key")
+expect_agent 'key, agent' /agents/a/r -H "X-API-Key: $key"
+expect_room 'key, upgrade' /agents/a/r "${UPGRADE[@]}" -H "X-API-Key: $key"
+expect 'key and token' 400 /history "${alice[@]}" -H "X-API-Key: $key"
+expect 'a key makes no key' 403 /keys -H "X-API-Key: $key" "${json[@]}" --data '{"label":"another"}'
+expect 'a made-up key' 401 /history -H 'X-API-Key: tw_0_0_0'
+expect 'keys' 200 /keys "${alice[@]}"
+check 'keys' has_body '"label" *: *"laptop"'
+check 'keys' lacks_in_body "$key"
+expect 'keys of somebody else' 200 /keys "${bob[@]}"
+check 'keys of somebody else' lacks_in_body laptop
+expect 'the key of somebody else' 404 "/keys/$id" "${bob[@]}" --request DELETE
+expect 'a key revoked' 204 "/keys/$id" "${alice[@]}" --request DELETE
+expect 'a key revoked twice' 404 "/keys/$id" "${alice[@]}" --request DELETE
+expect 'a revoked key' 401 /agents/a/r -H "X-API-Key: $key"
+
+expect 'handed over' 204 /agents/a/r/transfer "${alice[@]}" "${json[@]}" --data '{"subject":"bob"}'
+expect_not_owner 'handed over, the old owner' /agents/a/r "${alice[@]}"
+expect_closed 'handed over, upgrade of the old owner' 'This chat is not yours|not_owner' /agents/a/r "${alice[@]}"
+expect_room 'handed over, the new owner' /agents/a/r "${UPGRADE[@]}" "${bob[@]}"
+expect 'ready' 200 /ready
 
 # A page of another site can make a browser follow a link, so no link changes anything.
 expect 'GET /stop with a session' 405 /stop -H "Cookie: jwt_token=$session"
 
 # Query: on an upgrade only.
 expect 'query, plain request' 401 "/agents/a/r?access_token=$valid"
-expect_room 'query, upgrade' "/agents/a/r?access_token=$valid" "${UPGRADE[@]}"
+expect_room 'query, upgrade' "/agents/a/query?access_token=$valid" "${UPGRADE[@]}"
 expect_error 'query, upgrade, forged' 401 invalid_token "/agents/a/r?access_token=$forged" "${UPGRADE[@]}"
 
 # A path that can be read in two ways is protected.
@@ -290,6 +372,8 @@ while IFS= read -r line; do
     printf '%s\n' "$line" >"$scratch/body"
     status=$(printed "$line") || true
     case $line in
+        */share*) check 'printed line' has_status 204 ;;
+        */keys*) check 'printed line' has_status 201 ;;
         *'Bearer '* | *jwt_token=*) check 'printed line' has_status 200 ;;
         *) check 'printed line' has_status 401 ;;
     esac

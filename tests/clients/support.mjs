@@ -1,6 +1,9 @@
 // What the clients share: checks that are counted, and processes that end with us.
 
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 // Nothing here takes that long; whoever waits for ever has failed.
@@ -12,7 +15,11 @@ setTimeout(() => {
   check('an end', false, `none after ${PATIENCE / 1000} s`);
   finish();
 }, PATIENCE).unref();
-process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+const scratch = mkdtempSync(join(tmpdir(), 'warden-'));
+process.on('exit', () => {
+  running.forEach((child) => child.kill('SIGKILL'));
+  rmSync(scratch, { recursive: true, force: true });
+});
 process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
 
@@ -60,7 +67,8 @@ export class Program {
   constructor(command, parameters, environment) {
     this.output = '';
     this.child = spawn(command, parameters, {
-      env: { ...process.env, NO_COLOR: '1', ...environment },
+      // Each process has a database of its own, unless it is told to share one.
+      env: { ...process.env, NO_COLOR: '1', DATABASE_URL: `sqlite:${scratch}/${programs.length}.db`, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     programs.push(this);

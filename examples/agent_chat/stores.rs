@@ -1,0 +1,59 @@
+//! What outlives a request: a database for owners and API keys, and Redis, if there is one, for tickets and revocations.
+//!
+//! Several processes that are given the same of both are one service: what is revoked, shared or handed over on one of
+//! them ends what is open on all.
+
+use std::error::Error;
+
+use tower_warden::{
+    ApiKeyStore, ApiKeys, Owners, PostgresStore, RedisStore, RevocationStore, Revocations,
+    SharedOwnerStore, SqliteStore, TicketOffice, TicketStore,
+};
+
+use crate::config::Config;
+
+pub(crate) struct Stores {
+    pub(crate) owners: Owners,
+    pub(crate) keys: ApiKeys,
+    pub(crate) tickets: TicketOffice,
+    pub(crate) revocations: Revocations,
+}
+
+impl Stores {
+    /// Opens what `DATABASE_URL` and `REDIS_URL` name.
+    pub(crate) async fn open(config: &Config) -> Result<Self, Box<dyn Error>> {
+        let url = &config.database_url;
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Self::over(PostgresStore::connect(url).await?, config).await
+        } else {
+            let path = url.strip_prefix("sqlite:").unwrap_or(url);
+            Self::over(SqliteStore::open(path).await?, config).await
+        }
+    }
+
+    async fn over<D>(database: D, config: &Config) -> Result<Self, Box<dyn Error>>
+    where
+        D: SharedOwnerStore + ApiKeyStore + TicketStore + RevocationStore + Clone,
+    {
+        let (tickets, revocations) = match &config.redis_url {
+            Some(url) => passing(RedisStore::connect(url).await?).await?,
+            None => passing(database.clone()).await?,
+        };
+        let keys = ApiKeys::builder(database.clone(), &config.pepper);
+        Ok(Self {
+            owners: Owners::shared(database).await?,
+            keys: keys.with_revocations(revocations.clone()).build()?,
+            tickets,
+            revocations,
+        })
+    }
+}
+
+/// What is over within minutes, or once a token has expired.
+async fn passing<S>(store: S) -> Result<(TicketOffice, Revocations), Box<dyn Error>>
+where
+    S: TicketStore + RevocationStore + Clone,
+{
+    let tickets = TicketOffice::builder(store.clone()).build()?;
+    Ok((tickets, Revocations::shared(store).await?))
+}
