@@ -7,6 +7,7 @@
 //! | `message/clock` | a look at the clock | – |
 //! | `message/check` | may this message be handled? | `message/clock` |
 //! | `revocation/…` | is this token revoked, with so many entries of each kind? budget 100 ns | `revocation/0` |
+//! | `ownership/…` | a grant that is made, with so many connections in rooms of their own that it does not concern | `ownership/0` |
 //! | `end/10000` | a revocation that ends ten thousand connections, each with a task that waits | – |
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -23,8 +24,9 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{Request, Response};
 use tower::{Layer, Service};
 use tower_warden::{
-    Clock, Ended, JwtAuthLayer, Lease, NumericDate, Principal, Revocation, Revocations, SigningKey,
-    SystemClock, TokenIssuer,
+    Clock, Ended, JwtAuthLayer, Lease, MemoryOwnerStore, NumericDate, OwnerStore, Owners,
+    OwnershipLayer, Principal, ResourceId, ResourceKey, Revocation, Revocations, Role, SigningKey,
+    SubjectId, SystemClock, TokenIssuer,
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -34,6 +36,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 enum Handler {
     Ignores,
     Leases,
+    Opens,
     Returns,
 }
 
@@ -48,10 +51,16 @@ impl Service<Request<String>> for Handler {
 
     fn call(&mut self, request: Request<String>) -> Self::Future {
         let mut response = Response::new(String::new());
-        let principal = request.extensions().get::<Principal>().unwrap();
+        let (head, _) = request.into_parts();
+        let principal = head.extensions.get::<Principal>().unwrap();
         match self {
             Self::Ignores => {}
             Self::Leases => drop(black_box(principal.lease())),
+            Self::Opens => {
+                response
+                    .extensions_mut()
+                    .insert(Lease::from_head(&head).unwrap());
+            }
             Self::Returns => {
                 response.extensions_mut().insert(principal.clone());
             }
@@ -69,6 +78,18 @@ where
         Poll::Ready(Ok(response)) => response,
         Poll::Pending => unreachable!("with the key at hand nothing is awaited"),
     }
+}
+
+fn answer_later<S>(
+    runtime: &tokio::runtime::Runtime,
+    service: &mut S,
+    request: Request<String>,
+) -> Response<String>
+where
+    S: Service<Request<String>, Response = Response<String>, Error = Infallible>,
+{
+    let Ok(response) = runtime.block_on(service.call(request));
+    response
 }
 
 fn request() -> Request<String> {
@@ -203,5 +224,38 @@ fn ends(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, requests, messages, revocations, ends);
+fn ownership(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let mut group = criterion.benchmark_group("connection/ownership");
+    let [alice, bob] =
+        ["alice", "bob"].map(|name| SubjectId::new("https://id.example", name).unwrap());
+    let room = ResourceId::new("/agents/helper/contested").unwrap();
+    for open in [0, 10_000] {
+        let owners = Owners::new(MemoryOwnerStore::new());
+        let key = ResourceKey::path("/agents/{agent}/{room}").unwrap();
+        let owned = OwnershipLayer::new(owners.clone(), key).claim_on_first_use();
+        let auth = layer(&Revocations::new());
+        let leases: Vec<Lease> = (0..open)
+            .map(|number| {
+                let mut request = request();
+                *request.uri_mut() = format!("/agents/helper/{number}").parse().unwrap();
+                let mut service = auth.layer(owned.layer(Handler::Opens));
+                let mut response = answer_later(&runtime, &mut service, request);
+                response.extensions_mut().remove().unwrap()
+            })
+            .collect();
+        runtime.block_on(owners.claim(&room, &alice)).unwrap();
+        group.bench_function(format!("{open}"), |bencher| {
+            bencher.iter(|| runtime.block_on(owners.grant(&room, &bob, Role::Reader)));
+        });
+        drop(leases);
+    }
+    group.finish();
+}
+
+criterion_group!(benches, requests, messages, revocations, ownership, ends);
 criterion_main!(benches);

@@ -1,15 +1,19 @@
 //! Users of our own: who they are, and the sessions of their browsers.
 
-use tower_warden::{ConfigError, MemoryAccountStore, Revocations, accounts::Accounts};
+use tower_warden::{
+    ConfigError, Revocations,
+    accounts::{AccountStore, Accounts},
+};
 
 use crate::config::Config;
 
 /// Whoever signs out is signed out on every node.
 pub(crate) fn accounts(
+    store: impl AccountStore,
     config: &Config,
     revocations: &Revocations,
 ) -> Result<Accounts, ConfigError> {
-    Accounts::builder(MemoryAccountStore::new(), &config.secret)
+    Accounts::builder(store, &config.secret)
         .with_public_origin(&config.public_origin)
         .with_allowed_origins(config.allowed_origins.clone())
         .with_token_lifetime(config.session_token)

@@ -7,7 +7,6 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_warden::{
     AuthorizationHeader, ConfigError, ConflictPolicy, JwtAuthLayer, Owners, OwnershipLayer, Paths,
     QueryParameter, ResourceId, ResourceKey, StrippedHeaders, SubjectId, SubprotocolToken,
-    accounts::Accounts,
 };
 
 use crate::{config::Config, stores::Stores};
@@ -30,11 +29,8 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Bearer tokens as the issuer mints them, the session cookies of our accounts, API keys and tickets, behind one layer.
-    pub(crate) fn new(
-        config: &Config,
-        accounts: &Accounts,
-        stores: &Stores,
-    ) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(config: &Config, stores: &Stores) -> Result<Self, Box<dyn Error>> {
+        let accounts = &stores.accounts;
         let query = QueryParameter::named(["access_token", "token"])?.also_on(MESSAGES)?;
         let mut auth = JwtAuthLayer::hs256(&config.secret)?
             .with_sources([AuthorizationHeader::default()])
@@ -46,7 +42,7 @@ impl Gate {
             .with_conflict_on(MESSAGES, ConflictPolicy::RejectDifferent)
             .with_leeway(config.leeway)
             // Whoever signs out is signed out here too, and so is what they have open.
-            .with_revocations(accounts.revocations().clone())
+            .with_revocations(stores.revocations.clone())
             .with_allowed_origins(config.allowed_origins.clone())
             .with_stripped_headers(StrippedHeaders::identity())
             .with_paths(

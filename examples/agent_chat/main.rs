@@ -91,9 +91,9 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .with_max_level(config.log_level)
         .init();
     let stores = Stores::open(&config).await?;
-    let accounts = accounts::accounts(&config, &stores.revocations)?;
-    let gate = Gate::new(&config, &accounts, &stores)?;
+    let gate = Gate::new(&config, &stores)?;
     let Stores {
+        accounts,
         owners,
         keys,
         tickets,

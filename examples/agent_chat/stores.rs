@@ -1,4 +1,4 @@
-//! What outlives a request: a database for owners and API keys, and Redis, if there is one, for tickets and revocations.
+//! What outlives a request: a database for users, owners and API keys, and Redis, if there is one, for tickets and revocations.
 //!
 //! Several processes that are given the same of both are one service: what is revoked, shared or handed over on one of
 //! them ends what is open on all.
@@ -8,11 +8,13 @@ use std::error::Error;
 use tower_warden::{
     ApiKeyStore, ApiKeys, Owners, PostgresStore, RedisStore, RevocationStore, Revocations,
     SharedOwnerStore, SqliteStore, TicketOffice, TicketStore,
+    accounts::{AccountStore, Accounts},
 };
 
-use crate::config::Config;
+use crate::{accounts::accounts, config::Config};
 
 pub(crate) struct Stores {
+    pub(crate) accounts: Accounts,
     pub(crate) owners: Owners,
     pub(crate) keys: ApiKeys,
     pub(crate) tickets: TicketOffice,
@@ -33,7 +35,7 @@ impl Stores {
 
     async fn over<D>(database: D, config: &Config) -> Result<Self, Box<dyn Error>>
     where
-        D: SharedOwnerStore + ApiKeyStore + TicketStore + RevocationStore + Clone,
+        D: AccountStore + SharedOwnerStore + ApiKeyStore + TicketStore + RevocationStore + Clone,
     {
         let (tickets, revocations) = match &config.redis_url {
             Some(url) => passing(RedisStore::connect(url).await?).await?,
@@ -41,6 +43,7 @@ impl Stores {
         };
         let keys = ApiKeys::builder(database.clone(), &config.pepper);
         Ok(Self {
+            accounts: accounts(database.clone(), config, &revocations)?,
             owners: Owners::shared(database).await?,
             keys: keys.with_revocations(revocations.clone()).build()?,
             tickets,

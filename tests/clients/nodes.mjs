@@ -162,7 +162,7 @@ async function ownership([a, b, c]) {
   same('ownership: claimed by the first', await a.status('GET', room, alices), 200);
   same('ownership: known on another node', await b.status('GET', room, bobs), 403);
   const stranger = await b.open(room, bobs);
-  same('ownership: a stranger’s handshake', stranger.closed, [1008, 'This chat is not yours.']);
+  same('ownership: a stranger’s handshake', stranger.closed, [1008, 'not_owner']);
 
   const share = (role) => a.status('POST', `${room}/share`, alices, { subject: bob, role });
   same('share', await share('writer'), 204);
