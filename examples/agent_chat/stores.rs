@@ -26,10 +26,12 @@ impl Stores {
     pub(crate) async fn open(config: &Config) -> Result<Self, Box<dyn Error>> {
         let url = &config.database_url;
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::over(PostgresStore::connect(url).await?, config).await
+            let database = PostgresStore::connect(url).await?;
+            Self::over(database.with_accounts().await?, config).await
         } else {
             let path = url.strip_prefix("sqlite:").unwrap_or(url);
-            Self::over(SqliteStore::open(path).await?, config).await
+            let database = SqliteStore::open(path).await?;
+            Self::over(database.with_accounts().await?, config).await
         }
     }
 
