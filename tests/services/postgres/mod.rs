@@ -4,6 +4,8 @@ mod connection;
 mod schema;
 mod server;
 
+use std::ops::Deref;
+
 use sqlx::{Connection, PgConnection, Row};
 use tower_warden::{
     OwnerStore, OwnershipChange, OwnershipFeed, PostgresStore, Role, SharedOwnerStore,
@@ -16,18 +18,46 @@ fn url() -> String {
     std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL names the database of the tests")
 }
 
-/// An empty database of a test's own, on the same server.
-async fn new_database() -> String {
-    let url = url();
-    let name = fresh("warden").replace('-', "_");
-    let mut admin = connect(&url).await;
-    let statement = format!("DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name}");
-    for statement in statement.split("; ") {
-        let statement = sqlx::AssertSqlSafe(statement.to_owned());
-        sqlx::raw_sql(statement).execute(&mut admin).await.unwrap();
+/// An empty database of a test's own, on the same server, that is gone when the test is over.
+struct Database {
+    url: String,
+    name: String,
+}
+
+impl Deref for Database {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.url
     }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        // The runtime of the test may be at its end.
+        let dropping = std::thread::spawn(|| {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().build().unwrap();
+            runtime.block_on(administer(statement));
+        });
+        drop(dropping.join());
+    }
+}
+
+async fn new_database() -> Database {
+    let name = fresh("warden").replace('-', "_");
+    administer(format!("CREATE DATABASE {name}")).await;
+    let url = url();
     let (server, _) = url.rsplit_once('/').unwrap();
-    format!("{server}/{name}")
+    let url = format!("{server}/{name}");
+    Database { url, name }
+}
+
+async fn administer(statement: String) {
+    let mut admin = connect(&url()).await;
+    let statement = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
+    statement.execute(&mut admin).await.unwrap();
 }
 
 /// A connection of somebody else.
@@ -182,7 +212,7 @@ async fn schemas_of_one_database_know_nothing_of_each_other() {
     let url = new_database().await;
     let mut admin = connect(&url).await;
     execute(&mut admin, "CREATE SCHEMA one; CREATE SCHEMA two").await;
-    let of_schema = |name| format!("{url}?options=-c%20search_path%3D{name}");
+    let of_schema = |name| format!("{}?options=-c%20search_path%3D{name}", &*url);
     let [one, two] = [open(&of_schema("one")).await, open(&of_schema("two")).await];
     let mut feed = SharedOwnerStore::subscribe(&two).await.unwrap();
     let [alice, bob] = ["alice", "bob"].map(subject);

@@ -17,7 +17,7 @@ async fn many_nodes_open_an_empty_database_at_once() {
     let url = new_database().await;
     let mut opening = JoinSet::new();
     for _ in 0..12 {
-        let url = url.clone();
+        let url = url.to_owned();
         opening.spawn(async move { PostgresStore::connect(&url).await.unwrap() });
     }
     assert_eq!(bounded(opening.join_all()).await.len(), 12);

@@ -1,28 +1,58 @@
 //! [`Server`]: a PostgreSQL of a test's own, to be stopped, started again and spoken to behind a store's back.
 
 use std::{
+    fs::Permissions,
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+/// Who runs it where root runs the tests: Debian's package brings that user.
+const USER: &str = "postgres";
 
 /// A PostgreSQL on a free port of loopback, in a directory of its own.
 pub(crate) struct Server {
     port: u16,
     programs: PathBuf,
     directory: PathBuf,
+    settings: &'static str,
     runs: bool,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        let mut server = Self::new();
+        server.resume();
+        server
+    }
+
+    /// One that speaks TLS as well, with this certificate and its key.
+    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let mut server = Self::new();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = server.directory.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            if is_root() {
+                let owned = Command::new("chown").arg(USER).arg(&path).status();
+                assert!(owned.unwrap().success());
+            }
+        }
+        server.settings = "-c ssl=on";
+        server.resume();
+        server
+    }
+
+    fn new() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let mut server = Self {
+        let server = Self {
             port,
             programs: programs(),
             directory: std::env::temp_dir().join(format!("warden-postgres-{port}")),
+            settings: "",
             runs: false,
         };
         server.run(
@@ -37,15 +67,14 @@ impl Server {
                 "--no-sync",
             ],
         );
-        server.resume();
         server
     }
 
     /// Starts it (again) with all that it has.
     pub(crate) fn resume(&mut self) {
         let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' -c fsync=off",
-            self.port
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' -c fsync=off {}",
+            self.port, self.settings
         );
         let log = self.directory.join("server.log");
         let log = log.to_str().unwrap().to_owned();
@@ -90,10 +119,10 @@ impl Server {
     /// Runs one of its programs on its directory.
     fn run(&self, program: &str, arguments: &[&str]) {
         let program = self.programs.join(program);
-        // It refuses to run as root. Its own user comes with Debian's package.
+        // It refuses to run as root.
         let mut command = if is_root() {
             let mut command = Command::new("runuser");
-            command.args(["--user", "postgres", "--"]).arg(program);
+            command.args(["--user", USER, "--"]).arg(program);
             command
         } else {
             Command::new(program)
