@@ -6,10 +6,12 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwapOption;
+#[cfg(feature = "aws-lc-rs")]
+use redis::TlsCertificates;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, PushInfo, PushKind, RedisResult, ServerErrorKind, aio::MultiplexedConnection,
-    io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
+    IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo, PushKind, RedisResult,
+    ServerErrorKind, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use tokio::{
     sync::Mutex,
@@ -21,6 +23,8 @@ use super::{
     options::{Eviction, RedisOptions},
     script::Call,
 };
+#[cfg(feature = "aws-lc-rs")]
+use crate::ConfigError;
 
 /// Whoever asks shares one connection, on which questions follow each other without waiting for answers. It is opened
 /// by the first who asks, and again by the first who asks after it was lost; nobody else has to wait for longer than
@@ -50,6 +54,12 @@ impl Link {
         if !info.addr().is_supported() {
             return Err(Fault::Url("its TLS needs the feature `aws-lc-rs`"));
         }
+        // Only a fragment of the URL would say so.
+        if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
+            return Err(Fault::Url(
+                "leave out `#insecure`: a certificate is always checked",
+            ));
+        }
         // Only RESP3 tells at once that a connection has ended.
         let settings = info.redis_settings().clone();
         let settings = settings
@@ -59,7 +69,7 @@ impl Link {
             .set_redis_settings(settings)
             .set_tcp_settings(TcpSettings::default().set_nodelay(true));
         Ok(Self {
-            client: Client::open(info).map_err(Fault::from)?,
+            client: client(info, options)?,
             timeout: options.timeout,
             connect_timeout: options.connect_timeout.min(options.timeout),
             eviction: options.eviction,
@@ -205,6 +215,30 @@ impl Link {
         );
         Ok(())
     }
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn client(info: ConnectionInfo, options: &RedisOptions) -> Result<Client, Fault> {
+    let Some(authorities) = &options.authorities else {
+        return Ok(Client::open(info)?);
+    };
+    let certificates = TlsCertificates {
+        client_tls: None,
+        root_cert: Some(authorities.0.clone()),
+    };
+    let unfit = |_| {
+        Fault::Config(ConfigError::Setting {
+            name: "with_authorities",
+            value: format!("{} bytes", authorities.0.len()),
+            problem: "certificates of authorities are given as PEM, for a `rediss://` URL",
+        })
+    };
+    Client::build_with_tls(info, certificates).map_err(unfit)
+}
+
+#[cfg(not(feature = "aws-lc-rs"))]
+fn client(info: ConnectionInfo, _: &RedisOptions) -> Result<Client, Fault> {
+    Ok(Client::open(info)?)
 }
 
 /// Some questions in a row, within one time.

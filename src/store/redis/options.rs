@@ -1,5 +1,7 @@
 //! [`RedisOptions`]: what may be chosen about a store in Redis.
 
+#[cfg(feature = "aws-lc-rs")]
+use std::fmt;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use crate::{Clock, ConfigError, SystemClock};
@@ -26,6 +28,20 @@ pub struct RedisOptions {
     pub(super) connect_timeout: Duration,
     pub(super) eviction: Eviction,
     pub(super) clock: Arc<dyn Clock>,
+    #[cfg(feature = "aws-lc-rs")]
+    pub(super) authorities: Option<Authorities>,
+}
+
+/// Certificates, as PEM.
+#[cfg(feature = "aws-lc-rs")]
+#[derive(Clone)]
+pub(super) struct Authorities(pub(super) Vec<u8>);
+
+#[cfg(feature = "aws-lc-rs")]
+impl fmt::Debug for Authorities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorities(..)")
+    }
 }
 
 /// What to think of a Redis that throws keys away when it is full.
@@ -44,6 +60,8 @@ impl RedisOptions {
             connect_timeout: Duration::from_secs(2),
             eviction: Eviction::Refused,
             clock: Arc::new(SystemClock),
+            #[cfg(feature = "aws-lc-rs")]
+            authorities: None,
         }
     }
 
@@ -70,6 +88,15 @@ impl RedisOptions {
     /// Sets the clock that tells which revocations are over; the system's by default.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets the certificates of the authorities that a `rediss://` server may come from, as PEM, in place of those that
+    /// the system trusts.
+    #[cfg(feature = "aws-lc-rs")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "aws-lc-rs")))]
+    pub fn with_authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(Authorities(pem.into()));
         self
     }
 

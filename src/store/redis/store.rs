@@ -112,7 +112,9 @@ impl RedisStore {
     /// Connects to the Redis of this URL: `redis://[user:password@]host[:port][/database]`, `rediss://…` with TLS
     /// (feature `aws-lc-rs`), or `unix:///path[?db=…]`.
     ///
-    /// With TLS it trusts the certificates of the system, or those in the file that `SSL_CERT_FILE` names.
+    /// With TLS it trusts the authorities that the system does, or [those that are
+    /// given](RedisOptions::with_authorities). A build in which rustls has two crypto providers names its default before:
+    /// `CryptoProvider::install_default`.
     ///
     /// # Errors
     ///

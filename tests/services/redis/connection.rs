@@ -10,7 +10,7 @@ use tower_warden::{
 
 use super::{
     fresh, resource,
-    server::{PATIENCE, Server, tell},
+    server::{PATIENCE, Server, free_port, tell},
     subject,
 };
 use crate::{
@@ -322,9 +322,7 @@ async fn what_goes_wrong_names_neither_address_nor_secret_nor_key() {
     let narrow = RedisStore::connect(&narrow).await.unwrap();
     let room = resource("a-private-room");
     let owner = subject("a-private-person");
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed_port = closed.local_addr().unwrap().port();
-    drop(closed);
+    let closed_port = free_port();
 
     let refused = |answer: Result<RedisStore, StoreError>| answer.map(drop).unwrap_err();
     let connect = async |url: String| refused(bounded(RedisStore::connect(&url)).await);

@@ -4,6 +4,8 @@ mod connection;
 mod engine;
 mod nodes;
 mod server;
+#[cfg(feature = "aws-lc-rs")]
+mod tls;
 
 use tower_warden::{RedisOptions, RedisStore, ResourceId, SubjectId, testing::conformance};
 

@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Server {
     port: u16,
     directory: PathBuf,
-    settings: Vec<&'static str>,
+    settings: Vec<String>,
     process: Option<Child>,
 }
 
@@ -26,16 +26,14 @@ impl Server {
         Self::start_with(&[]).await
     }
 
-    pub(crate) async fn start_with(settings: &[&'static str]) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+    pub(crate) async fn start_with(settings: &[&str]) -> Self {
+        let port = free_port();
         let directory = std::env::temp_dir().join(format!("warden-redis-{port}"));
         std::fs::create_dir_all(&directory).unwrap();
         let mut server = Self {
             port,
             directory,
-            settings: settings.to_vec(),
+            settings: settings.iter().map(ToString::to_string).collect(),
             process: None,
         };
         server.resume().await;
@@ -87,6 +85,12 @@ impl Server {
     pub(crate) async fn try_tell<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         tell(&self.url(), words).await
     }
+}
+
+/// A port of loopback on which nobody listens.
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
 }
 
 impl Drop for Server {
