@@ -334,6 +334,61 @@ async fn a_guarded_socket_takes_three_hundred_bytes_more_than_a_bare_one() {
     assert_eq!(revocations.open_connections(), 0);
 }
 
+/// The same behind an `OwnershipLayer`, each connection about a resource of its own: beyond the principal, and what the
+/// request itself found out about the resource.
+#[cfg(feature = "ws")]
+#[tokio::test]
+async fn a_socket_about_somebodys_resource_takes_three_hundred_bytes_more_too() {
+    use futures_util::StreamExt;
+    use tower_warden::{Lease, MemoryOwnerStore, Owned, Owners, OwnershipLayer, ResourceKey};
+
+    const COUNT: usize = 7_500;
+    let revocations = Revocations::new();
+    let principal = principal(&revocations);
+    let key = ResourceKey::path("/agents/{agent}/{room}").unwrap();
+    let owners = Owners::new(MemoryOwnerStore::new());
+    let layer = OwnershipLayer::new(owners, key).claim_on_first_use();
+    let inner = service_fn(|request: Request<String>| {
+        let mut response = Response::new(String::new());
+        let owned = request.extensions().get::<Owned>().unwrap();
+        response.extensions_mut().insert(owned.clone());
+        ready(Ok::<_, Infallible>(response))
+    });
+    let mut heads = Vec::new();
+    let mut sockets = Vec::new();
+    for room in 0..COUNT {
+        let path = format!("/agents/a/{room}");
+        let mut request = Request::get(&path).body(String::new()).unwrap();
+        request.extensions_mut().insert(principal.clone());
+        let mut response = layer.layer(inner).oneshot(request).await.unwrap();
+        let owned = response.extensions_mut().remove::<Owned>().unwrap();
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.extensions.insert(principal.clone());
+        head.extensions.insert(owned);
+        heads.push(head);
+        sockets.push((socket("").await, socket("").await));
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    let (mut bare, mut guarded): (Vec<_>, Vec<_>) = sockets.into_iter().unzip();
+    let (bare, kept) = each(COUNT, || {
+        let mut socket = Box::new(bare.pop().unwrap());
+        assert!(socket.poll_next_unpin(&mut cx).is_pending());
+        socket
+    });
+    let mut head = heads.iter();
+    let (guarded, connections) = each(COUNT, || {
+        let lease = Lease::from_head(head.next().unwrap()).unwrap();
+        let mut socket = Box::new(lease.guard(guarded.pop().unwrap()));
+        assert!(socket.poll_next_unpin(&mut cx).is_pending());
+        socket
+    });
+    assert_eq!(revocations.open_connections(), COUNT);
+    let bytes = guarded - bare;
+    println!("{bytes} bytes each, about a resource each");
+    assert!((1..=300).contains(&bytes), "{bytes} bytes each");
+    drop((kept, connections));
+}
+
 /// Connections come and go long before their tokens expire, and leave nothing in register and timer.
 #[tokio::test]
 async fn connections_that_have_gone_leave_nothing_behind() {

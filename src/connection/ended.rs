@@ -18,6 +18,8 @@ pub struct Ended {
     lease: Lease,
     /// Under which the lease knows the task to wake.
     number: Option<NonZeroU32>,
+    /// The same for a second task, where two share one: the halves of a socket.
+    second: Option<NonZeroU32>,
 }
 
 impl Ended {
@@ -25,6 +27,21 @@ impl Ended {
         Self {
             lease,
             number: None,
+            second: None,
+        }
+    }
+
+    /// Resolves as the future does, for a second task.
+    #[cfg(feature = "ws")]
+    pub(super) fn poll_second(&mut self, cx: &Context<'_>) -> Poll<LeaseEnd> {
+        poll(&self.lease, &mut self.second, cx)
+    }
+
+    /// The second task waits no longer.
+    #[cfg(feature = "ws")]
+    pub(super) fn rest_second(&mut self) {
+        if let Some(number) = self.second.take() {
+            self.lease.open().unwatch(number);
         }
     }
 
@@ -39,16 +56,20 @@ impl Future for Ended {
     type Output = LeaseEnd;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LeaseEnd> {
-        let Self { lease, number } = &mut *self;
-        let open = lease.open();
-        let number = *number.get_or_insert_with(|| open.number());
-        open.poll_ended(number, cx.waker())
+        let Self { lease, number, .. } = &mut *self;
+        poll(lease, number, cx)
     }
+}
+
+fn poll(lease: &Lease, number: &mut Option<NonZeroU32>, cx: &Context<'_>) -> Poll<LeaseEnd> {
+    let open = lease.open();
+    let number = *number.get_or_insert_with(|| open.number());
+    open.poll_ended(number, cx.waker())
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
+        for number in [self.number, self.second].into_iter().flatten() {
             self.lease.open().unwatch(number);
         }
     }

@@ -81,7 +81,7 @@ impl Open {
             watchers: AtomicU32::new(1),
             state: Mutex::new(State {
                 token: Arc::clone(token),
-                watchers: Watchers::None,
+                watchers: Watchers::default(),
             }),
             owned,
         }

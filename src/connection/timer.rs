@@ -25,8 +25,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(15);
 #[derive(Default)]
 pub(crate) struct Timer {
     table: Mutex<Table>,
-    /// Rung when a deadline is earlier than all before it.
-    sooner: Notify,
+    /// Rung when a deadline is earlier than all before it, or the last one has gone.
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -67,7 +67,7 @@ impl Timer {
         drop(table);
         match driver {
             Some((runtime, driver)) => drop(runtime.spawn(driver.drive())),
-            None if is_first => timer.sooner.notify_one(),
+            None if is_first => timer.changed.notify_one(),
             None => {}
         }
     }
@@ -80,6 +80,10 @@ impl Timer {
             true => table.sweep(),
             false => Vec::new(),
         };
+        if table.due.is_empty() {
+            // The driver has nothing left to wait for.
+            self.changed.notify_one();
+        }
         drop(table);
         // Whichever of them nobody else holds any more comes back here when it is dropped.
         drop(seen);
@@ -152,7 +156,7 @@ impl Driver {
             // Whichever comes first: both lead to another look.
             let _ = timeout(
                 next.min(LONGEST_SLEEP),
-                self.context.timer.sooner.notified(),
+                self.context.timer.changed.notified(),
             )
             .await;
         }

@@ -3,12 +3,17 @@
 use std::{mem, slice, task::Waker};
 
 /// The tasks to wake, each under the number that its future knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) enum Watchers {
-    #[default]
-    None,
     One(Watcher),
+    /// Or none, which takes no allocation either.
     Many(Box<[Watcher]>),
+}
+
+impl Default for Watchers {
+    fn default() -> Self {
+        Self::Many(Box::default())
+    }
 }
 
 /// Whether a watcher was entered already, and has not been woken since.
@@ -37,7 +42,7 @@ impl Watchers {
             waker: waker.clone(),
         };
         *self = match mem::take(self) {
-            Self::None => Self::One(watcher),
+            Self::Many(none) if none.is_empty() => Self::One(watcher),
             Self::One(first) => Self::Many(Box::new([first, watcher])),
             Self::Many(others) => {
                 let mut all = others.into_vec();
@@ -51,7 +56,7 @@ impl Watchers {
     /// Forgets the task of this number.
     pub(super) fn strike(&mut self, number: u32) {
         *self = match mem::take(self) {
-            Self::One(watcher) if watcher.number == number => Self::None,
+            Self::One(watcher) if watcher.number == number => Self::default(),
             Self::Many(all) => {
                 let mut all = all.into_vec();
                 all.retain(|watcher| watcher.number != number);
@@ -60,14 +65,13 @@ impl Watchers {
                     Err(all) => Self::Many(all.into_boxed_slice()),
                 }
             }
-            others => others,
+            one @ Self::One(_) => one,
         };
     }
 
     /// Wakes them all; whoever goes on waiting enrols again.
     pub(super) fn wake(self) {
         match self {
-            Self::None => {}
             Self::One(watcher) => watcher.waker.wake(),
             Self::Many(all) => {
                 for watcher in all {
@@ -79,7 +83,6 @@ impl Watchers {
 
     fn all(&mut self) -> &mut [Watcher] {
         match self {
-            Self::None => &mut [],
             Self::One(watcher) => slice::from_mut(watcher),
             Self::Many(all) => all,
         }

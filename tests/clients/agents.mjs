@@ -166,6 +166,34 @@ async function comesBack() {
   ends.client.close();
 }
 
+/** Two seconds left, and a client that talks as fast as it is heard. */
+async function flooded() {
+  const { client, seen, identified } = connect({ query: async (asked) => ({ token: await mint(asked === 1 ? 2 : 600) }) });
+  check('flood: identified', await identified(), seen);
+  let sent = 0;
+  while (client.readyState === WebSocket.OPEN && sent < 1_000_000) {
+    const messages = [{ id: `${sent}`, role: 'user', parts: [{ type: 'text', text: `${sent}` }] }];
+    const init = { method: 'POST', body: JSON.stringify({ messages }) };
+    client.send(JSON.stringify({ type: 'cf_agent_use_chat_request', id: `${sent}`, init }));
+    sent += 1;
+    // Frames and the close come in here.
+    if (sent % 20 === 0) await pause(1);
+  }
+  await until(() => seen.closed.length);
+  same('flood: closed so that it comes back', seen.closed[0], { code: 3000, reason: 'token expired' });
+  const begun = seen.frames.filter(({ body }) => body?.includes('text-start')).map(({ id }) => Number(id));
+  check('flood: heard until then', begun.length > 0 && begun.length <= sent, begun.length);
+  check('flood: in order, and each', begun.every((id, place) => id === place), begun);
+  // What was sent before the close and came after the deadline was heard by nobody; one may have been on its way.
+  const where = { agent: 'MyAgent', name: client.name, host, path: 'get-messages' };
+  const history = await agentFetch({ ...where, query: { token: await mint() } });
+  const heard = (await history.json()).filter(({ role }) => role === 'user').length;
+  check('flood: nothing is handled after the close', [0, 1].includes(heard - begun.length), [heard, begun.length, sent]);
+  check('flood: comes back', await until(() => seen.opened === 2), seen);
+  same('flood: chat goes on', await chat(client, 'again'), 'You said: again');
+  client.close();
+}
+
 async function staysAway() {
   const gone = await mint();
   const revoked = await post('/auth/revoke', gone);
@@ -279,12 +307,15 @@ async function tickets() {
     check(`ticket ${name}: refused`, again.seen.fatal.length === 1 && !again.client.identified, again.seen);
     again.client.close();
   }
-  const anonymous = await fetch(`${address}/auth/ticket`, { method: 'POST' });
-  same('no ticket for nobody', anonymous.status, 401);
+  for (const path of ['/auth/ticket', '/auth/refresh', '/auth/revoke']) {
+    const anonymous = await fetch(address + path, { method: 'POST' });
+    same(`nothing for nobody at ${path}`, anonymous.status, 401);
+  }
 }
 
 await everyPlace();
 await comesBack();
+await flooded();
 await staysAway();
 await renews();
 await messages();

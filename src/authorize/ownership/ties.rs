@@ -2,7 +2,7 @@
 
 use std::{
     array,
-    collections::{HashMap, hash_map::Entry},
+    collections::BTreeMap,
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{
@@ -28,7 +28,9 @@ pub(crate) trait Tied: Send + Sync {
     fn lose_touch(&self);
 }
 
-type Shard = HashMap<ResourceId, Vec<Weak<dyn Tied>>>;
+/// Connections by the hash of their resource, and by where they stand: whatever shares a hash is asked about once more than
+/// it had to be.
+type Shard = BTreeMap<(u64, usize), Weak<dyn Tied>>;
 
 /// It holds none of them open: whoever drops a connection [takes it out](Ties::untie).
 pub(super) struct Ties {
@@ -50,22 +52,14 @@ impl Default for Ties {
 
 impl Ties {
     pub(super) fn tie(&self, resource: &ResourceId, connection: &Arc<dyn Tied>) {
-        let mut shard = self.shard(resource);
-        let tied = shard.entry(resource.clone()).or_default();
-        // Most resources have one connection at a time.
-        tied.reserve_exact(usize::from(tied.is_empty()));
-        tied.push(Arc::downgrade(connection));
+        let hash = self.hash(resource);
+        let key = (hash, Arc::as_ptr(connection).cast::<()>().addr());
+        self.shard(hash).insert(key, Arc::downgrade(connection));
     }
 
     pub(super) fn untie(&self, resource: &ResourceId, connection: *const ()) {
-        let mut shard = self.shard(resource);
-        if let Entry::Occupied(mut tied) = shard.entry(resource.clone()) {
-            tied.get_mut()
-                .retain(|other| other.as_ptr().cast::<()>() != connection);
-            if tied.get().is_empty() {
-                tied.remove();
-            }
-        }
+        let hash = self.hash(resource);
+        self.shard(hash).remove(&(hash, connection.addr()));
     }
 
     /// How many changes there were so far: whoever decides notes it first, and knows later whether it may have missed one.
@@ -77,9 +71,11 @@ impl Ties {
     pub(super) fn changed(&self, resource: &ResourceId) -> Vec<Arc<dyn Tied>> {
         // Counted before anybody is looked for: who enters too late to be found sees the count.
         self.changes.fetch_add(1, Ordering::AcqRel);
-        let shard = self.shard(resource);
-        let tied = shard.get(resource).map(Vec::as_slice).unwrap_or_default();
-        tied.iter().filter_map(Weak::upgrade).collect()
+        let hash = self.hash(resource);
+        let shard = self.shard(hash);
+        let tied = shard.range((hash, 0)..=(hash, usize::MAX));
+        tied.filter_map(|(_, connection)| connection.upgrade())
+            .collect()
     }
 
     /// Notes that any change may have been missed, and gives all connections.
@@ -88,13 +84,16 @@ impl Ties {
         let mut all = Vec::new();
         for shard in &self.shards {
             let shard = lock(shard);
-            all.extend(shard.values().flatten().filter_map(Weak::upgrade));
+            all.extend(shard.values().filter_map(Weak::upgrade));
         }
         all
     }
 
-    fn shard(&self, resource: &ResourceId) -> MutexGuard<'_, Shard> {
-        let hash = self.hasher.hash_one(resource.as_str());
+    fn hash(&self, resource: &ResourceId) -> u64 {
+        self.hasher.hash_one(resource.as_str())
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
         lock(&self.shards[hash as usize % SHARDS])
     }
 }
@@ -106,9 +105,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl fmt::Debug for Ties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let resources: usize = self.shards.iter().map(|shard| lock(shard).len()).sum();
+        let connections: usize = self.shards.iter().map(|shard| lock(shard).len()).sum();
         f.debug_struct("Ties")
-            .field("resources", &resources)
+            .field("connections", &connections)
             .finish_non_exhaustive()
     }
 }

@@ -26,7 +26,6 @@ impl Lease {
         GuardedSocket {
             socket: Some(socket),
             ended: self.ended(),
-            sending: None,
             policy: WebSocketPolicy::default(),
             phase: Phase::Open,
             renewals: None,
@@ -75,10 +74,8 @@ impl Lease {
 pub struct GuardedSocket<W: MessageSocket> {
     /// Dropped once the connection is closed, though the handler may keep the guard.
     socket: Option<W>,
-    /// The end, as the half that reads waits for it. It holds the lease.
+    /// The end, as the half that reads waits for it, and second the one that writes. It holds the lease.
     ended: Ended,
-    /// The same for the half that writes, while it waits.
-    sending: Option<Ended>,
     policy: WebSocketPolicy,
     phase: Phase<W>,
     renewals: Option<Box<Renewals>>,
@@ -181,12 +178,10 @@ impl<W: MessageSocket> GuardedSocket<W> {
             self.phase = self.goodbye(end);
             return Poll::Ready(());
         }
-        let Self { ended, sending, .. } = self;
-        let ended = match half {
-            Half::Read => ended,
-            Half::Write => sending.get_or_insert_with(|| ended.lease().ended()),
-        };
-        let end = ready!(Pin::new(ended).poll(cx));
+        let end = ready!(match half {
+            Half::Read => Pin::new(&mut self.ended).poll(cx),
+            Half::Write => self.ended.poll_second(cx),
+        });
         self.begin_end(end, half);
         Poll::Ready(())
     }
@@ -249,7 +244,7 @@ impl<W: MessageSocket> GuardedSocket<W> {
         loop {
             let socket = ready!(self.poll_sendable(cx))?;
             if let Poll::Ready(done) = act(Pin::new(socket), cx) {
-                self.sending = None;
+                self.ended.rest_second();
                 return Poll::Ready(done);
             }
             ready!(self.poll_end(Half::Write, cx));
