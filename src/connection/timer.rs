@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify, time::timeout};
+use tokio::{runtime::Handle, sync::Notify, task::yield_now, time::timeout};
 
 use super::open::{Open, micros};
 use crate::principal::Context;
@@ -20,6 +20,9 @@ use crate::principal::Context;
 /// The longest sleep. The system's clock may be set meanwhile, which no timer notices; and no timer takes the distance
 /// to an absurd `exp`.
 const LONGEST_SLEEP: Duration = Duration::from_secs(15);
+
+/// So many connections are ended in one go.
+const BURST: usize = 256;
 
 /// The deadlines of the connections whose tokens one source has brought: they have one clock.
 #[derive(Default)]
@@ -131,6 +134,9 @@ impl Table {
 /// The task that looks at the clock, as long as there is anything to wait for.
 struct Driver {
     context: Arc<Context>,
+    /// What has come due and is not ended yet.
+    due: Vec<Due>,
+    /// Whether the table is somebody else's, or will be.
     is_done: bool,
 }
 
@@ -138,6 +144,7 @@ impl Driver {
     fn new(context: &Arc<Context>) -> Self {
         Self {
             context: Arc::clone(context),
+            due: Vec::new(),
             is_done: false,
         }
     }
@@ -146,33 +153,35 @@ impl Driver {
         loop {
             let now = micros(self.context.authenticator.now());
             let (due, next) = self.context.timer.turn(now);
+            self.due = due;
             self.is_done = next.is_none();
-            for due in due {
+            while let Some(due) = self.due.pop() {
                 if let Some(open) = due.open.upgrade() {
                     open.expire(now).ok();
+                }
+                // Many may end at one instant; others have their turn meanwhile.
+                if self.due.len() % BURST == BURST - 1 {
+                    yield_now().await;
                 }
             }
             let Some(next) = next else { return };
             // Whichever comes first: both lead to another look.
-            let _ = timeout(
-                next.min(LONGEST_SLEEP),
-                self.context.timer.changed.notified(),
-            )
-            .await;
+            let changed = self.context.timer.changed.notified();
+            let _ = timeout(next.min(LONGEST_SLEEP), changed).await;
         }
     }
 }
 
 impl Drop for Driver {
-    /// Its runtime has come to its end. Whoever waits in another one waits anew, and finds another driver.
+    /// Its runtime has come to its end, or the clock has panicked. Whoever waits anywhere else waits anew, and finds another
+    /// driver.
     fn drop(&mut self) {
-        if self.is_done {
-            return;
+        let mut left = mem::take(&mut self.due);
+        if !self.is_done {
+            let table = mem::take(&mut *self.context.timer.table());
+            left.extend(table.due);
         }
-        let mut table = self.context.timer.table();
-        let left = mem::take(&mut *table);
-        drop(table);
-        for due in left.due {
+        for due in left {
             if let Some(open) = due.open.upgrade() {
                 open.rouse();
             }

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
-    AuthLayerBuilder, Bearer, BearerToken, JwtAuthLayer, LeaseEnd, Principal, Revocations,
+    AuthLayerBuilder, Bearer, BearerToken, Clock, JwtAuthLayer, LeaseEnd, Principal, Revocations,
     SigningKey, TokenIssuer,
     testing::{ManualClock, TestTokens},
 };
@@ -297,6 +297,37 @@ fn a_runtime_that_stops_takes_no_end_with_it() {
     drop(first);
     clock.set(2_030);
     let woken = second.block_on(async { timeout(Duration::from_secs(16), waiting).await });
+    assert_eq!(woken.unwrap().unwrap(), LeaseEnd::Expired);
+}
+
+/// A clock of the application's that fails once, where nobody sees it.
+#[derive(Debug, Clone)]
+struct Faulty(ManualClock, Arc<AtomicUsize>);
+
+impl Clock for Faulty {
+    fn now(&self) -> Duration {
+        let fault = self.1.swap(0, Ordering::Relaxed);
+        assert_eq!(fault, 0, "no time");
+        self.0.now()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_panics_takes_no_end_with_it() {
+    let clock = Faulty(clock(), Arc::default());
+    let layer = JwtAuthLayer::hs256(SECRET)
+        .unwrap()
+        .with_clock(clock.clone());
+    let token = expiring(&clock.0, 2_000);
+    let principal = admit(&layer.build().unwrap(), &token).await;
+    let waiting = tokio::spawn(principal.lease().ended());
+    yield_now().await;
+    clock.1.store(1, Ordering::Relaxed);
+    sleep(Duration::from_secs(16)).await;
+    assert_eq!(clock.1.load(Ordering::Relaxed), 0, "it has been asked");
+    assert!(!waiting.is_finished());
+    clock.0.set(2_030);
+    let woken = timeout(Duration::from_secs(16), waiting).await;
     assert_eq!(woken.unwrap().unwrap(), LeaseEnd::Expired);
 }
 

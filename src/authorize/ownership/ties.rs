@@ -105,9 +105,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl fmt::Debug for Ties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let connections: usize = self.shards.iter().map(|shard| lock(shard).len()).sum();
+        let mut resources = 0;
+        for shard in &self.shards {
+            let mut hashes: Vec<_> = lock(shard).keys().map(|(hash, _)| *hash).collect();
+            hashes.dedup();
+            resources += hashes.len();
+        }
         f.debug_struct("Ties")
-            .field("connections", &connections)
+            .field("resources", &resources)
             .finish_non_exhaustive()
     }
 }
