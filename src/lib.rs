@@ -55,14 +55,15 @@
 //! | `issue` | [`TokenIssuer`]: mint, rotate, publish; [`TokenCookie`] |
 //! | `api_key` | [`ApiKeys`]: credentials for programs, kept as keyed hashes |
 //! | `link` | how a node keeps up with a store that others share, and what it does [when it cannot](CutOffPolicy) |
-//! | `store` | the engines behind [`OwnerStore`], [`ApiKeyStore`], [`TicketStore`] and [`RevocationStore`] |
+//! | [`accounts`] | registration, login, sessions: for a service that is its own identity provider (feature `accounts`) |
+//! | `store` | the engines behind [`OwnerStore`], [`ApiKeyStore`], [`TicketStore`], [`RevocationStore`] and `AccountStore` |
 //! | `userinfo` | what a provider says about the user behind a token |
 //! | `telemetry` | one event for each refusal, [`RedactUri`] |
 //!
 //! # Invariants
 //!
 //! 1. **Imports follow the flow.** No room knows its caller.
-//! 2. **Decisions are pure.** Only `keys` touches a disk, only `store` a database; time arrives through [`Clock`].
+//! 2. **Decisions are pure.** Only `keys` touches a disk, only `store` a database, only `accounts` other threads; time arrives through [`Clock`].
 //! 3. **Doubt is a refusal.** Two tokens, a path that can be read in two ways, an unknown `crit`: refused, with the
 //!    right status, and the inner service is not called.
 //! 4. **Each stage has its own type.** [`BearerToken`] → [`VerifiedToken`] → [`Principal`]; nothing later accepts
@@ -109,6 +110,7 @@
 //! | `postgres` | no | [`PostgresStore`]: every store in PostgreSQL, for many nodes |
 //! | `ws` | no | refusals of handshakes by close frame, guarded WebSockets |
 //! | `redis` | no | `RedisStore`: owners, API keys, tickets and revocations for many nodes |
+//! | `accounts` | no | [`accounts`]: passwords, sessions and their cookies; limits; axum's routes for it |
 //! | `testing` | no | a clock, tokens and a layer for the tests of applications |
 //! | `full` | no | all of it |
 //!

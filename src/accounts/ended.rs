@@ -16,6 +16,9 @@ use crate::{NumericDate, Rejection, RejectionKind, Revocation};
 impl Accounts {
     /// Ends every session of a user: for whoever blocks or deletes an account.
     ///
+    /// A [`Revocation::subject`] would not be enough: it concerns what was issued before, and a refresh token is good for
+    /// a newer token. Who is blocked has to be kept from signing in besides: by another password hash in the table, or none.
+    ///
     /// # Errors
     ///
     /// A [`Rejection`] of the kind [`StoreUnavailable`](RejectionKind::StoreUnavailable): some sessions may go on; call it

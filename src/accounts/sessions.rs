@@ -98,9 +98,7 @@ impl Shared {
         let token = self.cookies.session(head)?;
         let token = token.ok_or(RejectionKind::TokenMissing)?;
         let token = self.verifier.verify(&token)?;
-        if self.revocations.is_revoked(&token) {
-            return Err(RejectionKind::Revoked.into());
-        }
+        self.revocations.judge(&token)?;
         let id = token.session_id().ok_or(RejectionKind::ClaimInvalid)?;
         let found = self.store.find_session(id).await.map_err(unavailable)?;
         let (session, user) = found.ok_or(RejectionKind::Revoked)?;

@@ -7,6 +7,24 @@ use tower_warden::{
     ResourceBinding, StoreError, TicketOffice, TicketRecord, TicketService, TokenIssuer, Verifier,
 };
 
+#[cfg(feature = "accounts")]
+#[test]
+fn accounts_can_be_shared_sent_and_cloned() {
+    use tower_warden::{
+        MemoryAccountStore,
+        accounts::{AccountService, Accounts, AccountsBuilder, SessionRecord, UserRecord},
+    };
+
+    shared::<Accounts>();
+    shared::<AccountService>();
+    shared::<AccountsBuilder>();
+    shared::<MemoryAccountStore>();
+    shared::<SessionRecord>();
+    shared::<UserRecord>();
+    cloned::<Accounts>();
+    cloned::<AccountService>();
+}
+
 fn shared<T: Send + Sync + 'static>() {}
 fn cloned<T: Clone>() {}
 

@@ -435,3 +435,38 @@ fn without_a_shared_store_nothing_can_be_cut_off() {
         .build();
     assert!(revocations.ready().is_ok());
 }
+
+/// Accounts are asked with the same doubt as the gate: who may have been signed out elsewhere is not told who they are.
+#[cfg(feature = "accounts")]
+#[tokio::test(start_paused = true)]
+async fn accounts_of_a_node_that_is_cut_off_know_nobody() {
+    use crate::accounts_support::{Browser, Watched, builder};
+
+    let clock = clock();
+    let store = Switched::new(&clock);
+    let revocations = Revocations::builder().with_clock(clock.clone());
+    let revocations = revocations.share(store.clone()).await.unwrap();
+    let accounts = builder(Watched::default(), &clock).with_revocations(revocations.clone());
+    let accounts = accounts.build().unwrap();
+    let mut alice = Browser::new(&accounts);
+    alice.register("alice").await;
+    assert_eq!(alice.get("/auth/user").await.status, 200);
+    store.line.send_replace(Line::Down);
+    sleep(Duration::from_secs(5)).await;
+    assert!(revocations.ready().unwrap_err().is_refusing());
+    for path in ["/auth/user", "/auth/sessions"] {
+        let reply = alice.get(path).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code()),
+            (503, "store_unavailable"),
+            "{path}"
+        );
+    }
+    store.line.send_replace(Line::Up);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(
+        alice.get("/auth/user").await.status,
+        200,
+        "nobody was signed out"
+    );
+}

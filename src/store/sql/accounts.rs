@@ -91,7 +91,34 @@ impl<DB: Engine> SqlStore<DB> {
     /// Prepares the database for [`Accounts`](crate::accounts::Accounts): makes the table `users` where there is none, and
     /// checks that one which is there can be used: by its columns, and by a unique index on `lower(username)`.
     ///
-    /// Whatever else stands in such a table is left alone.
+    /// Whatever else stands in such a table is left alone. In PostgreSQL it takes version 13 or later to make it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_warden::{SqliteStore, accounts::{AccountStore, Accounts}};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("warden-doc-accounts-{}.sqlite", std::process::id()));
+    /// let store = SqliteStore::open(&path).await?.with_accounts().await?;
+    /// assert_eq!(store.find_user("alice").await?, None);
+    /// let accounts = Accounts::builder(store, "0123456789abcdef0123456789abcdef").build()?;
+    ///
+    /// // Without it nobody is found, not even nobody: requests would be answered 503.
+    /// # let other = path.with_extension("other");
+    /// let store = SqliteStore::open(&other).await?;
+    /// assert!(store.find_user("alice").await.is_err());
+    /// # drop((accounts, store));
+    /// # for path in [path, other] {
+    /// #     for ending in ["", "-wal", "-shm"] { let _ = std::fs::remove_file(format!("{}{ending}", path.display())); }
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// ```
     ///
     /// # Errors
     ///

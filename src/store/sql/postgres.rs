@@ -92,6 +92,7 @@ const IS_REPLICA: &str = "SELECT pg_is_in_recovery()::int::bigint";
 /// | `warden_api_keys` | records of API keys, with hashes in place of the keys |
 /// | `warden_tickets` | tickets until they have expired, by their hashes |
 /// | `warden_revocations` | revocations until they are over |
+/// | `warden_sessions` | sessions of accounts until they are over, with hashes in place of the refresh tokens |
 ///
 /// They are in the first schema of the `search_path`, made when the store is opened, and brought up to date, in one
 /// transaction; of several nodes that do so at once, one does it and the others wait. What is over is swept out a little

@@ -59,6 +59,7 @@ const FORGET_CHANGES: &str = "
 /// | `warden_api_keys` | records of API keys, with hashes in place of the keys |
 /// | `warden_tickets` | tickets until they have expired, by their hashes |
 /// | `warden_revocations` | revocations until they are over |
+/// | `warden_sessions` | sessions of accounts until they are over, with hashes in place of the refresh tokens |
 /// | `warden_ownership_changes` | the latest 10 000 changes, for other processes to read |
 ///
 /// They are made when the store is opened, and brought up to date, in one transaction. What is over is swept out a little
