@@ -3,107 +3,90 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures_util::{Stream, StreamExt, stream};
-use serde::Serialize;
-use tokio::sync::watch;
+use futures_util::{Stream, stream};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 use tower_warden::ResourceId;
 
-#[derive(Clone, Serialize)]
-pub(crate) struct Message {
-    pub(crate) role: &'static str,
-    pub(crate) text: String,
-}
+use crate::history::{History, Message};
 
-#[derive(Default)]
-struct Conversation {
-    messages: Vec<Message>,
-    /// Rises with each stop; answers that are being streamed watch it.
-    stops: watch::Sender<u64>,
-}
-
-/// All conversations, each in one place.
-#[derive(Default)]
+/// Talks in all places at once.
 pub(crate) struct Agent {
-    conversations: Mutex<HashMap<ResourceId, Conversation>>,
+    history: History,
+    /// Where something is being answered, and how it is stopped: the number rises with each stop.
+    stops: Mutex<HashMap<ResourceId, watch::Sender<u64>>>,
 }
 
 /// A pause between words, as a model would make it.
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Agent {
-    /// Hears a message and answers word by word, until somebody says stop.
-    pub(crate) fn answer(
-        self: &Arc<Self>,
+    pub(crate) fn new(history: History) -> Self {
+        Self {
+            history,
+            stops: Mutex::default(),
+        }
+    }
+
+    /// Hears a message and answers word by word, until somebody says stop or nobody listens any more.
+    ///
+    /// The message is kept before the first word comes, and what came of the answer is kept before the stream ends.
+    pub(crate) async fn answer(
+        &self,
         place: ResourceId,
         message: String,
-    ) -> impl Stream<Item = String> + use<> {
-        let answer = format!("You said: {message}");
-        let words: Vec<String> = answer.split_inclusive(' ').map(str::to_owned).collect();
-        let mut stops = {
-            let mut conversations = self.conversations();
-            let conversation = conversations.entry(place.clone()).or_default();
-            conversation.messages.push(Message {
-                role: "user",
-                text: message,
-            });
-            conversation.stops.subscribe()
-        };
-        let agent = Arc::clone(self);
-        let stopped = async move {
-            // The sender lives as long as the agent, so an error means that nothing is left to stop.
-            let _ = stops.changed().await;
-        };
-        stream::iter(words)
-            .then(|word| async {
-                tokio::time::sleep(PAUSE).await;
-                word
-            })
-            .inspect(move |word| agent.remember(&place, word))
-            .take_until(stopped)
+    ) -> Result<impl Stream<Item = String> + use<>, sqlx::Error> {
+        let mut stops = self.stops().entry(place.clone()).or_default().subscribe();
+        let history = self.history.clone();
+        history
+            .append(place.as_str(), &Message::user(&message))
+            .await?;
+        let (speaker, listener) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let mut said = String::new();
+            for word in format!("You said: {message}").split_inclusive(' ') {
+                tokio::select! {
+                    () = sleep(PAUSE) => {}
+                    // An error would mean that nobody is left who could stop it.
+                    _ = stops.changed() => break,
+                }
+                if speaker.send(word.to_owned()).await.is_err() {
+                    break;
+                }
+                said.push_str(word);
+            }
+            if let Err(error) = history.append(place.as_str(), &Message::agent(&said)).await {
+                tracing::error!(%error, "an answer was not kept");
+            }
+        });
+        Ok(stream::unfold(listener, async |mut listener| {
+            Some((listener.recv().await?, listener))
+        }))
     }
 
     /// Stops what is being answered in this place; tells how many answers that were.
     pub(crate) fn stop(&self, place: &ResourceId) -> usize {
-        let conversations = self.conversations();
-        let Some(conversation) = conversations.get(place) else {
+        let stops = self.stops();
+        let Some(stop) = stops.get(place) else {
             return 0;
         };
-        conversation.stops.send_modify(|stops| *stops += 1);
-        conversation.stops.receiver_count()
+        stop.send_modify(|number| *number += 1);
+        stop.receiver_count()
     }
 
     /// What was said in this place, oldest first.
-    pub(crate) fn history(&self, place: &ResourceId) -> Vec<Message> {
-        let conversations = self.conversations();
-        conversations
-            .get(place)
-            .map(|conversation| conversation.messages.clone())
-            .unwrap_or_default()
+    pub(crate) async fn history(&self, place: &ResourceId) -> Result<Vec<Message>, sqlx::Error> {
+        self.history.read(place.as_str()).await
     }
 
-    /// Appends a word to the agent's last message, which begins after the user's.
-    fn remember(&self, place: &ResourceId, word: &str) {
-        let mut conversations = self.conversations();
-        let Some(conversation) = conversations.get_mut(place) else {
-            return;
-        };
-        match conversation.messages.last_mut() {
-            Some(last) if last.role == "agent" => last.text.push_str(word),
-            _ => conversation.messages.push(Message {
-                role: "agent",
-                text: word.to_owned(),
-            }),
-        }
-    }
-
-    fn conversations(&self) -> MutexGuard<'_, HashMap<ResourceId, Conversation>> {
-        // Every change is a single push, so a panic elsewhere leaves nothing half done.
-        self.conversations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn stops(&self) -> MutexGuard<'_, HashMap<ResourceId, watch::Sender<u64>>> {
+        // Every change is a single step, so a panic elsewhere leaves nothing half done.
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

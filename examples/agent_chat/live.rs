@@ -22,7 +22,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_warden::{GuardedSocket, Lease, Owned, Principal, RenewalMessages, ResourceId};
 
-use crate::agent::{Agent, Message};
+use crate::{
+    agent::Agent,
+    history::{Message, Unavailable},
+};
 
 /// Upgrades a handshake; a plain request is told who stands before which agent.
 pub(crate) async fn room(
@@ -60,27 +63,20 @@ pub(crate) async fn room(
 }
 
 /// What was said in the room, as `useAgentChat` reads it.
-pub(crate) async fn messages(State(talker): State<Arc<Agent>>, owned: Owned) -> Json<Value> {
-    let shown = |(number, message): (usize, Message)| {
-        let role = if message.role == "agent" {
-            "assistant"
-        } else {
-            message.role
-        };
+pub(crate) async fn messages(
+    State(talker): State<Arc<Agent>>,
+    owned: Owned,
+) -> Result<Json<Value>, Unavailable> {
+    let shown = |(number, Message { role, text }): (usize, Message)| {
+        let role = if role == "agent" { "assistant" } else { &role };
         json!({
             "id": number.to_string(),
             "role": role,
-            "parts": [{ "type": "text", "text": message.text }],
+            "parts": [{ "type": "text", "text": text }],
         })
     };
-    Json(
-        talker
-            .history(owned.resource())
-            .into_iter()
-            .enumerate()
-            .map(shown)
-            .collect(),
-    )
+    let messages = talker.history(owned.resource()).await?;
+    Ok(Json(messages.into_iter().enumerate().map(shown).collect()))
 }
 
 /// What a client may say; whatever else it sends is left unanswered.
@@ -144,7 +140,10 @@ impl Talk {
                 if self.answer.is_some() && !self.finish().await {
                     return false;
                 }
-                let words = Box::pin(self.talker.answer(self.place.clone(), message));
+                let words = match self.talker.answer(self.place.clone(), message).await {
+                    Ok(words) => Box::pin(words),
+                    Err(error) => return self.fail(&id, &error).await,
+                };
                 self.answer = Some(Answer { id, words });
                 self.chunk(json!({ "type": "text-start", "id": "answer" }))
                     .await
@@ -183,6 +182,19 @@ impl Talk {
         let done =
             json!({ "type": "cf_agent_use_chat_response", "id": id, "body": "", "done": true });
         open && self.say(&done).await
+    }
+
+    /// Says that there is no answer.
+    async fn fail(&mut self, id: &str, error: &sqlx::Error) -> bool {
+        tracing::error!(%error, "the history cannot be reached");
+        let failed = json!({
+            "type": "cf_agent_use_chat_response",
+            "id": id,
+            "body": "nothing can be kept at present: try again in a moment",
+            "done": true,
+            "error": true,
+        });
+        self.say(&failed).await
     }
 
     /// Sends a chunk of the answer.

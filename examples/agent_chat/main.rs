@@ -37,8 +37,10 @@
 
 mod accounts;
 mod agent;
+mod chat;
 mod config;
 mod gate;
+mod history;
 mod live;
 mod page;
 mod sharing;
@@ -46,7 +48,6 @@ mod sign_out;
 mod stores;
 
 use std::{
-    convert::Infallible,
     error::Error,
     net::{Ipv4Addr, SocketAddr},
     process::ExitCode,
@@ -55,18 +56,14 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::State,
     http::StatusCode,
-    response::sse::{Event, KeepAlive, Sse},
     routing::{any, get, post},
 };
-use futures_util::{Stream, StreamExt};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_warden::{Owned, Owners, RedactUri, RenewalService, Revocations, StreamLeaseLayer};
+use tower_warden::{Owners, RedactUri, RenewalService, Revocations, StreamLeaseLayer};
 
-use crate::{agent::Agent, config::Config, gate::Gate, stores::Stores};
+use crate::{agent::Agent, config::Config, gate::Gate, history::History, stores::Stores};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -90,6 +87,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_max_level(config.log_level)
         .init();
+    let history = History::open(&config.database_url).await?;
     let stores = Stores::open(&config).await?;
     let gate = Gate::new(&config, &stores)?;
     let Stores {
@@ -106,9 +104,9 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let revoke = move |principal| sign_out::revoke(revocations.clone(), principal);
     let chats = Router::new()
         // What is being answered may be finished when the token ends, and stops when it is revoked.
-        .route("/chat", post(chat).layer(StreamLeaseLayer::default()))
-        .route("/stop", post(stop))
-        .route("/history", get(history))
+        .route("/chat", post(chat::chat).layer(StreamLeaseLayer::default()))
+        .route("/stop", post(chat::stop))
+        .route("/history", get(chat::history))
         .route_layer(gate.chats);
     let rooms = Router::new()
         .route("/agents/{agent}/{room}", any(live::room))
@@ -127,7 +125,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .route_service("/auth/refresh", RenewalService::new())
         .route("/auth/revoke", post(revoke))
         .merge(accounts.router())
-        .with_state(Arc::new(Agent::default()))
+        .with_state(Arc::new(Agent::new(history)))
         .layer(gate.auth)
         // Outside the gate, so that a page of another origin can read a refusal too.
         .layer(gate.cors)
@@ -157,35 +155,4 @@ fn ready(owners: &Owners, revocations: &Revocations) -> (StatusCode, Json<Value>
     let reasons: Vec<_> = trouble.iter().map(ToString::to_string).collect();
     let answer = json!({ "status": "cut off", "reasons": reasons });
     (StatusCode::SERVICE_UNAVAILABLE, Json(answer))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Chat {
-    message: String,
-}
-
-/// Answers word by word: each is an event `message`, the last event is `done`.
-async fn chat(
-    State(agent): State<Arc<Agent>>,
-    owned: Owned,
-    Json(chat): Json<Chat>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let words = agent.answer(owned.resource().clone(), chat.message);
-    let done = futures_util::stream::once(async { Event::default().event("done").data("") });
-    let events = words
-        .map(|word| Event::default().data(word))
-        .chain(done)
-        .map(Ok);
-    Sse::new(events).keep_alive(KeepAlive::default())
-}
-
-/// Stops the answers that are being streamed in this chat.
-async fn stop(State(agent): State<Arc<Agent>>, owned: Owned) -> Json<Value> {
-    Json(json!({ "stopped": agent.stop(owned.resource()) }))
-}
-
-/// What was said in this chat.
-async fn history(State(agent): State<Arc<Agent>>, owned: Owned) -> Json<Value> {
-    Json(json!({ "messages": agent.history(owned.resource()) }))
 }
