@@ -1,29 +1,36 @@
 // The example `agent_chat` in a real browser: its own page, and a page of React of another origin.
 
-import { Program, check, example, finish } from './support.mjs';
-import { closeBrowser } from './browser/chromium.mjs';
-import { expires } from './browser/ends.mjs';
+import { check, database, example, finish } from './support.mjs';
+import { beginAlbum, closeBrowser } from './browser/chromium.mjs';
+import { expires, outlives } from './browser/ends.mjs';
 import { foreignPages } from './browser/foreign.mjs';
 import { journey } from './browser/journey.mjs';
 import { reactPage } from './browser/react.mjs';
-import { twoTabs } from './browser/together.mjs';
+import { Service } from './browser/service.mjs';
+import { together } from './browser/together.mjs';
 
-const SECRET = 'a-secret-for-tests-of-at-least-32-bytes';
-
-async function ourPage(program) {
-  const service = new Program(program, [], { PORT: '0', JWT_SECRET: SECRET, JWT_LEEWAY: '0' });
-  const address = await service.says(/^listening on (.*)$/m);
-  const alice = await journey(address, 'alice', 'correct horse');
-  await foreignPages(alice, address);
-  await expires(alice, SECRET);
-  await twoTabs(alice);
+/** The whole way, on one database; the names are taken by nobody there. */
+async function ourPage(program, url, [alices, bobs]) {
+  const service = await Service.start(program, url);
+  const alice = await journey(service.address, alices, 'correct horse');
+  await foreignPages(alice, service.address);
+  await expires(alice);
+  await outlives(alice, service);
+  await together(service.address, alice, bobs, 'battery staple');
   await alice.leave();
   await service.stop();
 }
 
 try {
   const program = await example('agent_chat');
-  await ourPage(program);
+  beginAlbum('sqlite');
+  await ourPage(program, database(), ['alice', 'bob']);
+  if (process.env.TEST_POSTGRES_URL) {
+    beginAlbum('postgres');
+    const run = Date.now().toString(36);
+    await ourPage(program, process.env.TEST_POSTGRES_URL, [`alice-${run}`, `bob-${run}`]);
+  }
+  beginAlbum('react');
   await reactPage(program);
 } catch (error) {
   check('everything comes about', false, error.stack);

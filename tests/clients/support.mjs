@@ -106,6 +106,14 @@ export class Program {
   }
 }
 
+let databases = 0;
+
+/** The URL of an empty database, for processes that share it; it goes when we go. */
+export function database() {
+  databases += 1;
+  return `sqlite:${scratch}/shared-${databases}.db`;
+}
+
 /** Builds an example, and gives the path of its program. */
 export async function example(name) {
   const cargo = new Program('cargo', [

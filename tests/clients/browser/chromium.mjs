@@ -1,14 +1,14 @@
 // The browser: Debian's Chromium, driven by Playwright. Whoever visits a page does so in a context of their own, and what
 // their pages look like is kept under target/browser.
 
-import { mkdirSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { chromium } from 'playwright-core';
 
 import { check } from '../support.mjs';
 
 const PICTURES = 'target/browser/pictures';
-mkdirSync(PICTURES, { recursive: true });
+rmSync(PICTURES, { recursive: true, force: true });
 
 // Chromium refuses to shut itself in when it is root; the rest keeps it from calling home.
 const FLAGS = [
@@ -23,6 +23,13 @@ const browser = await chromium.launch({
 
 export const DESKTOP = { viewport: { width: 1280, height: 860 } };
 export const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
+
+let album = 'all';
+
+/** From now on pictures are kept in a folder of that name. */
+export function beginAlbum(name) {
+  album = name;
+}
 
 /** Somebody with a browser of their own: its context, its first page, and what went wrong in any of its pages. */
 export class Visitor {
@@ -64,7 +71,8 @@ export class Visitor {
 
   /** Keeps what the page looks like now. */
   async picture(name, options = {}) {
-    await this.page.screenshot({ path: `${PICTURES}/${name}.png`, animations: 'disabled', ...options });
+    await this.page.evaluate(() => scrollTo(0, 0));
+    await this.page.screenshot({ path: `${PICTURES}/${album}/${name}.png`, animations: 'disabled', ...options });
   }
 
   /** Goes, and must have met no error of a script and no breach of the page's policy. */

@@ -1,13 +1,14 @@
-// What ends: a token that expires while a room is open.
+// What ends, and what outlives it: a token that expires, a service that is started again.
 
 import { SignJWT, decodeJwt } from 'jose';
 
-import { check } from '../support.mjs';
+import { check, same } from '../support.mjs';
+import { SECRET } from './service.mjs';
 
 /** Opens a room with a token that has seconds left: the gate closes it, and the session goes on. */
-export async function expires(alice, secret) {
+export async function expires(alice) {
   const { page } = alice;
-  await shorten(alice, secret, 4);
+  await shorten(alice, 4);
   await alice.enterRoom(`short-${alice.name}`);
   await page.getByLabel('Renew by itself').uncheck();
   await alice.talk('room', 'Before the end.');
@@ -19,7 +20,7 @@ export async function expires(alice, secret) {
   await page.locator('.lease[data-state=open]').waitFor();
   await alice.hears('room', 'Before the end.');
 
-  await shorten(alice, secret, 8);
+  await shorten(alice, 8);
   await alice.enterRoom(`kept-${alice.name}`);
   await page.getByLabel('Renew by itself').check();
   await page.locator('#room .note.yes', { hasText: 'Renewed in place' }).waitFor();
@@ -28,12 +29,27 @@ export async function expires(alice, secret) {
 }
 
 /** Puts a token in the place of the present one that says the same, and ends soon. */
-async function shorten(alice, secret, seconds) {
+async function shorten(alice, seconds) {
   const [cookie] = (await alice.context.cookies()).filter(({ name }) => name === 'jwt_token');
   const claims = decodeJwt(cookie.value);
   const now = Math.floor(Date.now() / 1000);
   const value = await new SignJWT({ ...claims, iat: now - 1, exp: now + seconds, jti: crypto.randomUUID() })
     .setProtectedHeader({ alg: 'HS256' })
-    .sign(new TextEncoder().encode(secret));
+    .sign(new TextEncoder().encode(SECRET));
   await alice.context.addCookies([{ ...cookie, value }]);
+}
+
+/** Sessions, owners and history are there again after a restart. */
+export async function outlives(alice, service) {
+  await alice.go('Chat');
+  await alice.talk('chat', 'Remember this.');
+  await alice.enterRoom(`lasting-${alice.name}`);
+  await alice.talk('room', 'And this.');
+  await service.restart();
+  await alice.visit(service.address);
+  same('after a restart: still signed in', await alice.page.locator('#name').textContent(), alice.name);
+  await alice.go('Chat');
+  await alice.hears('chat', 'Remember this.');
+  await alice.enterRoom(`lasting-${alice.name}`);
+  await alice.hears('room', 'And this.');
 }

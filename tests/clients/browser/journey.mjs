@@ -1,22 +1,47 @@
-// The whole way of one user: knock, sign up, chat, open a room, renew it, look after the sessions.
+// The whole way of one user: knock, sign up, chat, open a room, renew it, make a key, look after the sessions.
 
 import { check, same, until } from '../support.mjs';
 import { PHONE } from './chromium.mjs';
 import { Person } from './person.mjs';
 
 const LONG = 'word '.repeat(400);
+const MARKUP = '<b>bold</b> <img src=x onerror="document.title = 1">';
 
 /** Ends with somebody who is signed in, and what they have said. */
 export async function journey(address, name, password) {
-  const alice = await Person.arrive(name);
+  const alice = await Person.arrive(name, { permissions: ['clipboard-read', 'clipboard-write'] });
   await alice.visit(address);
+  await policy(address);
   await knocks(alice);
   await signsUp(alice, address, name, password);
   await cookies(alice, address);
   await chats(alice);
   await livesInARoom(alice);
+  await makesKeys(alice, address);
   await keepsSessions(alice, address, name, password);
   return alice;
+}
+
+/** What the page runs under: a script that is not the page's own is not run, wherever it comes from. */
+async function policy(address) {
+  const mallory = await Person.arrive('a script that got in');
+  const [answer] = await Promise.all([mallory.page.waitForResponse(address + '/'), mallory.visit(address)]);
+  const rules = answer.headers()['content-security-policy'];
+  check('policy: nothing is allowed but what is named', /^default-src 'none';/.test(rules) && !/unsafe/.test(rules), rules);
+  const ran = await mallory.page.evaluate(() => {
+    const script = document.createElement('script');
+    try {
+      script.textContent = 'window.ran = true';
+    } catch {
+      // Trusted Types: no text becomes a script.
+      script.append('window.ran = true');
+    }
+    document.body.append(script);
+    return window.ran === true;
+  });
+  same('policy: the script does not run', ran, false);
+  check('policy: the browser says so', /TrustedScript/.test(mallory.complaints[0]), mallory.complaints);
+  await mallory.context.close();
 }
 
 async function knocks(alice) {
@@ -74,6 +99,8 @@ async function cookies(alice, address) {
 async function chats(alice) {
   const { page } = alice;
   await alice.talk('chat', 'Hello, agent.');
+  await alice.talk('chat', MARKUP);
+  same('chat: markup is text', await page.locator('#chat .messages :is(b, img)').count(), 0);
   await alice.say('chat', LONG);
   await alice.hears('chat', 'You said: word word');
   await alice.picture('3-chat');
@@ -110,6 +137,26 @@ async function livesInARoom(alice) {
   await alice.hears('room', 'And now?');
   await page.getByRole('button', { name: 'Leave' }).click();
   await page.locator('.lease[data-state=ended]').waitFor();
+}
+
+async function makesKeys(alice, address) {
+  const { page } = alice;
+  await alice.go('Keys');
+  await page.getByLabel('What is it for?').fill('laptop');
+  await page.getByRole('button', { name: 'Make a key' }).click();
+  await page.locator('#new-key:visible').waitFor();
+  const key = await page.locator('#new-key').textContent();
+  await alice.isTidy('with a new key');
+  await alice.picture('5-key');
+  await page.getByRole('button', { name: 'Copy the key' }).click();
+  same('key: copied', await page.evaluate(() => navigator.clipboard.readText()), key);
+  const history = () => fetch(`${address}/history`, { headers: { 'x-api-key': key } });
+  same('key: opens what is hers', (await history()).status, 200);
+  await page.getByRole('button', { name: 'Done' }).click();
+  check('key: shown once', !(await page.content()).includes(key));
+  await page.getByRole('button', { name: 'Revoke the key laptop' }).click();
+  await page.locator('#keys .items li').waitFor({ state: 'detached' });
+  same('key: revoked', (await history()).status, 401);
 }
 
 /** A phone signs in too; it is ended from the desktop, and the password changes. */
