@@ -3,15 +3,16 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { SignJWT } from 'jose';
 import { build } from 'vite';
 
 import { Program, check, same, until } from '../support.mjs';
 import { Visitor, site } from './chromium.mjs';
+import { SECRET } from './service.mjs';
 
 const BUILT = 'target/browser/react';
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
-const SECRET = 'a-secret-for-tests-of-at-least-32-bytes';
 
 export async function reactPage(program) {
   await build({ root: 'tests/clients/react', logLevel: 'error' });
@@ -19,8 +20,8 @@ export async function reactPage(program) {
   /** The tokens that the page was given, oldest first, and how long the next ones last, in seconds. */
   const tokens = [];
   const lives = { next: [], then: 600 };
-  const mint = async () => {
-    const token = await new SignJWT({ sub: 'alice' })
+  const mint = async (user) => {
+    const token = await new SignJWT({ sub: user })
       .setProtectedHeader({ alg: 'HS256' })
       .setIssuedAt()
       .setExpirationTime(Math.floor(Date.now() / 1000) + (lives.next.shift() ?? lives.then))
@@ -31,7 +32,7 @@ export async function reactPage(program) {
   };
   const pages = await site(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://page');
-    if (request.method === 'POST' && pathname === '/token') return response.end(await mint());
+    if (request.method === 'POST' && pathname === '/token') return response.end(await mint(await text(request)));
     try {
       const file = await readFile(`${BUILT}${pathname === '/' ? '/index.html' : pathname}`);
       response.setHeader('content-type', TYPES[extname(pathname)] ?? TYPES['.html']);
@@ -45,11 +46,12 @@ export async function reactPage(program) {
     PORT: '0', JWT_SECRET: SECRET, JWT_LEEWAY: '0', ALLOWED_ORIGINS: origin, LOG_LEVEL: 'debug',
   });
   const address = await service.says(/^listening on (.*)$/m);
-  const visit = (room) => `${origin}/?service=${new URL(address).host}&room=${room}`;
+  const visit = (room, user = 'alice') => `${origin}/?service=${new URL(address).host}&room=${room}&user=${user}`;
 
   await chats(visit);
   await comesBack(visit, lives, tokens);
   await showsRefusal(visit, tokens, address);
+  await strangersRoom(visit);
 
   pages.close();
   await service.stop();
@@ -115,4 +117,15 @@ async function showsRefusal(visit, tokens, address) {
   const again = await until(() => tokens.length > asked, 1);
   same('react: not tried again', [again, await alice.page.locator('#opened').textContent()], [undefined, '1']);
   await alice.leave();
+}
+
+/** The room of somebody else: the refusal comes after the handshake, or the hook would try for ever. */
+async function strangersRoom(visit) {
+  const mallory = await Visitor.arrive('react: a stranger');
+  await mallory.page.goto(visit('react-chat', 'mallory'));
+  const alert = mallory.page.getByRole('alert');
+  await alert.waitFor();
+  same('react: a stranger is told so', await alert.textContent(), 'The service said no: not_owner (1008)');
+  same('react: a stranger reads nothing', await mallory.page.locator('#messages li').count(), 0);
+  await mallory.leave();
 }

@@ -1,6 +1,6 @@
 // A page as users of Cloudflare Agents write it: the hooks `useAgent` and `useAgentChat`, as they come from npm.
 //
-// It is served from one origin and talks to the service at another, which is named in the query: `?service=…&room=…`.
+// It is served from one origin and talks to the service at another, which is named in the query: `?service=…&room=…&user=…`.
 // Its own origin gives it tokens at `/token`, as a page's backend or its identity provider does.
 
 import { useAgent } from 'agents/react';
@@ -12,7 +12,7 @@ const place = new URLSearchParams(location.search);
 
 /** Asked by `useAgent` before it connects, and again whenever it comes back. */
 async function freshToken() {
-  const response = await fetch('/token', { method: 'POST' });
+  const response = await fetch('/token', { method: 'POST', body: place.get('user') });
   return { token: await response.text() };
 }
 
