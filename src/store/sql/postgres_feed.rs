@@ -7,7 +7,7 @@ use sqlx::{
     Executor, Postgres,
     postgres::{PgListener, PgPoolOptions},
 };
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     engine::Row,
@@ -36,6 +36,8 @@ pub struct PostgresFeed<T> {
     listener: Option<PgListener>,
     /// What was told of, and has yet to be read.
     told: Option<String>,
+    /// Where the listener says goodbye, wherever it is dropped.
+    runtime: Handle,
     news: PhantomData<fn() -> T>,
 }
 
@@ -66,6 +68,7 @@ impl<T> PostgresFeed<T> {
             store: Arc::clone(store),
             listener: Some(listener.map_err(|_| SqlError::TimedOut)??),
             told: None,
+            runtime: Handle::current(),
             news: PhantomData,
         })
     }
@@ -158,6 +161,14 @@ impl OwnershipFeed for PostgresFeed<OwnershipChange> {
 
     async fn is_alive(&mut self) -> bool {
         Self::is_alive(self).await
+    }
+}
+
+impl<T> Drop for PostgresFeed<T> {
+    fn drop(&mut self) {
+        // It hands its goodbye to a task, for which it panics where there is no runtime.
+        let _runtime = self.runtime.enter();
+        self.listener = None;
     }
 }
 

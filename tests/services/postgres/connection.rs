@@ -469,3 +469,21 @@ async fn what_goes_wrong_names_neither_address_nor_secret_nor_person() {
         .await;
     assert_eq!(row.unwrap().get::<i64, _>(0), 0);
 }
+
+#[test]
+#[ignore = "needs PostgreSQL and Redis: tests/run services"]
+fn a_feed_may_be_dropped_where_no_runtime_is_and_after_its_own_has_ended() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    // The listener of the driver would end the process.
+    let (one, another) = runtime.block_on(async {
+        let store = PostgresStore::connect(&super::url()).await.unwrap();
+        let one = RevocationStore::subscribe(&store).await.unwrap();
+        (one, RevocationStore::subscribe(&store).await.unwrap())
+    });
+    drop(one);
+    drop(runtime);
+    drop(another);
+}
