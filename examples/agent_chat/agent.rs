@@ -40,12 +40,13 @@ impl Agent {
     pub(crate) async fn answer(
         &self,
         place: ResourceId,
+        subject: &str,
         message: String,
     ) -> Result<impl Stream<Item = String> + use<>, sqlx::Error> {
         let mut stops = self.stops().entry(place.clone()).or_default().subscribe();
         let history = self.history.clone();
         history
-            .append(place.as_str(), &Message::user(&message))
+            .append(place.as_str(), &Message::user(subject, &message))
             .await?;
         let (speaker, listener) = mpsc::channel(1);
         tokio::spawn(async move {

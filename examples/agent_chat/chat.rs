@@ -26,7 +26,10 @@ pub(crate) async fn chat(
     owned: Owned,
     Json(chat): Json<Chat>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Unavailable> {
-    let words = agent.answer(owned.resource().clone(), chat.message).await?;
+    let place = owned.resource().clone();
+    let words = agent
+        .answer(place, owned.subject().subject(), chat.message)
+        .await?;
     let done = stream::once(async { Event::default().event("done").data("") });
     let events = words
         .map(|word| Event::default().data(word))

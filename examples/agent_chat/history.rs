@@ -18,21 +18,25 @@ use sqlx::{
 #[derive(Clone, Serialize)]
 pub(crate) struct Message {
     pub(crate) role: String,
+    /// The subject of the user who said it, as several may talk in a room.
+    #[serde(rename = "from", skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
     pub(crate) text: String,
 }
 
 impl Message {
-    pub(crate) fn user(text: &str) -> Self {
-        Self::new("user", text)
+    pub(crate) fn user(subject: &str, text: &str) -> Self {
+        Self::new("user", Some(subject), text)
     }
 
     pub(crate) fn agent(text: &str) -> Self {
-        Self::new("agent", text)
+        Self::new("agent", None, text)
     }
 
-    fn new(role: &str, text: &str) -> Self {
+    fn new(role: &str, subject: Option<&str>, text: &str) -> Self {
         Self {
             role: role.to_owned(),
+            subject: subject.map(str::to_owned),
             // PostgreSQL keeps every character but this one.
             text: text.replace('\0', "\u{fffd}"),
         }
@@ -48,7 +52,8 @@ pub(crate) enum History {
 
 const SQLITE_TABLE: &str = "
     CREATE TABLE IF NOT EXISTS agent_chat_messages (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, role TEXT NOT NULL, text TEXT NOT NULL
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        place TEXT NOT NULL, role TEXT NOT NULL, subject TEXT, text TEXT NOT NULL
     );
     CREATE INDEX IF NOT EXISTS agent_chat_messages_place ON agent_chat_messages (place, number);";
 
@@ -58,13 +63,15 @@ const POSTGRES_TABLE: &str = "
     SELECT pg_advisory_xact_lock(hashtext('agent_chat_messages'));
     CREATE TABLE IF NOT EXISTS agent_chat_messages (
         number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-        place TEXT NOT NULL, role TEXT NOT NULL, text TEXT NOT NULL
+        place TEXT NOT NULL, role TEXT NOT NULL, subject TEXT, text TEXT NOT NULL
     );
     CREATE INDEX IF NOT EXISTS agent_chat_messages_place ON agent_chat_messages (place, number);
     COMMIT;";
 
-const APPEND: &str = "INSERT INTO agent_chat_messages (place, role, text) VALUES ($1, $2, $3)";
-const READ: &str = "SELECT role, text FROM agent_chat_messages WHERE place = $1 ORDER BY number";
+const APPEND: &str =
+    "INSERT INTO agent_chat_messages (place, role, subject, text) VALUES ($1, $2, $3, $4)";
+const READ: &str =
+    "SELECT role, subject, text FROM agent_chat_messages WHERE place = $1 ORDER BY number";
 
 impl History {
     /// Opens the database of a URL, `sqlite:…` or `postgres:…`, and makes the table if it is not there.
@@ -81,14 +88,26 @@ impl History {
     }
 
     pub(crate) async fn append(&self, place: &str, message: &Message) -> Result<(), sqlx::Error> {
-        let Message { role, text } = message;
+        let Message {
+            role,
+            subject,
+            text,
+        } = message;
         match self {
             Self::Sqlite(pool) => {
-                let insert = query(APPEND).bind(place).bind(role).bind(text);
+                let insert = query(APPEND)
+                    .bind(place)
+                    .bind(role)
+                    .bind(subject)
+                    .bind(text);
                 insert.execute(pool).await.map(drop)
             }
             Self::Postgres(pool) => {
-                let insert = query(APPEND).bind(place).bind(role).bind(text);
+                let insert = query(APPEND)
+                    .bind(place)
+                    .bind(role)
+                    .bind(subject)
+                    .bind(text);
                 insert.execute(pool).await.map(drop)
             }
         }
@@ -107,11 +126,13 @@ impl<'r, R: Row> FromRow<'r, R> for Message
 where
     usize: ColumnIndex<R>,
     String: Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         Ok(Self {
             role: row.try_get(0)?,
-            text: row.try_get(1)?,
+            subject: row.try_get(1)?,
+            text: row.try_get(2)?,
         })
     }
 }

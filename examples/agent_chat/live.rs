@@ -20,7 +20,7 @@ use axum::{
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_warden::{GuardedSocket, Lease, Owned, Principal, RenewalMessages, ResourceId};
+use tower_warden::{GuardedSocket, Lease, Owned, Principal, RenewalMessages};
 
 use crate::{
     agent::Agent,
@@ -46,15 +46,14 @@ pub(crate) async fn room(
         }))
         .into_response();
     };
-    // The lease ends with the right to the room.
-    let place = owned.resource().clone();
     upgrade.protocols(["chat"]).on_upgrade(async move |socket| {
+        // The lease ends with the right to the room.
         let socket = lease.guard(socket).with_renewal(RenewalMessages::default());
         let identity = json!({ "type": "cf_agent_identity", "agent": agent, "name": room });
         Talk {
             socket,
             talker,
-            place,
+            owned,
             answer: None,
         }
         .run(identity)
@@ -67,11 +66,17 @@ pub(crate) async fn messages(
     State(talker): State<Arc<Agent>>,
     owned: Owned,
 ) -> Result<Json<Value>, Unavailable> {
-    let shown = |(number, Message { role, text }): (usize, Message)| {
+    let shown = |(number, message): (usize, Message)| {
+        let Message {
+            role,
+            subject,
+            text,
+        } = message;
         let role = if role == "agent" { "assistant" } else { &role };
         json!({
             "id": number.to_string(),
             "role": role,
+            "metadata": { "from": subject },
             "parts": [{ "type": "text", "text": text }],
         })
     };
@@ -106,7 +111,7 @@ struct Answer {
 struct Talk {
     socket: GuardedSocket<WebSocket>,
     talker: Arc<Agent>,
-    place: ResourceId,
+    owned: Owned,
     answer: Option<Answer>,
 }
 
@@ -140,7 +145,11 @@ impl Talk {
                 if self.answer.is_some() && !self.finish().await {
                     return false;
                 }
-                let words = match self.talker.answer(self.place.clone(), message).await {
+                let (place, subject) = (self.owned.resource(), self.owned.subject());
+                let answer = self
+                    .talker
+                    .answer(place.clone(), subject.subject(), message);
+                let words = match answer.await {
                     Ok(words) => Box::pin(words),
                     Err(error) => return self.fail(&id, &error).await,
                 };

@@ -38,6 +38,7 @@ async function shares(alice, bob, room) {
   await bob.openRoom(room);
   await bob.isTold('#room', 'You may read this room');
   await bob.hears('room', 'This is mine.');
+  same('what she said is not his', await bob.page.locator('#room .messages .guest').allTextContents(), ['This is mine.']);
   await bob.picture('9-reader');
 
   await share('read and write', 'Shared');
