@@ -22,6 +22,7 @@ export async function expires(alice) {
 
   await shorten(alice, 8);
   await alice.enterRoom(`kept-${alice.name}`);
+  same('another room is no renewal', await page.locator('#room .note.yes').count(), 0);
   await page.getByLabel('Renew by itself').check();
   await page.locator('#room .note.yes', { hasText: 'Renewed in place' }).waitFor();
   const [last] = await alice.decisions();
