@@ -80,16 +80,20 @@ async function givesAway(alice, bob, room) {
   await bob.hears('room', 'Now it is ours.');
 }
 
-/** Who signs out in one tab is signed out in the other, and what was open there is closed. */
+/** Who signs out in one tab is signed out in the other, and what was open there ends: the room, and an answer amid its words. */
 async function twoTabs(alice) {
   await alice.enterRoom(`tabs-${alice.name}`);
   await alice.talk('room', 'I am in two places.');
   const other = await alice.context.newPage();
   await alice.visit(alice.address, other);
   await other.locator('#name').waitFor();
+  await alice.go('Chat');
+  await alice.say('chat', 'word '.repeat(2000));
+  await alice.hears('chat', 'You said: word word');
   await alice.signOut(other);
   await alice.page.locator('#door').waitFor();
-  await alice.decided(/1008.*revoked/);
+  await alice.decided(/WS .*1008.*revoked/);
+  await alice.decided(/SSE \/chat.*revoked/);
   const kept = await alice.context.cookies();
   check('signed out: no cookie is left', kept.every(({ name }) => !name.endsWith('_token')), kept);
   await alice.picture('11-signed-out-elsewhere');
