@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use jsonwebtoken::AlgorithmFamily;
 
 use super::{
-    authority::{Asking, Authority, Doubt, Snapshot},
+    authority::{Asking, Authority, Doubt},
     header::Header,
+    snapshot::Snapshot,
     token::VerifiedToken,
 };
 use crate::{

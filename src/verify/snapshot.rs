@@ -1,0 +1,94 @@
+//! [`Snapshot`]: the keys of one moment, and the headers that were met with them.
+
+use std::sync::Arc;
+
+use super::{
+    CryptoBackend,
+    compact::{Compact, Room},
+    header::{Header, HeaderMemo},
+    rules::Rules,
+};
+use crate::{
+    ConfigError, RejectionKind,
+    keys::{KeySet, Keys, PreparedKey},
+};
+
+/// The keys of one moment, and what may be remembered as long as they hold.
+pub(super) struct Snapshot {
+    pub(super) keys: KeySet,
+    pub(super) headers: HeaderMemo,
+    /// Another one for each reload, so that what was verified with other keys can be told apart.
+    pub(super) epoch: u64,
+}
+
+impl Snapshot {
+    pub(super) fn prepare(
+        keys: &Keys,
+        rules: &Rules,
+        backend: CryptoBackend,
+        epoch: u64,
+    ) -> Result<Self, ConfigError> {
+        let keys = KeySet::prepare(keys, rules.algorithms.as_deref(), backend)?;
+        Ok(Self::new(keys, epoch))
+    }
+
+    pub(super) fn new(keys: KeySet, epoch: u64) -> Self {
+        Self {
+            keys,
+            headers: HeaderMemo::default(),
+            epoch,
+        }
+    }
+
+    /// The keys that may have signed a token with this header: one at least. Keys are prepared for allowed algorithms
+    /// only, so an algorithm without a key is one that is not allowed.
+    pub(super) fn keys_for<'s>(
+        &'s self,
+        header: &Header<'_>,
+        rules: &Rules,
+    ) -> Result<impl Iterator<Item = &'s PreparedKey>, RejectionKind> {
+        let algorithm = header.algorithm;
+        let keys = self.keys.keys();
+        if !keys.iter().any(|key| key.algorithm() == algorithm) {
+            return Err(RejectionKind::AlgorithmNotAllowed);
+        }
+        let mut candidates = self
+            .keys
+            .candidates(algorithm, header.key_id.as_deref())
+            .filter_map(|index| keys.get(index))
+            .filter(|key| rules.admit_key(key))
+            .peekable();
+        match candidates.peek() {
+            Some(_) => Ok(candidates),
+            None => Err(RejectionKind::KeyUnknown),
+        }
+    }
+}
+
+/// A header that was met before, or one that was read just now.
+pub(super) enum HeaderOnce<'s, 'h> {
+    Known(&'s Arc<Header<'static>>),
+    Fresh(Header<'h>),
+}
+
+impl<'s, 'h> HeaderOnce<'s, 'h> {
+    /// Reads the header of a token, in this room if it is a new one.
+    pub(super) fn read<const N: usize>(
+        snapshot: Option<&'s Snapshot>,
+        compact: Compact<'_>,
+        room: &'h mut Room<N>,
+    ) -> Result<Self, RejectionKind> {
+        let known = snapshot.and_then(|snapshot| snapshot.headers.find(compact.header));
+        Ok(match known {
+            Some(known) => Self::Known(known),
+            None => Self::Fresh(Header::parse(room.decode_text(compact.header)?)?),
+        })
+    }
+
+    pub(super) fn get(&self) -> &Header<'h> {
+        match self {
+            Self::Known(known) => known,
+            Self::Fresh(fresh) => fresh,
+        }
+    }
+}
