@@ -179,6 +179,10 @@ impl Open {
             let tied: Arc<dyn Tied> = Arc::clone(self) as _;
             owned.tie(&tied);
         }
+        // Whoever ended it meanwhile took it out of registers that it had not entered yet.
+        if self.ended().is_some() {
+            self.leave();
+        }
     }
 
     /// Leaves the registers.

@@ -216,11 +216,13 @@ async fn minding<F: Followed, T>(
         let advance = link.upgrade().ok_or(Gone)?.advance();
         if advance.ends {
             let connections = followed.end_connections();
-            tracing::warn!(
-                target: "tower_warden",
-                connections,
-                "connections have ended, as nobody could tell whether they may go on",
-            );
+            if connections > 0 {
+                tracing::warn!(
+                    target: "tower_warden",
+                    connections,
+                    "connections have ended, as nobody could tell whether they may go on",
+                );
+            }
         }
         let Some(next) = advance.next else {
             return Ok(future.await);

@@ -13,7 +13,8 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 /// | [`FailOpen`](Self::FailOpen) | as ever, until what the node knows is so old; then 503 | as ever, and end at the same moment |
 ///
 /// What is known to be revoked is refused throughout. Connections end with
-/// [`LeaseEnd::StoreUnavailable`](crate::LeaseEnd::StoreUnavailable), after which a client may come back.
+/// [`LeaseEnd::StoreUnavailable`](crate::LeaseEnd::StoreUnavailable), after which a client may come back. What begins
+/// later on a node that is still cut off ends within a healing interval.
 ///
 /// ```
 /// use std::time::Duration;

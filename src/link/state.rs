@@ -39,6 +39,8 @@ struct State {
 struct Trouble {
     since: Instant,
     stage: Stage,
+    /// When connections were last ended: what begins later ends after as long.
+    swept: Instant,
     reason: Reason,
 }
 
@@ -105,9 +107,11 @@ impl Link {
         match &mut state.trouble {
             Some(trouble) => trouble.reason = reason,
             none => {
+                let now = Instant::now();
                 *none = Some(Trouble {
-                    since: Instant::now(),
+                    since: now,
                     stage: Stage::Lost,
+                    swept: now,
                     reason,
                 });
             }
@@ -154,7 +158,10 @@ impl Link {
                 Stage::Lost => {}
                 Stage::CutOff => self.log(trouble),
                 Stage::RequestsRefused => self.is_severed.store(true, Ordering::Release),
-                Stage::ConnectionsEnded => ends = true,
+                Stage::ConnectionsEnded => {
+                    trouble.swept = now;
+                    ends = true;
+                }
             }
         }
         Advance { next: None, ends }
@@ -175,7 +182,11 @@ impl Link {
             Stage::Lost => Some((cut_off, Stage::CutOff)),
             Stage::CutOff => Some((refused?, Stage::RequestsRefused)),
             Stage::RequestsRefused => Some((ended?, Stage::ConnectionsEnded)),
-            Stage::ConnectionsEnded => None,
+            // Owners let in whom the store lets in, and a request that was judged before may take its time.
+            Stage::ConnectionsEnded => {
+                let again = trouble.swept.checked_add(self.healing)?;
+                Some((again, Stage::ConnectionsEnded))
+            }
         }
     }
 
@@ -210,7 +221,7 @@ impl Link {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Advance {
     pub(super) next: Option<Instant>,
-    /// Connections have to end, now and once.
+    /// Connections have to end, now.
     pub(super) ends: bool,
 }
 

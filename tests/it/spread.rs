@@ -19,9 +19,9 @@ use tokio::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
     Claim, CutOffPolicy, JwtAuthLayer, Lease, LeaseEnd, Listing, MemoryOwnerStore,
-    MemoryOwnershipFeed, OwnerAccess, OwnerStore, Owners, OwnershipChange, OwnershipFeed,
-    OwnershipLayer, Page, RejectionKind, ResourceId, ResourceKey, Role, SharedOwnerStore, Standing,
-    StoreError, StoreFuture, SubjectId,
+    MemoryOwnershipFeed, NumericDate, OwnerAccess, OwnerStore, Owners, OwnershipChange,
+    OwnershipFeed, OwnershipLayer, Page, RejectionKind, ResourceId, ResourceKey, Revocation,
+    Revocations, Role, SharedOwnerStore, Standing, StoreError, StoreFuture, SubjectId,
 };
 
 use crate::{
@@ -384,6 +384,62 @@ async fn connections_whose_store_is_gone_end_by_the_policy() {
         sleep(minute).await;
         assert_eq!(opened.check(), Ok(()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_begins_on_a_node_that_hears_nothing_ends_as_well() {
+    for (policy, at_most) in [
+        (CutOffPolicy::FailClosed, 30),
+        (CutOffPolicy::FailOpen(Duration::from_secs(20)), 10),
+    ] {
+        let store = store().await;
+        let faulty = Faulty::around(&store, Line::Up);
+        let builder = Owners::builder().with_cut_off_policy(policy);
+        let owners = builder.share(faulty.clone()).await.unwrap();
+        let layer = owned(owners.clone());
+        faulty.line.send_replace(Line::FeedDown);
+        for _ in 0..2 {
+            sleep(Duration::from_secs(100)).await;
+            assert!(owners.ready().is_err());
+            // The store answers, so it decides about requests; but nobody would hear of what comes later.
+            let lease = lease(&layer, "POST", "bob").await;
+            assert_eq!(lease.check(), Ok(()));
+            let bob = subject("bob");
+            OwnerStore::revoke(&*store, &room(), &bob).await.unwrap();
+            let end = ends_within(&lease, at_most + 1).await;
+            assert_eq!(end, Some(LeaseEnd::StoreUnavailable), "{policy:?}");
+            store.grant(&room(), &bob, Role::Writer).await.unwrap();
+        }
+        faulty.line.send_replace(Line::Up);
+        sleep(Duration::from_secs(6)).await;
+        let lease = lease(&layer, "POST", "bob").await;
+        assert_eq!(ends_within(&lease, 100).await, None, "{policy:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_had_ended_before_it_began_is_kept_by_nobody() {
+    let owners = Owners::new(store().await);
+    let revocations = Revocations::new();
+    let auth = JwtAuthLayer::hs256(SECRET).unwrap();
+    let auth = auth.with_revocations(revocations.clone()).build().unwrap();
+    let revocations = &revocations;
+    let late = service_fn(move |request: Request<String>| async move {
+        // Revoked while the body was on its way.
+        let never = NumericDate::from_secs(u64::MAX);
+        revocations
+            .apply(&Revocation::everything(never, never))
+            .unwrap();
+        let lease = Lease::from_head(&request.into_parts().0).unwrap();
+        assert_eq!(lease.check(), Err(LeaseEnd::Revoked));
+        Ok::<_, Infallible>(Response::new(String::new()))
+    });
+    let service = auth.layer(owned(owners.clone()).layer(late));
+    let response = service.oneshot(get(ROOM, &token("alice"))).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let nothing_left = format!("{owners:?}");
+    assert!(nothing_left.contains("resources: 0"), "{nothing_left}");
+    assert_eq!(revocations.open_connections(), 0);
 }
 
 #[tokio::test]
