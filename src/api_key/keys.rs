@@ -18,12 +18,16 @@ use super::{
 };
 use crate::{
     BearerToken, Clock, ConfigError, Listing, NumericDate, Page, Rejection, RejectionKind,
-    Revocation, RevocationTarget, Revocations, StoreError, SubjectId, VerifiedToken,
+    Revocation, RevocationError, RevocationTarget, Revocations, StoreError, SubjectId,
+    VerifiedToken,
     issue::Signer,
     keys::KeySet,
     verify::{Authenticate, Authentication},
     watch::{Watch, Watchers},
 };
+
+/// How many seconds a revocation may be on its way: longer than any node that missed it goes without reading the whole.
+const LONGEST_SPREAD: u64 = 30 * 24 * 60 * 60;
 
 /// The API keys of a service: made, verified, listed, revoked.
 ///
@@ -216,27 +220,32 @@ impl ApiKeys {
     /// # Errors
     ///
     /// [`StoreError`] when a store does not answer: the key may be good still, or its connections open. It can be tried
-    /// again.
+    /// again. Where there is [room for no more revocations](crate::RevocationError::Full) the key is gone all the same,
+    /// but its connections stay open.
     pub async fn revoke(&self, owner: &SubjectId, id: &str) -> Result<bool, StoreError> {
         if !text::is_id(id) {
             return Ok(false);
         }
         let shared = &*self.0;
+        let mut told = Ok(());
         // Before the key goes: once it has gone nobody could say whose connections they are, for another try.
         if let Some(revocations) = &shared.revocations
             && let Some(record) = shared.store.find(id).await?
             && record.owner == *owner
             && record.id == id
         {
-            let revocation = revocation(&record);
-            let told = revocations.revoke(revocation).await;
-            told.map_err(StoreError::new)?;
+            told = revocations.revoke(revocation(&record, self.now())).await;
+            // Where there is no room another try would do no better, and the key is not to live for that.
+            if matches!(told, Err(RevocationError::Store(_))) {
+                return told.map(|()| false).map_err(StoreError::new);
+            }
         }
         let revoked = shared.store.revoke(owner, id).await?;
         if revoked {
             shared.usage.forget(id);
             shared.watchers.tell(&id.to_owned());
         }
+        told.map_err(StoreError::new)?;
         Ok(revoked)
     }
 
@@ -272,11 +281,13 @@ impl ApiKeys {
     }
 }
 
-/// To be remembered as long as the key would have been good.
-fn revocation(record: &ApiKeyRecord) -> Revocation {
+/// To be remembered until every node has heard of it: the key itself is gone from the store, and opens nothing more. For
+/// ever it would fill a table that anybody who may make keys adds to.
+fn revocation(record: &ApiKeyRecord, now: NumericDate) -> Revocation {
     let target = RevocationTarget::ApiKey(record.id.clone());
-    let never = NumericDate::from_secs(u64::MAX);
-    Revocation::new(target, record.expires_at.unwrap_or(never))
+    let heard = NumericDate::from_secs(now.as_secs().saturating_add(LONGEST_SPREAD));
+    let end = record.expires_at.map_or(heard, |expiry| expiry.min(heard));
+    Revocation::new(target, end)
 }
 
 /// What a key says, as the claims of a token would.

@@ -184,6 +184,43 @@ async fn a_revoked_key_ends_its_connections_on_every_node() {
     assert_eq!(response.unwrap().status(), 401);
 }
 
+/// Keys that are made and revoked without end do not fill the table of what is revoked; where it is full for other reasons a
+/// key that is revoked is good no more.
+#[tokio::test]
+async fn revoked_keys_are_remembered_until_all_have_heard_and_no_longer() {
+    let clock = ManualClock::at(NOW);
+    let day = Duration::from_secs(24 * 60 * 60);
+    let revocations = Revocations::builder().with_capacity(1);
+    let revocations = revocations.with_clock(clock.clone()).build();
+    let keys = ApiKeys::builder(MemoryApiKeyStore::new(), PEPPER)
+        .with_clock(clock.clone())
+        .with_revocations(revocations.clone())
+        .build()
+        .unwrap();
+    for lifetime in [None, Some(365 * day)] {
+        let wanted = NewApiKey::new(alice());
+        let wanted = match lifetime {
+            Some(lifetime) => wanted.with_lifetime(lifetime),
+            None => wanted,
+        };
+        let first = keys.create(wanted.clone()).await.unwrap();
+        assert!(keys.revoke(&alice(), &first.record().id).await.unwrap());
+        assert!(revocations.is_api_key_revoked(&first.record().id));
+
+        clock.advance(29 * day);
+        let second = keys.create(wanted.clone()).await.unwrap();
+        let full = keys.revoke(&alice(), &second.record().id).await;
+        assert!(full.is_err());
+        let refused = keys.verify(second.key()).await.unwrap_err();
+        assert_eq!(refused.kind(), RejectionKind::ApiKeyUnknown);
+
+        clock.advance(2 * day);
+        let third = keys.create(wanted).await.unwrap();
+        assert!(keys.revoke(&alice(), &third.record().id).await.unwrap());
+        clock.advance(31 * day);
+    }
+}
+
 #[test]
 fn a_key_opens_what_its_owner_owns() {
     let clock = ManualClock::at(NOW);
