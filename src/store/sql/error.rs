@@ -19,9 +19,13 @@ pub(super) enum SqlError {
     Tls,
     #[error("the pool of connections is closed")]
     Closed,
+    #[error("the database does not let this user in ({0})")]
+    NotLetIn(String),
+    #[error("there is no such database ({0})")]
+    NoDatabase(String),
     #[error("the database answered {code}: {message}")]
     Answered { code: String, message: String },
-    /// The message may quote a value.
+    /// The message may quote a value, or name somebody.
     #[error("the database answered {0}")]
     Rejected(String),
     #[error("the driver of the database failed")]
@@ -45,13 +49,13 @@ impl From<sqlx::Error> for SqlError {
         match error {
             sqlx::Error::Database(answer) => {
                 let code = answer.code().unwrap_or_default().into_owned();
-                // SQLSTATE 22 and 23 are about data, and their messages may quote it. Codes of SQLite are plain
-                // numbers, and its messages name tables and columns at most.
-                if code.len() == 5 && (code.starts_with("22") || code.starts_with("23")) {
-                    return Self::Rejected(code);
-                }
                 let message = answer.message().to_owned();
-                Self::Answered { code, message }
+                match code.as_str() {
+                    _ if is_harmless(&code) => Self::Answered { code, message },
+                    refused if refused.starts_with("28") => Self::NotLetIn(code),
+                    "3D000" => Self::NoDatabase(code),
+                    _ => Self::Rejected(code),
+                }
             }
             sqlx::Error::Io(error) => Self::Connection(error.kind()),
             sqlx::Error::Tls(_) => Self::Tls,
@@ -61,6 +65,18 @@ impl From<sqlx::Error> for SqlError {
             _ => Self::Driver,
         }
     }
+}
+
+/// Whether the message that comes with a code says nothing of values, people and places.
+fn is_harmless(code: &str) -> bool {
+    // Codes of SQLite are plain numbers, and its messages name tables and columns at most.
+    if code.len() != 5 {
+        return true;
+    }
+    // Classes of SQLSTATE: what cannot be done now, or not here, and what is wrong with the schema. Who may not do it is
+    // named by 42501.
+    let classes = ["08", "0A", "25", "40", "42", "53", "54", "55", "57", "58"];
+    classes.iter().any(|class| code.starts_with(class)) && code != "42501"
 }
 
 impl From<SqlError> for StoreError {

@@ -425,6 +425,22 @@ async fn what_goes_wrong_names_neither_address_nor_secret_nor_person() {
     let port = closed.local_addr().unwrap().port();
     drop(closed);
     let mut texts = vec![format!("{store:?}")];
+    // A server that is there, and has neither that user nor that database.
+    let (rest, _) = url.rsplit_once('/').unwrap();
+    let (scheme, server) = rest.split_once("://").unwrap();
+    let server = server.rsplit('@').next().unwrap();
+    for (url, said) in [
+        (format!("{rest}/private"), "there is no such database"),
+        (
+            format!("{scheme}://someone:a-secret-password@{server}/private"),
+            "does not let this user in",
+        ),
+    ] {
+        let refused = bounded(PostgresStore::connect(&url)).await;
+        let text = whole(&refused.unwrap_err());
+        assert!(text.contains(said), "{text}");
+        texts.push(text);
+    }
     for url in [
         format!("postgres://someone:a-secret-password@127.0.0.1:{port}/private"),
         "postgres://someone:a-secret-password@[::1/private".to_owned(),
