@@ -74,8 +74,15 @@ impl Config {
         } else {
             ""
         };
+        // No URL of a server is shown: a password may stand in it.
+        let kept_in = if self.database_url.starts_with("postgres") {
+            "PostgreSQL"
+        } else {
+            &self.database_url
+        };
         Ok(format!(
             "{warning}listening on http://{address}\n\
+             all is kept in {kept_in} (DATABASE_URL)\n\
              \n\
              # open it in a browser: sign up, chat, share a room\n\
              \n\

@@ -87,8 +87,8 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_max_level(config.log_level)
         .init();
-    let history = History::open(&config.database_url).await?;
     let stores = Stores::open(&config).await?;
+    let history = History::open(&config.database_url).await?;
     let gate = Gate::new(&config, &stores)?;
     let Stores {
         accounts,

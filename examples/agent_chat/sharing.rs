@@ -33,7 +33,8 @@ pub(crate) fn routes<S>(owners: Owners) -> Router<S> {
 #[serde(deny_unknown_fields)]
 struct Share {
     subject: String,
-    /// `null` takes back what was shared.
+    /// `null` takes back what was shared; whoever left it out meant something else.
+    #[serde(deserialize_with = "Option::deserialize")]
     role: Option<Role>,
 }
 

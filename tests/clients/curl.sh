@@ -306,6 +306,14 @@ expect 'a writer hands nothing over' 403 /agents/a/r/transfer "${bob[@]}" "${jso
 expect 'share with the owner' 409 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"alice","role":"reader"}'
 expect 'share with nobody' 400 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"","role":"reader"}'
 expect 'share in no known role' 422 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"bob","role":"king"}'
+expect 'share in a role that was left out' 422 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"bob"}'
+expect 'share, and more' 422 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"bob","role":"reader","for":"ever"}'
+expect 'share in no JSON' 400 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":'
+expect 'share as a form' 415 /agents/a/r/share "${alice[@]}" --data 'subject=bob&role=reader'
+expect 'share with a name that is too long' 400 /agents/a/r/share "${alice[@]}" "${json[@]}" \
+    --data "{\"subject\":\"$(head -c 10240 /dev/zero | tr '\0' x)\",\"role\":\"reader\"}"
+expect 'what was malformed took nothing back' 200 /agents/a/r/get-messages "${bob[@]}"
+expect 'hand over to nobody' 400 /agents/a/r/transfer "${alice[@]}" "${json[@]}" --data '{"subject":""}'
 expect 'share taken back' 204 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"bob","role":null}'
 expect_not_owner 'shared no more' /agents/a/r "${bob[@]}"
 expect 'share taken back twice' 404 /agents/a/r/share/bob "${alice[@]}" --request DELETE
@@ -330,6 +338,11 @@ expect_room 'key, upgrade' /agents/a/r "${UPGRADE[@]}" -H "X-API-Key: $key"
 expect 'key and token' 400 /history "${alice[@]}" -H "X-API-Key: $key"
 expect 'a key makes no key' 403 /keys -H "X-API-Key: $key" "${json[@]}" --data '{"label":"another"}'
 expect 'a made-up key' 401 /history -H 'X-API-Key: tw_0_0_0'
+expect 'a key with a member that is none' 400 /keys "${alice[@]}" "${json[@]}" --data '{"label":"laptop","owner":"bob"}'
+expect 'a key in no JSON' 400 /keys "${alice[@]}" "${json[@]}" --data '{'
+expect 'a key that is over already' 400 /keys "${alice[@]}" "${json[@]}" --data '{"expires_in":0}'
+expect 'a key with a scope that its maker lacks' 403 /keys "${alice[@]}" "${json[@]}" --data '{"scopes":["admin"]}'
+expect 'keys after no key' 400 '/keys?cursor=%00' "${alice[@]}"
 expect 'keys' 200 /keys "${alice[@]}"
 check 'keys' has_body '"label" *: *"laptop"'
 check 'keys' lacks_in_body "$key"
@@ -340,6 +353,9 @@ expect 'a key revoked' 204 "/keys/$id" "${alice[@]}" --request DELETE
 expect 'a key revoked twice' 404 "/keys/$id" "${alice[@]}" --request DELETE
 expect 'a revoked key' 401 /agents/a/r -H "X-API-Key: $key"
 
+expect 'share once more' 204 /agents/a/r/share "${alice[@]}" "${json[@]}" --data '{"subject":"eve","role":"reader"}'
+expect 'handed over to oneself' 204 /agents/a/r/transfer "${alice[@]}" "${json[@]}" --data '{"subject":"alice"}'
+expect 'handed over to oneself, and shared with nobody' 404 /agents/a/r/share/eve "${alice[@]}" --request DELETE
 expect 'handed over' 204 /agents/a/r/transfer "${alice[@]}" "${json[@]}" --data '{"subject":"bob"}'
 expect_not_owner 'handed over, the old owner' /agents/a/r "${alice[@]}"
 expect_closed 'handed over, upgrade of the old owner' 'This chat is not yours|not_owner' /agents/a/r "${alice[@]}"
