@@ -55,54 +55,57 @@ impl Shared {
         // What is no name is counted as it came.
         let account = name.as_ref().map_or(username, Username::as_str);
         let attempt = self.limits.count(self.clients.address(head)?, account)?;
-        let judged = self.judge(name.as_ref(), password).await;
-        let (user, verified, password) = judged.inspect_err(|_| self.limits.give_back(attempt))?;
-        let (Some(mut user), Verified::Right | Verified::RightButOld) = (user, verified) else {
-            return Err(RejectionKind::CredentialsInvalid.into());
-        };
-        self.limits.clear(attempt);
-        if verified == Verified::RightButOld {
-            self.rehash(&mut user, password).await;
+        let password = Arc::new(password);
+        // Another login may have renewed the hash since it was read; whether the password was changed is found out by a new
+        // read.
+        for _ in 0..2 {
+            let judged = self.judge(name.as_ref(), &password).await;
+            let (user, verified) = judged.inspect_err(|_| self.limits.give_back(attempt))?;
+            let (Some(mut user), Verified::Right | Verified::RightButOld) = (user, verified) else {
+                break;
+            };
+            self.limits.clear(attempt);
+            if verified == Verified::RightButOld {
+                self.rehash(&mut user, &password).await;
+            }
+            self.make_room(&user.id).await?;
+            let (session, refresh) = self.draft(&user.id, head)?;
+            let opened = self.store.open_session(&session, &user.password_hash).await;
+            if opened.map_err(unavailable)? {
+                return self.grant(user, &session, Some(&refresh));
+            }
         }
-        self.make_room(&user.id).await?;
-        let (session, refresh) = self.draft(&user.id, head)?;
-        let opened = self.store.open_session(&session, &user.password_hash).await;
-        if !opened.map_err(unavailable)? {
-            // The password was changed, or the account deleted, since its hash was read.
-            return Err(RejectionKind::CredentialsInvalid.into());
-        }
-        self.grant(user, &session, Some(&refresh))
+        Err(RejectionKind::CredentialsInvalid.into())
     }
 
     /// Looks a user up and verifies the password. An error says that nobody was judged.
     async fn judge(
         &self,
         name: Option<&Username>,
-        password: Password,
-    ) -> Result<(Option<UserRecord>, Verified, Arc<Password>), Rejection> {
+        password: &Arc<Password>,
+    ) -> Result<(Option<UserRecord>, Verified), Rejection> {
         let user = match name {
             Some(name) => self.store.find_user(name.as_str()).await,
             None => Ok(None),
         };
         let user = user.map_err(unavailable)?;
         let hash = user.as_ref().map(|user| user.password_hash.clone());
-        let password = Arc::new(password);
-        let verified = self.hasher.verify(Arc::clone(&password), hash).await?;
-        Ok((user, verified, password))
+        let verified = self.hasher.verify(Arc::clone(password), hash).await?;
+        Ok((user, verified))
     }
 
     /// Hashes a password by the present policy. Nothing depends on it: whatever fails is tried at the next login.
-    async fn rehash(&self, user: &mut UserRecord, password: Arc<Password>) {
+    async fn rehash(&self, user: &mut UserRecord, password: &Arc<Password>) {
         if !password.fits(self.hasher.policy().longest()) {
             return;
         }
-        let Ok(next) = self.hasher.hash(password).await else {
+        let Ok(next) = self.hasher.hash(Arc::clone(password)).await else {
             return;
         };
         let present = &user.password_hash;
         match self.store.replace_hash(&user.id, present, &next).await {
             Ok(true) => user.password_hash = next,
-            // Another login was quicker, or the password was changed: the store says which when the session opens.
+            // Another login was quicker, or the password was changed: the store finds out when the session opens.
             Ok(false) => {}
             Err(error) => {
                 let error: &dyn std::error::Error = &error;

@@ -1,5 +1,6 @@
 //! The requests of accounts and their answers, as EdgeOne's template has them and without its holes.
 
+use futures_util::future::join_all;
 use http::Method;
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -107,6 +108,21 @@ async fn a_user_of_the_template_signs_in() {
         );
         assert_eq!(alice.log_in("alice_1", "wrong horse").await.status, 401);
     }
+}
+
+/// Devices that sign in at once, the first time after a move: each finds the old hash, and one of them renews it.
+#[tokio::test]
+async fn all_devices_of_a_user_of_the_template_sign_in_at_once() {
+    let bcryptjs = "$2b$05$ED1V9h4OBNYWKOyz7x.bPePqsZezkCoXf1Wd4UBVRNJffyYPxdT0q";
+    let store = Watched::default();
+    assert!(store.store.import(row("Alice_1", bcryptjs)));
+    let accounts = builder(store, &ManualClock::at(NOW));
+    let accounts = accounts.with_hashing_threads(4, 100).build().unwrap();
+    let logins = (0..8).map(|_| {
+        let mut device = Browser::new(&accounts);
+        async move { device.log_in("alice_1", PASSWORD).await.status.as_u16() }
+    });
+    assert_eq!(join_all(logins).await, [200; 8]);
 }
 
 /// The bodies of the template, word for word where its clients look.
