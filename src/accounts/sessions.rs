@@ -157,6 +157,9 @@ impl Shared {
                 self.limits.count_address(self.clients.address(head)?)?;
                 return Err(RejectionKind::TokenInactive.into());
             };
+            // A session that ended may be in the store still: whoever ended it told the gates first.
+            self.revocations
+                .judge_session(self.issuer_name.as_deref(), &session.id)?;
             let now = self.now();
             if self.is_over(&session) {
                 return Err(RejectionKind::TokenExpired.into());

@@ -387,6 +387,40 @@ async fn sessions_are_listed_and_ended_one_by_one() {
     assert_eq!(gate(&accounts, &copy).await, 401);
 }
 
+/// A logout tells the gates first and the store then. Whatever fails between the two, the session is given no token more.
+#[tokio::test]
+async fn a_session_that_ended_is_not_refreshed_while_the_store_has_it_still() {
+    for issuer in [None, Some("https://app.example")] {
+        let (clock, store) = (ManualClock::at(NOW), Watched::default());
+        let mut accounts = builder(store.clone(), &clock);
+        if let Some(issuer) = issuer {
+            accounts = accounts.with_issuer(issuer);
+        }
+        let accounts = accounts.build().unwrap();
+        let mut alice = Browser::new(&accounts);
+        alice.register("alice").await;
+        let mut phone = Browser::new(&accounts);
+        phone.log_in("alice", PASSWORD).await;
+        let mut late = alice.clone();
+        assert_eq!(late.refresh().await.status, 200);
+
+        store.set_down(true);
+        assert_eq!(alice.post("/auth/logout", Value::Null).await.status, 503);
+        store.set_down(false);
+        // The token in force, and the one before it, which may come again as its answer may have been lost.
+        for browser in [&mut late, &mut alice.clone()] {
+            let reply = browser.refresh().await;
+            assert_eq!(
+                (reply.status.as_u16(), reply.code()),
+                (401, "revoked"),
+                "{issuer:?}"
+            );
+            assert!(browser.jar.is_empty(), "what leads nowhere is taken back");
+        }
+        assert_eq!(phone.refresh().await.status, 200, "another session goes on");
+    }
+}
+
 /// Hazards 4, "fixation": nothing of before a login survives it.
 #[tokio::test]
 async fn hazard_fixation() {

@@ -70,6 +70,14 @@ impl Marks {
             || has(Kind::ApiKey, None, token.token_id())
     }
 
+    /// Whether a session of this issuer has ended, whichever of its tokens is asked about.
+    #[cfg(feature = "accounts")]
+    pub(super) fn cover_session(&self, issuer: Option<&str>, id: &str) -> bool {
+        let shards = self.table.load();
+        self.has(&shards, Kind::Session, None, id, 0)
+            || issuer.is_some() && self.has(&shards, Kind::IssuersSession, issuer, id, 0)
+    }
+
     pub(super) fn cover_api_key(&self, id: &str) -> bool {
         self.has(&self.table.load(), Kind::ApiKey, None, id, 0)
     }

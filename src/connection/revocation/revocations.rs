@@ -181,7 +181,22 @@ impl Revocations {
     /// Whether this token may be admitted, as far as this node can tell.
     #[inline]
     pub(crate) fn judge(&self, token: &VerifiedToken) -> Result<(), RejectionKind> {
-        if self.is_revoked(token) {
+        self.judge_by(self.is_revoked(token))
+    }
+
+    /// Whether a session of this issuer may be given another token, as far as this node can tell.
+    #[cfg(feature = "accounts")]
+    pub(crate) fn judge_session(
+        &self,
+        issuer: Option<&str>,
+        id: &str,
+    ) -> Result<(), RejectionKind> {
+        self.judge_by(self.shared.marks.cover_session(issuer, id))
+    }
+
+    #[inline]
+    fn judge_by(&self, is_revoked: bool) -> Result<(), RejectionKind> {
+        if is_revoked {
             return Err(RejectionKind::Revoked);
         }
         // Where nobody knows what has been revoked meanwhile, nobody is let in.
