@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use bytes::Bytes;
 use futures_util::future::join_all;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::Full;
 use sqlx::{Connection, PgConnection};
 use tower::ServiceExt;
@@ -12,6 +13,8 @@ use tower_warden::{
     accounts::{AccountStore, Accounts, PasswordHashing, RefreshHash, SessionRecord, UserRecord},
     testing::conformance,
 };
+
+use crate::{engines::bounded, postgres::server::Server};
 
 /// A schema of its own in the database of the tests, with these statements run in it.
 async fn schema(statements: &'static str) -> String {
@@ -55,6 +58,29 @@ fn session(user: &UserRecord, n: u8) -> SessionRecord {
         refreshed_at: None,
         refreshes: 0,
     }
+}
+
+async fn sign(
+    accounts: &Accounts,
+    path: &str,
+    username: &str,
+    password: &str,
+) -> Response<Full<Bytes>> {
+    let body = serde_json::json!({ "username": username, "password": password }).to_string();
+    let request = Request::post(path)
+        .header("content-type", "application/json")
+        .extension(SocketAddr::from(([192, 0, 2, 1], 4711)))
+        .body(Full::<Bytes>::from(body))
+        .unwrap();
+    bounded(accounts.service().oneshot(request)).await.unwrap()
+}
+
+/// Who the session of these cookies belongs to.
+async fn user(accounts: &Accounts, cookies: &str) -> u16 {
+    let request = Request::get("/auth/user").header("cookie", cookies);
+    let request = request.body(Full::<Bytes>::default()).unwrap();
+    let answer = bounded(accounts.service().oneshot(request)).await.unwrap();
+    answer.status().as_u16()
 }
 
 #[tokio::test]
@@ -102,21 +128,6 @@ async fn the_table_of_the_template_is_used_as_it_is() {
         .with_password_hashing(PasswordHashing::dangerous_for_tests())
         .build()
         .unwrap();
-    let post = async |path: &str, username: &str, password: &str| {
-        let body = serde_json::json!({ "username": username, "password": password }).to_string();
-        let request = Request::post(path)
-            .header("content-type", "application/json")
-            .extension(SocketAddr::from(([192, 0, 2, 1], 4711)))
-            .body(Full::<bytes::Bytes>::from(body))
-            .unwrap();
-        accounts
-            .service()
-            .oneshot(request)
-            .await
-            .unwrap()
-            .status()
-            .as_u16()
-    };
     for (path, username, password, status) in [
         ("/auth/login", "ALICE_1", "correct horse battery", 200),
         ("/auth/login", "alice_1", "correct horse battery", 200),
@@ -138,7 +149,7 @@ async fn the_table_of_the_template_is_used_as_it_is() {
         ("/auth/login", "alice\0", "correct horse battery", 401),
     ] {
         assert_eq!(
-            post(path, username, password).await,
+            sign(&accounts, path, username, password).await.status(),
             status,
             "{path} {username:?}"
         );
@@ -245,5 +256,55 @@ async fn no_session_slips_through_a_change_of_the_password() {
                 "who had begun is told of"
             );
         }
+    }
+}
+
+/// A user is not to blame for it, and is not told that the password was wrong.
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: tests/run services"]
+async fn while_the_database_is_down_a_login_is_answered_503_and_nothing_is_lost() {
+    const PASSWORD: &str = "correct horse battery";
+    let mut server = Server::start();
+    let accounts = Accounts::builder(
+        open(&server.url()).await,
+        "0123456789abcdef0123456789abcdef",
+    )
+    .with_password_hashing(PasswordHashing::dangerous_for_tests())
+    .build()
+    .unwrap();
+    let registered = sign(&accounts, "/auth/register", "alice", PASSWORD).await;
+    assert_eq!(registered.status(), 200);
+    let cookies: Vec<_> = registered
+        .headers()
+        .get_all("set-cookie")
+        .iter()
+        .filter_map(|cookie| cookie.to_str().unwrap().split(';').next())
+        .collect();
+    let cookies = cookies.join("; ");
+    assert_eq!(user(&accounts, &cookies).await, 200);
+
+    server.crash();
+    for (path, username, password) in [
+        ("/auth/login", "alice", PASSWORD),
+        ("/auth/login", "alice", "wrong horse battery"),
+        ("/auth/login", "nobody", PASSWORD),
+        ("/auth/register", "bob", PASSWORD),
+    ] {
+        let refused = sign(&accounts, path, username, password).await;
+        assert_eq!(refused.status(), 503, "{path} {username}");
+        assert!(refused.headers().contains_key("retry-after"), "{path}");
+        assert!(!refused.headers().contains_key("set-cookie"), "{path}");
+    }
+    assert_eq!(user(&accounts, &cookies).await, 503);
+
+    server.resume();
+    assert_eq!(user(&accounts, &cookies).await, 200);
+    for (path, username, status) in [
+        ("/auth/login", "alice", 200),
+        ("/auth/register", "alice", 409),
+        ("/auth/register", "bob", 200),
+    ] {
+        let answer = sign(&accounts, path, username, PASSWORD).await;
+        assert_eq!(answer.status(), status, "{path} {username}");
     }
 }

@@ -2,7 +2,7 @@
 
 mod connection;
 mod schema;
-mod server;
+pub(crate) mod server;
 
 use std::ops::Deref;
 
