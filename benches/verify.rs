@@ -96,6 +96,7 @@ fn verifier(algorithm: Algorithm) -> Verifier {
     Verifier::builder(Keys::new([key(algorithm).with_id("2026-11-22-main")]).unwrap())
         .with_issuer("https://id.example/realms/acme")
         .with_audience("https://api.example")
+        .without_cache()
         .build()
         .unwrap()
 }

@@ -84,6 +84,7 @@
 //! | issuer, audience | required once named | an expectation that absence fulfils is none |
 //! | leeway | 30 s | clocks differ by seconds; 5 min at most |
 //! | token size | 8 KiB | more than header limits leave room for, little enough to read for nothing |
+//! | verified tokens | remembered, in 16 MiB per verifier | a page asks many times with one token; time, revocation and conditions are asked anew ([`CacheConfig`]) |
 //! | ticket | 30 s, once | it is drawn right before the handshake, and ends in logs spent |
 //! | secrets | as long as the hash, at least | [RFC 7518 §3.2] |
 //! | fetches for unknown keys | one in vain per 30 s | anybody can make up a key ID, but only the provider can publish one: a fetch that brings a new key does not count |
@@ -238,8 +239,8 @@ pub use userinfo::{UserInfo, UserInfoBuilder, UserInfoError, UserProfile};
 #[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
 pub use verify::Introspection;
 pub use verify::{
-    Actor, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken, Verifier,
-    VerifierBuilder,
+    Actor, CacheConfig, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken,
+    Verifier, VerifierBuilder,
 };
 pub use watch::Watch;
 

@@ -7,7 +7,10 @@ use super::{AuthLayerBuilder, Face};
 use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
-use crate::{Algorithm, ClaimPath, Clock, ConfigError, Keys, TokenType, Verifier, VerifierBuilder};
+use crate::{
+    Algorithm, CacheConfig, ClaimPath, Clock, ConfigError, Keys, TokenType, Verifier,
+    VerifierBuilder,
+};
 
 /// A verifier of the layer's own, or one that was made elsewhere.
 #[derive(Debug)]
@@ -187,6 +190,16 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         self.verify("with_roles_claim", |verifier| {
             verifier.with_roles_claim(path)
         })
+    }
+
+    /// Sets how much memory verified tokens may take: see [`VerifierBuilder::with_cache`].
+    pub fn with_cache(self, config: CacheConfig) -> Self {
+        self.verify("with_cache", |verifier| verifier.with_cache(config))
+    }
+
+    /// Remembers no tokens: see [`VerifierBuilder::without_cache`].
+    pub fn without_cache(self) -> Self {
+        self.verify("without_cache", VerifierBuilder::without_cache)
     }
 
     /// Sets the clock: see [`VerifierBuilder::with_clock`].

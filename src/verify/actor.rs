@@ -40,6 +40,13 @@ impl Actor {
         self.prior.as_deref()
     }
 
+    /// How many bytes it takes, those before it included.
+    pub(super) fn size(&self) -> usize {
+        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let prior = self.prior.as_ref().map_or(0, |prior| prior.size());
+        size_of::<Self>() + text(&self.subject) + text(&self.issuer) + prior
+    }
+
     /// Reads an `act` claim. Other members than those three are left to the typed claims.
     pub(super) fn take(value: &Value, payload: &str) -> Result<Self, RejectionKind> {
         Self::take_chain(value, payload, MAX_CHAIN)

@@ -1,26 +1,17 @@
-//! [`Authority`]: one set of keys and its rules, and the order in which they doubt a token.
+//! [`Authority`]: one set of keys and its rules.
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 
 #[cfg(feature = "introspection")]
-use super::introspection::{Introspector, Question};
-#[cfg(feature = "jwks")]
-use super::missing::MissingKey;
-use super::{
-    CryptoBackend,
-    claims::Members,
-    compact::{Compact, Room},
-    rules::Rules,
-    snapshot::{HeaderOnce, Snapshot},
-    token::{VerifiedToken, Vouched},
-};
-use crate::{BearerToken, Clock, ConfigError, RejectionKind, keys::Keys};
+use super::introspection::Introspector;
+use super::{CryptoBackend, rules::Rules, snapshot::Snapshot};
+use crate::{Clock, ConfigError, keys::Keys};
 #[cfg(feature = "jwks")]
 use crate::{
     RemoteKeys,
@@ -32,11 +23,11 @@ pub(super) struct Authority {
     pub(super) rules: Rules,
     pub(super) clock: Arc<dyn Clock>,
     backend: CryptoBackend,
-    keys: KeySource,
+    pub(super) keys: KeySource,
 }
 
 /// Who has the keys.
-enum KeySource {
+pub(super) enum KeySource {
     /// We do, until the next [reload](Authority::reload).
     Given {
         snapshot: ArcSwap<Snapshot>,
@@ -49,30 +40,6 @@ enum KeySource {
     /// There are none: an endpoint knows the tokens.
     #[cfg(feature = "introspection")]
     None(Introspector),
-}
-
-/// Why a token is not verified, or not yet.
-pub(super) enum Doubt {
-    /// It will not do.
-    Rejected(RejectionKind),
-    /// Its key may be on the way.
-    #[cfg(feature = "jwks")]
-    KeyMissing(MissingKey),
-    /// Its provider is being asked about it.
-    #[cfg(feature = "introspection")]
-    Asked(Question),
-}
-
-/// Whether a provider may be asked for a key that is not at hand.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Asking {
-    Allowed,
-    /// It was being asked when the token came: its answer may be older than the token.
-    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
-    Again,
-    /// It has just been asked.
-    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
-    Over,
 }
 
 impl Authority {
@@ -110,7 +77,8 @@ impl Authority {
             let keys = KeySet::prepare(keys, allowed, backend).ok()?;
             let usable = |key| rules.iter().any(|rules| rules.admit_key(key));
             let any = keys.keys().iter().any(usable);
-            any.then(|| Snapshot::new(keys, epoch))
+            let cache = rules.first().and_then(|rules| rules.cache.as_ref());
+            any.then(|| Snapshot::new(keys, cache, epoch))
         })?;
         let authorities = issuers.into_iter().map(|rules| Self {
             rules,
@@ -219,116 +187,6 @@ impl Authority {
                 answer.map_err(|error| ConfigError::keys(refresher.origin(), error))
             }
         }
-    }
-
-    /// Verifies with the keys of this moment.
-    #[cfg_attr(not(feature = "jwks"), allow(unused_variables))]
-    pub(super) fn attempt(
-        self: &Arc<Self>,
-        token: &BearerToken<'_>,
-        asking: Asking,
-    ) -> Result<Arc<VerifiedToken>, Doubt> {
-        #[cfg(feature = "introspection")]
-        if let KeySource::None(introspector) = &self.keys {
-            return introspector.attempt(self, token);
-        }
-        let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
-        let mut room = Room::<512>::new();
-        match &self.keys {
-            KeySource::Given { snapshot, .. } => {
-                let snapshot = snapshot.load();
-                let header = HeaderOnce::read(Some(&snapshot), compact, &mut room)?;
-                Ok(self.verify(&snapshot, token, compact, &header, || self.clock.now())?)
-            }
-            #[cfg(feature = "jwks")]
-            KeySource::Remote(refresher) => {
-                let now = self.clock.now();
-                let current = refresher.current(now);
-                let keys = current.get();
-                let snapshot = keys.map(|keys| &*keys.value);
-                let header = HeaderOnce::read(snapshot, compact, &mut room)?;
-                let kind = match snapshot {
-                    None => RejectionKind::KeysUnavailable,
-                    Some(snapshot) => {
-                        match self.verify(snapshot, token, compact, &header, || now) {
-                            Ok(verified) => return Ok(verified),
-                            Err(kind) => kind,
-                        }
-                    }
-                };
-                let keyless = matches!(
-                    kind,
-                    RejectionKind::KeysUnavailable
-                        | RejectionKind::KeyUnknown
-                        | RejectionKind::AlgorithmNotAllowed
-                );
-                if !keyless {
-                    return Err(kind.into());
-                }
-                let seen = keys.map(|keys| (&*keys.value, keys.epoch()));
-                Err(self.ask(refresher, header.get(), seen, now, asking))
-            }
-            #[cfg(feature = "introspection")]
-            KeySource::None(_) => Err(RejectionKind::KeysUnavailable.into()),
-        }
-    }
-
-    fn verify(
-        &self,
-        snapshot: &Snapshot,
-        token: &BearerToken<'_>,
-        compact: Compact<'_>,
-        header: &HeaderOnce<'_, '_>,
-        now: impl FnOnce() -> Duration,
-    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
-        let rules = &self.rules;
-        let mut keys = snapshot.keys_for(header.get(), rules)?;
-
-        let mut room = Room::<2048>::new();
-        let payload = room.decode_text(compact.payload)?;
-        let members = Members::find(payload, rules)?;
-        let now = now();
-        members.refuse_expired(rules, now)?;
-
-        let mut room = Room::<1024>::new();
-        let signature = room.decode(compact.signature)?;
-        if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
-            return Err(RejectionKind::SignatureInvalid);
-        }
-        let claims = members.judge(payload, rules, now)?;
-        if !rules.token_type.admits(header.get().media_type.as_deref()) {
-            return Err(RejectionKind::TypeMismatch);
-        }
-        Ok(Arc::new(VerifiedToken {
-            token: token.clone().into_owned(),
-            vouched: Vouched::Issuer,
-            header: Some(match header {
-                HeaderOnce::Known(known) => Arc::clone(known),
-                HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh.clone()),
-            }),
-            payload: payload.into(),
-            claims,
-            typed: OnceLock::new(),
-        }))
-    }
-}
-
-impl Doubt {
-    /// What it comes to if nobody waits.
-    pub(super) fn kind(&self) -> RejectionKind {
-        match self {
-            Self::Rejected(kind) => *kind,
-            #[cfg(feature = "jwks")]
-            Self::KeyMissing(_) => RejectionKind::KeysUnavailable,
-            #[cfg(feature = "introspection")]
-            Self::Asked(_) => RejectionKind::KeysUnavailable,
-        }
-    }
-}
-
-impl From<RejectionKind> for Doubt {
-    fn from(kind: RejectionKind) -> Self {
-        Self::Rejected(kind)
     }
 }
 

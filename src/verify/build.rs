@@ -141,6 +141,13 @@ impl VerifierBuilder<Introspection> {
                 });
             }
         }
+        if rules.cache != Some(crate::CacheConfig::new()) {
+            return Err(ConfigError::Setting {
+                name: "with_cache",
+                value: String::from("(with introspection)"),
+                problem: "answers about opaque tokens have a cache of their own: see `Introspection`",
+            });
+        }
         if let (Some(discovered), Some(named)) = (self.keys.issuer(), &rules.issuer)
             && discovered != named
         {
@@ -225,6 +232,9 @@ impl<K> VerifierBuilder<K> {
                 rules.max_token_size.to_string(),
                 "choose between 1 byte and 64 KiB",
             );
+        }
+        if let Some(cache) = &rules.cache {
+            cache.check()?;
         }
         if rules.profile == Profile::AccessToken {
             self.check_profile()?;

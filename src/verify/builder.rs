@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jsonwebtoken::Algorithm;
 
 use super::{
-    CryptoBackend,
+    CacheConfig, CryptoBackend,
     path::ClaimPath,
     rules::{Audience, Presence, Profile, Rules, TokenType},
 };
@@ -137,6 +137,19 @@ impl<K> VerifierBuilder<K> {
     /// Sets the size in bytes beyond which a token is not read: at most 64 KiB, 8 KiB by default.
     pub fn with_max_token_size(mut self, bytes: usize) -> Self {
         self.rules.max_token_size = bytes;
+        self
+    }
+
+    /// Sets how much memory verified tokens may take, so that they are not verified again when they come again: see
+    /// [`CacheConfig`]. By default 16 MiB.
+    pub fn with_cache(mut self, config: CacheConfig) -> Self {
+        self.rules.cache = Some(config);
+        self
+    }
+
+    /// Remembers no tokens: each is verified anew whenever it comes.
+    pub fn without_cache(mut self) -> Self {
+        self.rules.cache = None;
         self
     }
 

@@ -165,7 +165,24 @@ impl Members {
 }
 
 impl Claims {
-    fn check_times(&self, rules: &Rules, now: Duration) -> Result<(), RejectionKind> {
+    /// How many bytes they take beside the payload and themselves.
+    pub(super) fn heap_size(&self) -> usize {
+        let texts = [
+            &self.issuer,
+            &self.subject,
+            &self.token_id,
+            &self.client_id,
+            &self.session_id,
+        ];
+        let texts = texts.into_iter().flatten().map(Text::heap_size);
+        let lists = [&self.audiences, &self.scopes, &self.roles];
+        let lists = lists.into_iter().map(Strings::heap_size);
+        let actor = self.actor.as_ref().map_or(0, |actor| actor.size());
+        texts.chain(lists).sum::<usize>() + actor
+    }
+
+    /// Judges what time alone may change: asked of a new token, and again whenever a known one comes.
+    pub(super) fn check_times(&self, rules: &Rules, now: Duration) -> Result<(), RejectionKind> {
         match self.expires_at {
             Some(expiry) if has_passed(expiry, rules.leeway, now) => {
                 return Err(RejectionKind::TokenExpired);

@@ -57,6 +57,12 @@ impl<'h> Header<'h> {
         })
     }
 
+    /// How many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        let text = |text: &Option<Cow<'_, str>>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>() + text(&self.key_id) + text(&self.media_type)
+    }
+
     fn into_owned(self) -> Header<'static> {
         let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
         Header {

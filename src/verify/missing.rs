@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use jsonwebtoken::AlgorithmFamily;
 
 use super::{
-    authority::{Asking, Authority, Doubt},
+    attempt::{Asking, Doubt},
+    authority::Authority,
     header::Header,
     snapshot::Snapshot,
     token::VerifiedToken,

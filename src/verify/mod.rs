@@ -4,13 +4,14 @@
 //! | --- | --- | --- |
 //! | 1 | `compact` | more than 8 KiB, not three parts, base64url that is not canonical |
 //! | 2 | `header` | `crit`, `b64`, `zip`, `enc`, duplicate members, an algorithm beyond the twelve |
-//! | 3 | `authority`, `snapshot` | an algorithm that is not allowed, a key that is not at hand |
+//! | 3 | `attempt`, `snapshot` | an algorithm that is not allowed, a key that is not at hand |
 //! | 4 | `json`, `claims` | a payload that is not one JSON object, duplicate members, a token that has expired |
 //! | 5 | `signature` | a signature that is not the key's |
 //! | 6 | `claims`, `date`, `strings`, `actor`, `rules` | claims that are missing, of the wrong type, or not as configured |
 //!
 //! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
-//! places in the payload. With several `issuers` the payload is looked at first, for the name of one; where a key is
+//! places in the payload. What passes all doubts stays in the `cache`, and passes by it the next time: a token that is well
+//! formed is looked up there before step 2. With several `issuers` the payload is looked at first, for the name of one; where a key is
 //! `missing` and its provider is asked, the caller may `wait`, and the token starts again. What nobody but its provider
 //! can read, `introspection` looks up. `builder` and `build` fix the [rules](rules::Rules) once, `token` is what the rest of the
 //! house sees, `remembered` what stays of it where a ticket stands in its place.
@@ -21,7 +22,9 @@ mod builder;
 mod issuers;
 mod verifier;
 
+mod attempt;
 mod authority;
+mod cache;
 #[cfg(feature = "introspection")]
 mod introspection;
 #[cfg(feature = "jwks")]
@@ -47,6 +50,7 @@ mod token;
 pub use actor::Actor;
 pub(crate) use authenticate::{Authenticate, Authenticated, Authentication};
 pub use builder::VerifierBuilder;
+pub use cache::CacheConfig;
 #[cfg(feature = "introspection")]
 pub use introspection::Introspection;
 #[cfg(feature = "introspection")]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::Algorithm;
 
-use super::path::ClaimPath;
+use super::{CacheConfig, path::ClaimPath};
 use crate::keys::PreparedKey;
 
 /// The type a token must declare in its header (`typ`, [RFC 8725 §3.11]).
@@ -101,6 +101,8 @@ pub(super) struct Rules {
     /// `None` means `scope`, else `scp`.
     pub(super) scopes: Option<ClaimPath>,
     pub(super) roles: Option<ClaimPath>,
+    /// How much is remembered of tokens that fulfilled all that.
+    pub(super) cache: Option<CacheConfig>,
 }
 
 impl Default for Rules {
@@ -120,6 +122,7 @@ impl Default for Rules {
             profile: Profile::Any,
             scopes: None,
             roles: None,
+            cache: Some(CacheConfig::new()),
         }
     }
 }

@@ -1,15 +1,16 @@
-//! [`Snapshot`]: the keys of one moment, and the headers that were met with them.
+//! [`Snapshot`]: the keys of one moment, and the headers and tokens that were verified with them.
 
 use std::sync::Arc;
 
 use super::{
-    CryptoBackend,
+    CacheConfig, CryptoBackend,
+    cache::{Place, TokenCache},
     compact::{Compact, Room},
     header::{Header, HeaderMemo},
     rules::Rules,
 };
 use crate::{
-    ConfigError, RejectionKind,
+    BearerToken, ConfigError, RejectionKind,
     keys::{KeySet, Keys, PreparedKey},
 };
 
@@ -17,6 +18,7 @@ use crate::{
 pub(super) struct Snapshot {
     pub(super) keys: KeySet,
     pub(super) headers: HeaderMemo,
+    cache: Option<TokenCache>,
     /// Another one for each reload, so that what was verified with other keys can be told apart.
     pub(super) epoch: u64,
 }
@@ -29,15 +31,22 @@ impl Snapshot {
         epoch: u64,
     ) -> Result<Self, ConfigError> {
         let keys = KeySet::prepare(keys, rules.algorithms.as_deref(), backend)?;
-        Ok(Self::new(keys, epoch))
+        Ok(Self::new(keys, rules.cache.as_ref(), epoch))
     }
 
-    pub(super) fn new(keys: KeySet, epoch: u64) -> Self {
+    pub(super) fn new(keys: KeySet, cache: Option<&CacheConfig>, epoch: u64) -> Self {
         Self {
             keys,
             headers: HeaderMemo::default(),
+            cache: cache.map(TokenCache::new),
             epoch,
         }
+    }
+
+    /// Where a token stands that was verified with these keys before, if it may be remembered.
+    #[inline]
+    pub(super) fn place(&self, token: &BearerToken<'_>) -> Option<Place<'_>> {
+        self.cache.as_ref()?.place(token)
     }
 
     /// The keys that may have signed a token with this header: one at least. Keys are prepared for allowed algorithms

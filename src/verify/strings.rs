@@ -30,6 +30,14 @@ impl Text {
             Self::Unescaped(text) => text,
         }
     }
+
+    /// How many bytes it takes beside the payload and itself.
+    pub(super) fn heap_size(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Unescaped(text) => text.len(),
+        }
+    }
 }
 
 /// Some strings of the payload: none, one, or a list.
@@ -61,6 +69,15 @@ impl Strings {
                 .map(Self::Unescaped)
                 .map_err(|_| RejectionKind::ClaimInvalid),
             _ => Err(RejectionKind::ClaimInvalid),
+        }
+    }
+
+    /// How many bytes they take beside the payload and themselves.
+    pub(super) fn heap_size(&self) -> usize {
+        match self {
+            Self::None | Self::Plain(_) => 0,
+            Self::One(text) | Self::Words(text) => text.heap_size(),
+            Self::Unescaped(list) => list.iter().map(|text| size_of_val(text) + text.len()).sum(),
         }
     }
 

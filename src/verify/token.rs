@@ -82,6 +82,19 @@ impl VerifiedToken {
         Self::vouched(Vouched::Ourselves, token, claims.into(), &rules, now)
     }
 
+    /// How many bytes it takes, what it alone refers to included; not what an application's type of claims does.
+    pub(super) fn size(&self) -> usize {
+        // The counts of the `Arc` that it stands behind.
+        const COUNTS: usize = 2 * size_of::<usize>();
+        let header = self.header.as_ref().map_or(0, |header| header.size());
+        COUNTS
+            + size_of::<Self>()
+            + self.token.expose().len()
+            + self.payload.len()
+            + self.claims.heap_size()
+            + header
+    }
+
     /// Who stands behind it, which is who may be shown its text.
     pub(crate) const fn voucher(&self) -> Vouched {
         self.vouched

@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 #[cfg(feature = "jwks")]
 use super::wait::KeyWait;
 use super::{
-    authority::{Asking, Authority, Doubt},
+    attempt::{Asking, Doubt},
+    authority::Authority,
     builder::VerifierBuilder,
     issuers::Issuers,
     token::VerifiedToken,
@@ -165,8 +166,6 @@ impl Verifier {
     /// [RFC 7519 §7.2]: https://www.rfc-editor.org/rfc/rfc7519#section-7.2
     pub fn verify(&self, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
         let authority = self.authority_for(token)?;
-        // The cache of verified tokens will be asked here, before anything is read, and filled below, once everything
-        // is: under the epoch of the keys, so that a change of theirs empties it.
         match authority.attempt(token, Asking::Allowed) {
             Ok(verified) => Ok(verified),
             Err(doubt) => Err(doubt.kind().into()),

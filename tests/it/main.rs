@@ -77,6 +77,7 @@ mod spread;
 #[cfg(feature = "testing")]
 mod stream;
 mod ticket;
+mod token_cache;
 #[cfg(feature = "testing")]
 mod tokio_clock;
 mod tower_contract;

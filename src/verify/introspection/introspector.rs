@@ -12,7 +12,8 @@ use crate::{
     keys::{Asked, Awaited, Kept, Lookup, Questions, Span, TokenHash},
     verify::{
         CryptoBackend,
-        authority::{Authority, Doubt},
+        attempt::Doubt,
+        authority::Authority,
         rules::Rules,
         sha256,
         token::{VerifiedToken, Vouched},

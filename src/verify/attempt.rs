@@ -1,0 +1,225 @@
+//! One attempt to verify a token with the keys of this moment: by what is remembered, or by all doubts in their order.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+#[cfg(feature = "introspection")]
+use super::introspection::Question;
+#[cfg(feature = "jwks")]
+use super::missing::MissingKey;
+use super::{
+    authority::{Authority, KeySource},
+    cache::Place,
+    claims::Members,
+    compact::{Compact, Room},
+    snapshot::{HeaderOnce, Snapshot},
+    token::{VerifiedToken, Vouched},
+};
+#[cfg(feature = "jwks")]
+use crate::keys::Refresher;
+use crate::{BearerToken, RejectionKind};
+
+/// Why a token is not verified, or not yet.
+pub(super) enum Doubt {
+    /// It will not do.
+    Rejected(RejectionKind),
+    /// Its key may be on the way.
+    #[cfg(feature = "jwks")]
+    KeyMissing(MissingKey),
+    /// Its provider is being asked about it.
+    #[cfg(feature = "introspection")]
+    Asked(Question),
+}
+
+/// Whether a provider may be asked for a key that is not at hand.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asking {
+    Allowed,
+    /// It was being asked when the token came: its answer may be older than the token.
+    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
+    Again,
+    /// It has just been asked.
+    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
+    Over,
+}
+
+/// A token on its way through the doubts.
+struct Candidate<'a, 't> {
+    token: &'a BearerToken<'t>,
+    compact: Compact<'a>,
+    /// Where it will be remembered.
+    place: Option<Place<'a>>,
+    now: Duration,
+}
+
+impl Authority {
+    /// Verifies with the keys of this moment.
+    #[cfg_attr(not(feature = "jwks"), allow(unused_variables))]
+    pub(super) fn attempt(
+        self: &Arc<Self>,
+        token: &BearerToken<'_>,
+        asking: Asking,
+    ) -> Result<Arc<VerifiedToken>, Doubt> {
+        #[cfg(feature = "introspection")]
+        if let KeySource::None(introspector) = &self.keys {
+            return introspector.attempt(self, token);
+        }
+        let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
+        let now = self.clock.now();
+        match &self.keys {
+            KeySource::Given { snapshot, .. } => {
+                let snapshot = snapshot.load();
+                let place = snapshot.place(token);
+                if let Some(known) = self.recall(place, token, now) {
+                    return Ok(known);
+                }
+                let candidate = Candidate {
+                    token,
+                    compact,
+                    place,
+                    now,
+                };
+                Ok(self.doubt(&snapshot, &candidate)?)
+            }
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => {
+                let current = refresher.current(now);
+                let keys = current.get().map(|keys| (&*keys.value, keys.epoch()));
+                let place = keys.and_then(|(snapshot, _)| snapshot.place(token));
+                if let Some(known) = self.recall(place, token, now) {
+                    return Ok(known);
+                }
+                let candidate = Candidate {
+                    token,
+                    compact,
+                    place,
+                    now,
+                };
+                self.doubt_or_ask(refresher, keys, &candidate, asking)
+            }
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => Err(RejectionKind::KeysUnavailable.into()),
+        }
+    }
+
+    /// The token as it was verified before, with these keys and rules, unless time has gone over it: then it is refused
+    /// like a new one.
+    #[inline]
+    fn recall(
+        &self,
+        place: Option<Place<'_>>,
+        token: &BearerToken<'_>,
+        now: Duration,
+    ) -> Option<Arc<VerifiedToken>> {
+        let known = place?.find(token)?;
+        let still = known.claims.check_times(&self.rules, now).is_ok();
+        still.then_some(known)
+    }
+
+    /// Doubts a token with keys that were given. Apart, so that the rooms on the stack are made for new tokens only.
+    #[inline(never)]
+    fn doubt(
+        &self,
+        snapshot: &Snapshot,
+        candidate: &Candidate<'_, '_>,
+    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
+        let mut room = Room::<512>::new();
+        let header = HeaderOnce::read(Some(snapshot), candidate.compact, &mut room)?;
+        self.verify(snapshot, candidate, &header)
+    }
+
+    /// Doubts a token with the keys of a provider, who is asked if none of them will do.
+    #[cfg(feature = "jwks")]
+    #[inline(never)]
+    fn doubt_or_ask(
+        &self,
+        refresher: &Refresher<Snapshot>,
+        keys: Option<(&Snapshot, u64)>,
+        candidate: &Candidate<'_, '_>,
+        asking: Asking,
+    ) -> Result<Arc<VerifiedToken>, Doubt> {
+        let snapshot = keys.map(|(snapshot, _)| snapshot);
+        let mut room = Room::<512>::new();
+        let header = HeaderOnce::read(snapshot, candidate.compact, &mut room)?;
+        let kind = match snapshot {
+            None => RejectionKind::KeysUnavailable,
+            Some(snapshot) => match self.verify(snapshot, candidate, &header) {
+                Ok(verified) => return Ok(verified),
+                Err(kind) => kind,
+            },
+        };
+        let keyless = matches!(
+            kind,
+            RejectionKind::KeysUnavailable
+                | RejectionKind::KeyUnknown
+                | RejectionKind::AlgorithmNotAllowed
+        );
+        if !keyless {
+            return Err(kind.into());
+        }
+        Err(self.ask(refresher, header.get(), keys, candidate.now, asking))
+    }
+
+    fn verify(
+        &self,
+        snapshot: &Snapshot,
+        candidate: &Candidate<'_, '_>,
+        header: &HeaderOnce<'_, '_>,
+    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
+        let Candidate { compact, now, .. } = *candidate;
+        let rules = &self.rules;
+        let mut keys = snapshot.keys_for(header.get(), rules)?;
+
+        let mut room = Room::<2048>::new();
+        let payload = room.decode_text(compact.payload)?;
+        let members = Members::find(payload, rules)?;
+        members.refuse_expired(rules, now)?;
+
+        let mut room = Room::<1024>::new();
+        let signature = room.decode(compact.signature)?;
+        if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
+            return Err(RejectionKind::SignatureInvalid);
+        }
+        let claims = members.judge(payload, rules, now)?;
+        if !rules.token_type.admits(header.get().media_type.as_deref()) {
+            return Err(RejectionKind::TypeMismatch);
+        }
+        let verified = Arc::new(VerifiedToken {
+            token: candidate.token.clone().into_owned(),
+            vouched: Vouched::Issuer,
+            header: Some(match header {
+                HeaderOnce::Known(known) => Arc::clone(known),
+                HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh.clone()),
+            }),
+            payload: payload.into(),
+            claims,
+            typed: OnceLock::new(),
+        });
+        // No doubt is left: this alone is remembered.
+        if let Some(place) = candidate.place {
+            place.keep(&verified);
+        }
+        Ok(verified)
+    }
+}
+
+impl Doubt {
+    /// What it comes to if nobody waits.
+    pub(super) fn kind(&self) -> RejectionKind {
+        match self {
+            Self::Rejected(kind) => *kind,
+            #[cfg(feature = "jwks")]
+            Self::KeyMissing(_) => RejectionKind::KeysUnavailable,
+            #[cfg(feature = "introspection")]
+            Self::Asked(_) => RejectionKind::KeysUnavailable,
+        }
+    }
+}
+
+impl From<RejectionKind> for Doubt {
+    fn from(kind: RejectionKind) -> Self {
+        Self::Rejected(kind)
+    }
+}
