@@ -118,6 +118,24 @@ impl Authority {
         still.then_some(known)
     }
 
+    /// The same for a token of which nothing has been looked at yet.
+    #[inline]
+    pub(super) fn known(&self, token: &BearerToken<'_>) -> Option<Arc<VerifiedToken>> {
+        let now = self.clock.now();
+        match &self.keys {
+            KeySource::Given { snapshot, .. } => {
+                self.recall(snapshot.load().place(token), token, now)
+            }
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => {
+                let current = refresher.current(now);
+                self.recall(current.get()?.value.place(token), token, now)
+            }
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => None,
+        }
+    }
+
     /// Doubts a token with keys that were given. Apart, so that the rooms on the stack are made for new tokens only.
     #[inline(never)]
     fn doubt(

@@ -4,15 +4,18 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     authority::Authority,
+    cache::Routes,
     compact::{Compact, Room},
     json,
 };
-use crate::{BearerToken, ConfigError, RejectionKind};
+use crate::{BearerToken, ConfigError, RejectionKind, VerifiedToken};
 
 /// An allow-list of issuers. What a token says of its issuer chooses the keys that then have to prove it.
 #[derive(Default)]
 pub(super) struct Issuers {
-    by_name: HashMap<Box<str>, Arc<Authority>>,
+    by_name: HashMap<Box<str>, usize>,
+    list: Vec<Arc<Authority>>,
+    routes: Routes,
     /// The longest token that any of them reads.
     max_token_size: usize,
 }
@@ -26,13 +29,14 @@ impl Issuers {
         })?;
         let name: Box<str> = issuer.into();
         self.max_token_size = self.max_token_size.max(authority.rules.max_token_size);
-        if self.by_name.insert(name.clone(), authority).is_some() {
+        if self.by_name.insert(name.clone(), self.list.len()).is_some() {
             return Err(ConfigError::Setting {
                 name: "issuers",
                 value: name.into(),
                 problem: "is named twice: its tokens cannot have two sets of rules",
             });
         }
+        self.list.push(authority);
         Ok(())
     }
 
@@ -47,12 +51,27 @@ impl Issuers {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Authority>> {
-        self.by_name.values()
+        self.list.iter()
     }
 
     /// The keys and rules of the issuer of that name.
     pub(super) fn named(&self, issuer: &str) -> Option<&Arc<Authority>> {
-        self.by_name.get(issuer)
+        self.list.get(*self.by_name.get(issuer)?)
+    }
+
+    /// A token that one of them has verified before, if it is remembered whose it was.
+    #[inline]
+    pub(super) fn recall(&self, token: &BearerToken<'_>) -> Option<Arc<VerifiedToken>> {
+        let authority = self.list.get(self.routes.find(token)?)?;
+        authority.known(token)
+    }
+
+    /// Remembers who has verified a token.
+    pub(super) fn remember(&self, token: &VerifiedToken) {
+        let index = token.issuer().and_then(|name| self.by_name.get(name));
+        if let Some(index) = index {
+            self.routes.keep(token.token(), *index);
+        }
     }
 
     /// The keys and rules of the issuer that a token names. Nothing else of the token is believed by that, and the name
@@ -72,8 +91,6 @@ impl Issuers {
             Some(value) => value.string(payload).ok_or(RejectionKind::ClaimInvalid)?,
             None => return Err(RejectionKind::IssuerMismatch),
         };
-        self.by_name
-            .get(&*issuer)
-            .ok_or(RejectionKind::IssuerMismatch)
+        self.named(&issuer).ok_or(RejectionKind::IssuerMismatch)
     }
 }

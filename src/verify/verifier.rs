@@ -165,9 +165,12 @@ impl Verifier {
     /// [RFC 8725]: https://www.rfc-editor.org/rfc/rfc8725
     /// [RFC 7519 §7.2]: https://www.rfc-editor.org/rfc/rfc7519#section-7.2
     pub fn verify(&self, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
+        if let Some(known) = self.known(token) {
+            return Ok(known);
+        }
         let authority = self.authority_for(token)?;
         match authority.attempt(token, Asking::Allowed) {
-            Ok(verified) => Ok(verified),
+            Ok(verified) => Ok(self.remembered(verified)),
             Err(doubt) => Err(doubt.kind().into()),
         }
     }
@@ -190,12 +193,15 @@ impl Verifier {
     /// ```
     #[must_use]
     pub fn check(&self, token: &BearerToken<'_>) -> Verification {
+        if let Some(known) = self.known(token) {
+            return Verification::Verified(known);
+        }
         let authority = match self.authority_for(token) {
             Ok(authority) => authority,
             Err(kind) => return Verification::Rejected(kind.into()),
         };
         match authority.attempt(token, Asking::Allowed) {
-            Ok(verified) => Verification::Verified(verified),
+            Ok(verified) => Verification::Verified(self.remembered(verified)),
             Err(Doubt::Rejected(kind)) => Verification::Rejected(kind.into()),
             #[cfg(feature = "jwks")]
             Err(Doubt::KeyMissing(missing)) => {
@@ -285,6 +291,22 @@ impl Verifier {
             Trust::One(authority) => Ok(authority),
             Trust::Many(issuers) => issuers.choose(token),
         }
+    }
+
+    /// A token that one of several issuers has verified before; a single one looks for itself.
+    #[inline]
+    fn known(&self, token: &BearerToken<'_>) -> Option<Arc<VerifiedToken>> {
+        match &self.trust {
+            Trust::One(_) => None,
+            Trust::Many(issuers) => issuers.recall(token),
+        }
+    }
+
+    fn remembered(&self, verified: Arc<VerifiedToken>) -> Arc<VerifiedToken> {
+        if let Trust::Many(issuers) = &self.trust {
+            issuers.remember(&verified);
+        }
+        verified
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Authority>> {

@@ -210,17 +210,45 @@ fn verifiers_with_one_key_know_their_own_tokens_only() {
     assert!(is_known(&orders, &text));
     assert_eq!(refusal(&bills, &text), RejectionKind::AudienceMismatch);
     assert!(is_known(&orders, &text));
-    let issuers = [
-        verifier().with_issuer("https://one.example"),
-        verifier().with_issuer("https://two.example"),
-    ];
-    let both = Verifier::issuers(issuers.map(|builder| builder.build().unwrap())).unwrap();
-    for issuer in ["one", "two"] {
-        let text = hs256(format!(
+}
+
+#[test]
+fn several_issuers_know_their_own_tokens_only() {
+    let named = |issuer: &str, secret: u8| {
+        let key = tower_warden::Key::secret([secret; 64], Algorithm::HS256).unwrap();
+        Verifier::builder(Keys::new([key]).unwrap())
+            .with_issuer(format!("https://{issuer}.example"))
+            .with_clock(TestClock::at(1_000))
+            .build()
+            .unwrap()
+    };
+    // The tokens are signed with the secret of the first.
+    let text = |issuer: &str| {
+        hs256(format!(
             r#"{{"iss":"https://{issuer}.example","sub":"alice","exp":2000}}"#
-        ));
-        assert!(is_known(&both, &text));
-    }
+        ))
+    };
+    let one = named("one", 0x5a);
+    let both = Verifier::issuers([one.clone(), named("two", 0x33)]).unwrap();
+    assert!(is_known(&both, &text("one")));
+    assert_eq!(
+        refusal(&both, &text("two")),
+        RejectionKind::SignatureInvalid
+    );
+    assert_eq!(
+        refusal(&both, &text("three")),
+        RejectionKind::IssuerMismatch
+    );
+    // What one of them has verified on his own is no news to the others, and a new key of his is none of theirs.
+    let known = verify(&one, &text("one")).unwrap();
+    assert!(Arc::ptr_eq(&known, &verify(&both, &text("one")).unwrap()));
+    one.reload(Keys::hs256([[0x44; 32]]).unwrap()).unwrap();
+    assert_eq!(
+        refusal(&both, &text("one")),
+        RejectionKind::SignatureInvalid
+    );
+    one.reload(keys(Algorithm::HS256)).unwrap();
+    assert!(is_known(&both, &text("one")));
 }
 
 #[test]

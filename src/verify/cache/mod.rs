@@ -16,6 +16,7 @@
 //! A token that is longer than [`MAX_LENGTH`] is not kept: a few of them would take the places of many.
 
 mod config;
+mod routes;
 mod table;
 
 use std::{
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use config::CacheConfig;
+pub(super) use routes::Routes;
 use table::{Footprint, Table};
 
 use super::token::VerifiedToken;
