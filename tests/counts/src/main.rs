@@ -6,9 +6,10 @@
 //! 3. [`in_place`]: a tower service, and axum's router; [`connection`]: hyper; [`alone`]: no service.
 //! 4. [`measure`]: a row, counted: [`callgrind`] counts its instructions, allocation-counter its allocations.
 //! 5. [`values`]: the file of values, and how new ones compare with it.
+//! 6. [`memory`]: what is held within ten million tokens, which is no row of the file.
 //!
-//! `counts` counts and compares, `counts write` counts and writes the file anew. `counts under-callgrind` is what valgrind
-//! runs.
+//! `counts` counts and compares, `counts write` counts and writes the file anew, `counts memory` is the last of these.
+//! `counts under-callgrind` is what valgrind runs.
 #![allow(clippy::unwrap_used)]
 
 mod alone;
@@ -16,6 +17,7 @@ mod callgrind;
 mod connection;
 mod in_place;
 mod measure;
+mod memory;
 mod rows;
 mod samples;
 mod tokens;
@@ -31,12 +33,16 @@ fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
         None | Some("compare") => compare(),
         Some("write") => write(),
+        Some("memory") => {
+            memory::within_bounds();
+            ExitCode::SUCCESS
+        }
         Some("under-callgrind") => {
             measure::under_callgrind();
             ExitCode::SUCCESS
         }
         Some(other) => {
-            eprintln!("no command {other}: there are `compare` and `write`");
+            eprintln!("no command {other}: there are `compare`, `write` and `memory`");
             ExitCode::from(2)
         }
     }

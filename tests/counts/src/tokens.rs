@@ -12,10 +12,12 @@ use crate::samples::Place;
 /// The layer that is measured.
 pub type Guard = JwtAuthLayer;
 
-const NOW: u64 = 1_700_000_000;
-const ISSUER: &str = "https://id.example/realms/acme";
-const AUDIENCE: &str = "https://api.example";
-const KEY_ID: &str = "2026-11-22-main";
+pub const NOW: u64 = 1_700_000_000;
+pub const ISSUER: &str = "https://id.example/realms/acme";
+pub const AUDIENCE: &str = "https://api.example";
+pub const KEY_ID: &str = "2026-11-22-main";
+/// What tokens of HS256 are signed with.
+pub const SECRET: [u8; 64] = [0x5a; 64];
 
 /// The guard of the tokens of one algorithm in one place, which has seen none of them yet.
 pub fn guard(algorithm: Algorithm, place: Place) -> Guard {
@@ -33,6 +35,12 @@ pub fn guard_of_ten(algorithm: Algorithm) -> Guard {
     let builders = others.chain([trusting(&issuer(algorithm, KEY_ID, NOW), ISSUER)]);
     let verifier = Verifier::issuers(builders.map(remembering_few)).unwrap();
     guard_by(verifier, Place::Header)
+}
+
+/// The verifier of tokens of HS256, whose cache is the default one.
+pub fn verifier_of_hs256() -> Verifier {
+    let builder = trusting(&issuer(Algorithm::HS256, KEY_ID, NOW), ISSUER);
+    builder.build().unwrap()
 }
 
 /// Tokens that are good, each with an ID of its own.
@@ -89,7 +97,7 @@ fn trusting(issuer: &TokenIssuer, name: &str) -> VerifierBuilder {
 
 fn issuer(algorithm: Algorithm, key_id: &str, now: u64) -> TokenIssuer {
     let key = match algorithm {
-        Algorithm::HS256 => SigningKey::hs256([0x5a; 64]),
+        Algorithm::HS256 => SigningKey::hs256(SECRET),
         Algorithm::RS256 => SigningKey::pem(include_str!("../../keys/rsa2048.pem"), algorithm),
         Algorithm::ES256 => SigningKey::pem(include_str!("../../keys/ec256.pem"), algorithm),
         _ => SigningKey::pem(include_str!("../../keys/ed25519.pem"), algorithm),
