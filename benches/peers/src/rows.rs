@@ -1,0 +1,193 @@
+//! The rows of the table, in its order.
+
+use crate::{
+    bare,
+    case::Case,
+    harness::Subject,
+    machine::version,
+    ours::{self, Handler, Memory},
+    peers,
+    provider::Provider,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Row {
+    // Through a router of axum.
+    Router,
+    RouterLayered,
+    Router07,
+    Exempt,
+    Repeat,
+    RepeatClaims,
+    FirstSeen,
+    FirstSeenClaims,
+    FirstSeenKept,
+    AxumJwtAuth,
+    JwtAuthorizer,
+    TowerOauth2,
+    AxumJose,
+    AxumKeycloak,
+    Huskarl,
+    // Around a bare service.
+    Bare,
+    BareExempt,
+    BareRepeat,
+    BareFirstSeen,
+    // Without a layer.
+    Raw,
+    Verifier,
+    Jsonwebtoken,
+    JwksClient,
+}
+
+/// The tables that rows stand in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Router,
+    Bare,
+    NoLayer,
+}
+
+impl Row {
+    pub(crate) const ALL: [Self; 23] = [
+        Self::Router,
+        Self::RouterLayered,
+        Self::Router07,
+        Self::Exempt,
+        Self::Repeat,
+        Self::RepeatClaims,
+        Self::FirstSeen,
+        Self::FirstSeenClaims,
+        Self::FirstSeenKept,
+        Self::AxumJwtAuth,
+        Self::JwtAuthorizer,
+        Self::TowerOauth2,
+        Self::AxumJose,
+        Self::AxumKeycloak,
+        Self::Huskarl,
+        Self::Bare,
+        Self::BareExempt,
+        Self::BareRepeat,
+        Self::BareFirstSeen,
+        Self::Raw,
+        Self::Verifier,
+        Self::Jsonwebtoken,
+        Self::JwksClient,
+    ];
+
+    pub(crate) const PEERS: [Self; 6] = [
+        Self::AxumJwtAuth,
+        Self::JwtAuthorizer,
+        Self::TowerOauth2,
+        Self::AxumJose,
+        Self::AxumKeycloak,
+        Self::Huskarl,
+    ];
+
+    pub(crate) fn section(self) -> Section {
+        match self {
+            Self::Bare | Self::BareExempt | Self::BareRepeat | Self::BareFirstSeen => Section::Bare,
+            Self::Raw | Self::Verifier | Self::Jsonwebtoken | Self::JwksClient => Section::NoLayer,
+            _ => Section::Router,
+        }
+    }
+
+    /// The same without authentication.
+    pub(crate) fn baseline(self) -> Self {
+        match self {
+            Self::JwtAuthorizer => Self::Router07,
+            _ => match self.section() {
+                Section::Router => Self::Router,
+                Section::Bare => Self::Bare,
+                Section::NoLayer => Self::Raw,
+            },
+        }
+    }
+
+    pub(crate) fn is_ours(self) -> bool {
+        match self.section() {
+            Section::Router => {
+                let open = [Self::Router, Self::RouterLayered, Self::Router07];
+                !open.contains(&self) && !Self::PEERS.contains(&self)
+            }
+            Section::Bare => self != Self::Bare,
+            Section::NoLayer => self == Self::Verifier,
+        }
+    }
+
+    pub(crate) fn name(self) -> String {
+        let peer = |name: &str| format!("{name} {}", version(name));
+        match self {
+            Self::Router => "no authentication, axum 0.8".into(),
+            Self::RouterLayered => "no authentication, axum 0.8, a layer that does nothing".into(),
+            Self::Router07 => "no authentication, axum 0.7".into(),
+            Self::Exempt | Self::BareExempt => "tower-warden, exempt path".into(),
+            Self::Repeat | Self::BareRepeat => "tower-warden, repeat token".into(),
+            Self::RepeatClaims => {
+                "tower-warden, repeat token, the handler takes `Claims<T>`".into()
+            }
+            Self::FirstSeen | Self::BareFirstSeen => "tower-warden, first-seen token".into(),
+            Self::FirstSeenClaims => {
+                "tower-warden, first-seen token, the handler takes `Claims<T>`".into()
+            }
+            Self::FirstSeenKept => "tower-warden, first-seen token, which is kept".into(),
+            Self::AxumJwtAuth => peer("axum-jwt-auth"),
+            Self::JwtAuthorizer => peer("jwt-authorizer"),
+            Self::TowerOauth2 => peer("tower-oauth2-resource-server"),
+            Self::AxumJose => peer("axum-jose"),
+            Self::AxumKeycloak => peer("axum-keycloak-auth"),
+            Self::Huskarl => peer("huskarl-resource-server"),
+            Self::Bare => "no authentication".into(),
+            Self::Raw => "the signature alone, prepared key".into(),
+            Self::Verifier => "tower-warden, `Verifier::verify`, first-seen token".into(),
+            Self::Jsonwebtoken => format!("{}, `decode`", peer("jsonwebtoken")),
+            Self::JwksClient => format!("{}, `decode`", peer("jwks_client_rs")),
+        }
+    }
+
+    /// The backend that checks signatures.
+    pub(crate) fn crypto(self) -> &'static str {
+        match self {
+            Self::AxumJwtAuth | Self::AxumJose => "aws-lc, jsonwebtoken 10",
+            Self::TowerOauth2 | Self::JwksClient => "aws-lc, jsonwebtoken 11",
+            Self::Jsonwebtoken | Self::Raw => "aws-lc",
+            Self::JwtAuthorizer | Self::AxumKeycloak => "ring, jsonwebtoken 9",
+            Self::Huskarl => "RustCrypto",
+            _ if self.is_ours() => "aws-lc",
+            _ => "",
+        }
+    }
+
+    /// What is measured for this row, or why nothing is.
+    pub(crate) async fn subject(
+        self,
+        case: &Case,
+        provider: &Provider,
+    ) -> Result<Subject, &'static str> {
+        Ok(match self {
+            Self::Router => ours::router(case),
+            Self::RouterLayered => ours::router_layered(case),
+            Self::Router07 => peers::jwt_authorizer::router(case),
+            Self::Exempt => ours::exempt(case),
+            Self::Repeat => ours::guarded(case, Memory::Kept, Handler::Plain),
+            Self::RepeatClaims => ours::guarded(case, Memory::Kept, Handler::Claims),
+            Self::FirstSeen => ours::guarded(case, Memory::None, Handler::Plain),
+            Self::FirstSeenClaims => ours::guarded(case, Memory::None, Handler::Claims),
+            Self::FirstSeenKept => ours::strangers(case),
+            Self::AxumJwtAuth => peers::axum_jwt_auth::subject(case),
+            Self::JwtAuthorizer => peers::jwt_authorizer::subject(case).await,
+            Self::TowerOauth2 => peers::tower_oauth2::subject(case).await,
+            Self::AxumJose => peers::axum_jose::subject(case),
+            Self::AxumKeycloak => return peers::axum_keycloak::subject(case, provider).await,
+            Self::Huskarl => peers::huskarl::subject(case, provider).await,
+            Self::Bare => ours::bare(case),
+            Self::BareExempt => ours::bare_exempt(case),
+            Self::BareRepeat => ours::bare_guarded(case, Memory::Kept),
+            Self::BareFirstSeen => ours::bare_guarded(case, Memory::None),
+            Self::Raw => bare::raw(case),
+            Self::Verifier => ours::verifier(case),
+            Self::Jsonwebtoken => bare::jsonwebtoken(case),
+            Self::JwksClient => return bare::jwks_client(case, provider).await,
+        })
+    }
+}
