@@ -11,7 +11,7 @@ use std::{
 use axum::{Router, body::Body, routing::get};
 use http::{Request, Response};
 use tower::{Layer, Service, layer::layer_fn};
-use tower_warden::{BearerToken, Claims, JwtAuthLayer, Keys, Paths, Verifier};
+use tower_warden::{BearerToken, CacheConfig, Claims, JwtAuthLayer, Keys, Paths, Verifier};
 
 use crate::{
     case::{AUDIENCE, Case, EXEMPT, GUARDED, ISSUER, KEY_ID},
@@ -95,17 +95,27 @@ pub(crate) fn bare_guarded(case: &Case, memory: Memory) -> Subject {
     service::<_, String, _>(guarded, request, Some(forged))
 }
 
-/// A token seen for the first time, as `Verifier::verify` takes it.
-pub(crate) fn verifier(case: &Case) -> Subject {
-    let verifier = Verifier::builder(keys(case))
+/// `Verifier::verify` alone.
+pub(crate) fn verifier(case: &Case, memory: Memory) -> Subject {
+    let builder = Verifier::builder(keys(case))
         .with_issuer(ISSUER)
-        .with_audience(AUDIENCE)
-        .build()
-        .unwrap();
+        .with_audience(AUDIENCE);
+    let verifier = match memory {
+        Memory::Kept => builder,
+        Memory::Crowded => builder.with_cache(small()),
+        Memory::None => builder.without_cache(),
+    }
+    .build()
+    .unwrap();
     let token = BearerToken::new(case.token.clone());
     let forged = BearerToken::new(case.forged.clone());
     assert!(verifier.verify(&forged).is_err());
     call(move || verifier.verify(black_box(&token)).is_ok())
+}
+
+/// The least that a cache may have.
+fn small() -> CacheConfig {
+    CacheConfig::new().with_max_bytes(64 << 10)
 }
 
 fn keys(case: &Case) -> Keys {
@@ -118,12 +128,12 @@ fn layer(case: &Case, memory: Memory) -> JwtAuthLayer {
         .with_audience(AUDIENCE)
         .with_paths(Paths::all().exempt(EXEMPT));
     match memory {
-        Memory::Kept => builder.build().unwrap(),
-        // CACHE: `.with_cache(CacheConfig::new().with_max_bytes(64 << 10))`.
-        Memory::Crowded => builder.build().unwrap(),
-        // CACHE: `.without_cache()` here and in `verifier`.
-        Memory::None => builder.build().unwrap(),
+        Memory::Kept => builder,
+        Memory::Crowded => builder.with_cache(small()),
+        Memory::None => builder.without_cache(),
     }
+    .build()
+    .unwrap()
 }
 
 fn routes(handler: Handler) -> Router {

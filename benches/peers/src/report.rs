@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write, fs, io, path::Path};
 
 use crate::{
-    budgets::{self, Budget},
+    budgets::Budget,
     case::ALGORITHMS,
     chart, machine,
     results::Results,
@@ -58,7 +58,7 @@ pub(crate) fn budgets(budgets: &[Budget]) -> String {
     text
 }
 
-/// Writes the tables between their markers, and the chart.
+/// Writes the tables between their markers, and the chart; the budgets are for whoever works on the crate.
 pub(crate) fn write(results: &Results) -> io::Result<()> {
     let readme = fs::read_to_string(README)?;
     let found = readme.split_once(BEGIN);
@@ -66,10 +66,9 @@ pub(crate) fn write(results: &Results) -> io::Result<()> {
     let Some((before, after)) = found else {
         return Err(io::Error::other(format!("README.md lacks {BEGIN}or {END}")));
     };
-    let (table, budgets) = (table(results), budgets(&budgets::all(results)));
     fs::write(CHART, chart::svg(results))?;
-    let marked = format!("{BEGIN}\n{table}\n{budgets}\n{END}");
-    fs::write(README, format!("{before}{marked}{after}"))
+    let table = table(results);
+    fs::write(README, format!("{before}{BEGIN}\n{table}\n{END}{after}"))
 }
 
 fn line(text: &mut String, row: Row, results: &Results) {

@@ -36,6 +36,7 @@ pub(crate) enum Row {
     // Without a layer.
     Raw,
     Verifier,
+    VerifierRepeat,
     Jsonwebtoken,
     JwksClient,
 }
@@ -49,7 +50,7 @@ pub(crate) enum Section {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Router,
         Self::RouterLayered,
         Self::Router07,
@@ -71,6 +72,7 @@ impl Row {
         Self::BareFirstSeen,
         Self::Raw,
         Self::Verifier,
+        Self::VerifierRepeat,
         Self::Jsonwebtoken,
         Self::JwksClient,
     ];
@@ -87,7 +89,11 @@ impl Row {
     pub(crate) fn section(self) -> Section {
         match self {
             Self::Bare | Self::BareExempt | Self::BareRepeat | Self::BareFirstSeen => Section::Bare,
-            Self::Raw | Self::Verifier | Self::Jsonwebtoken | Self::JwksClient => Section::NoLayer,
+            Self::Raw
+            | Self::Verifier
+            | Self::VerifierRepeat
+            | Self::Jsonwebtoken
+            | Self::JwksClient => Section::NoLayer,
             _ => Section::Router,
         }
     }
@@ -111,7 +117,7 @@ impl Row {
                 !open.contains(&self) && !Self::PEERS.contains(&self)
             }
             Section::Bare => self != Self::Bare,
-            Section::NoLayer => self == Self::Verifier,
+            Section::NoLayer => matches!(self, Self::Verifier | Self::VerifierRepeat),
         }
     }
 
@@ -140,6 +146,7 @@ impl Row {
             Self::Bare => "no authentication".into(),
             Self::Raw => "the signature alone, prepared key".into(),
             Self::Verifier => "tower-warden, `Verifier::verify`, first-seen token".into(),
+            Self::VerifierRepeat => "tower-warden, `Verifier::verify`, repeat token".into(),
             Self::Jsonwebtoken => format!("{}, `decode`", peer("jsonwebtoken")),
             Self::JwksClient => format!("{}, `decode`", peer("jwks_client_rs")),
         }
@@ -185,7 +192,8 @@ impl Row {
             Self::BareRepeat => ours::bare_guarded(case, Memory::Kept),
             Self::BareFirstSeen => ours::bare_guarded(case, Memory::None),
             Self::Raw => bare::raw(case),
-            Self::Verifier => ours::verifier(case),
+            Self::Verifier => ours::verifier(case, Memory::None),
+            Self::VerifierRepeat => ours::verifier(case, Memory::Kept),
             Self::Jsonwebtoken => bare::jsonwebtoken(case),
             Self::JwksClient => return bare::jwks_client(case, provider).await,
         })
