@@ -17,7 +17,7 @@ use axum::{
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_warden::{JwtAuthLayer, Lease, Paths, Principal, RenewalMessages};
+use tower_warden::{CacheConfig, JwtAuthLayer, Lease, Paths, Principal, RenewalMessages};
 
 use crate::tokens::{self, AUDIENCE, ISSUER, SUBJECT};
 
@@ -46,11 +46,12 @@ fn layer(gate: &str) -> JwtAuthLayer {
         .with_issuer(ISSUER)
         .with_audience(AUDIENCE)
         .with_paths(Paths::all().exempt("/public/*"));
-    if first {
-        // PLACE FOR THE CACHE: too small for the tokens that take turns, so that each pays for being looked up in vain, for
-        // being kept, and for the eviction of another: `auth.with_cache(CacheConfig::new().with_max_bytes(64 * 1024))`.
+    if !first {
+        return auth.build().unwrap();
     }
-    auth.build().unwrap()
+    // Too small for the tokens that take turns: each is looked up in vain, is kept, and takes the place of another.
+    let cache = CacheConfig::new().with_max_bytes(64 * 1024);
+    auth.with_cache(cache).build().unwrap()
 }
 
 fn open() -> Router {
