@@ -19,7 +19,7 @@ use crate::{
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::{Anonymous, Context, LayerContext},
-    request::{AllowedOrigins, Found, PathTemplate, is_preflight, requested_path, select},
+    request::{AllowedOrigins, Carried, Found, PathTemplate, is_preflight, requested_path, select},
     telemetry,
     verify::{Authenticated, Authentication},
 };
@@ -145,7 +145,8 @@ impl Gate {
 
     /// Finds the one token of the request and asks what stands behind it.
     fn identify(&self, head: &Parts) -> Result<Option<Identified>, Blamed> {
-        let selected = select(&self.sources, self.conflict_policy(head), head);
+        let known = |source: usize, bytes: &[u8]| self.contexts[source].authenticator.recall(bytes);
+        let selected = select(&self.sources, self.conflict_policy(head), head, known);
         let Some(selected) = selected.map_err(|kind| (kind.into(), None))? else {
             return Ok(None);
         };
@@ -155,11 +156,14 @@ impl Gate {
             let foreign = |kind: RejectionKind| (kind.into(), Some(source.name()));
             self.origins.check(head).map_err(foreign)?;
         }
-        let authenticator = &self.contexts[index].authenticator;
-        Ok(Some((
-            index,
-            authenticator.authenticate(&selected.token, head),
-        )))
+        let authentication = match selected.token {
+            Carried::Known(_, token) => Authentication::Now(Ok(token)),
+            Carried::Token(token) => {
+                let authenticator = &self.contexts[index].authenticator;
+                authenticator.authenticate(&token, head)
+            }
+        };
+        Ok(Some((index, authentication)))
     }
 
     fn conflict_policy(&self, head: &Parts) -> ConflictPolicy {

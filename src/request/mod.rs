@@ -15,11 +15,11 @@ pub use path::{Access, CompiledPaths, Explanation, PathDecision, Paths, Rule};
 pub(crate) use path::{Found, PathTemplate};
 pub use preflight::Preflight;
 pub(crate) use preflight::is_preflight;
-pub(crate) use source::select;
 pub use source::{
     AuthorizationHeader, Carrier, ConflictPolicy, CookieToken, MalformedCredentials,
     QueryParameter, SubprotocolToken, TokenSource,
 };
+pub(crate) use source::{Carried, select};
 pub use stripped::StrippedHeaders;
 pub(crate) use target::requested_path;
 pub use token::BearerToken;

@@ -67,12 +67,12 @@ impl Authority {
             return introspector.attempt(self, token);
         }
         let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
-        let now = self.clock.now();
+        let (bytes, now) = (token.expose().as_bytes(), self.clock.now());
         match &self.keys {
             KeySource::Given { snapshot, .. } => {
                 let snapshot = snapshot.load();
-                let place = snapshot.place(token);
-                if let Some(known) = self.recall(place, token, now) {
+                let place = snapshot.place(bytes);
+                if let Some(known) = self.recall(place, bytes, now) {
                     return Ok(known);
                 }
                 let candidate = Candidate {
@@ -87,8 +87,8 @@ impl Authority {
             KeySource::Remote(refresher) => {
                 let current = refresher.current(now);
                 let keys = current.get().map(|keys| (&*keys.value, keys.epoch()));
-                let place = keys.and_then(|(snapshot, _)| snapshot.place(token));
-                if let Some(known) = self.recall(place, token, now) {
+                let place = keys.and_then(|(snapshot, _)| snapshot.place(bytes));
+                if let Some(known) = self.recall(place, bytes, now) {
                     return Ok(known);
                 }
                 let candidate = Candidate {
@@ -110,7 +110,7 @@ impl Authority {
     fn recall(
         &self,
         place: Option<Place<'_>>,
-        token: &BearerToken<'_>,
+        token: &[u8],
         now: Duration,
     ) -> Option<Arc<VerifiedToken>> {
         let known = place?.find(token)?;
@@ -118,9 +118,9 @@ impl Authority {
         still.then_some(known)
     }
 
-    /// The same for a token of which nothing has been looked at yet.
+    /// The same for bytes of which nothing is known yet.
     #[inline]
-    pub(super) fn known(&self, token: &BearerToken<'_>) -> Option<Arc<VerifiedToken>> {
+    pub(super) fn known(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
         let now = self.clock.now();
         match &self.keys {
             KeySource::Given { snapshot, .. } => {

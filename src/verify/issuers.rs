@@ -61,16 +61,16 @@ impl Issuers {
 
     /// A token that one of them has verified before, if it is remembered whose it was.
     #[inline]
-    pub(super) fn recall(&self, token: &BearerToken<'_>) -> Option<Arc<VerifiedToken>> {
-        let authority = self.list.get(self.routes.find(token)?)?;
-        authority.known(token)
+    pub(super) fn known(&self, bytes: &[u8]) -> Option<Arc<VerifiedToken>> {
+        let authority = self.list.get(self.routes.find(bytes)?)?;
+        authority.known(bytes)
     }
 
     /// Remembers who has verified a token.
     pub(super) fn remember(&self, token: &VerifiedToken) {
         let index = token.issuer().and_then(|name| self.by_name.get(name));
         if let Some(index) = index {
-            self.routes.keep(token.token(), *index);
+            self.routes.keep(token.token().expose().as_bytes(), *index);
         }
     }
 

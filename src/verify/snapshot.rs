@@ -10,7 +10,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    BearerToken, ConfigError, RejectionKind,
+    ConfigError, RejectionKind,
     keys::{KeySet, Keys, PreparedKey},
 };
 
@@ -45,7 +45,7 @@ impl Snapshot {
 
     /// Where a token stands that was verified with these keys before, if it may be remembered.
     #[inline]
-    pub(super) fn place(&self, token: &BearerToken<'_>) -> Option<Place<'_>> {
+    pub(super) fn place(&self, token: &[u8]) -> Option<Place<'_>> {
         self.cache.as_ref()?.place(token)
     }
 

@@ -19,7 +19,7 @@ use http::request::Parts;
 use super::token::BearerToken;
 
 pub use conflict::ConflictPolicy;
-pub(crate) use conflict::select;
+pub(crate) use conflict::{Carried, select};
 pub use cookie::CookieToken;
 pub use header::AuthorizationHeader;
 pub use query::QueryParameter;
@@ -39,6 +39,18 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// [`MalformedCredentials`] when something is here that cannot be read as one token.
     fn extract<'r>(&self, head: &'r Parts)
     -> Result<Option<BearerToken<'r>>, MalformedCredentials>;
+
+    /// The bytes that [`extract`](Self::extract) would take for the token, before anything about them is known.
+    ///
+    /// A layer compares them with the tokens that it has verified before, whose text need not be looked at again. If they
+    /// equal one of those, all of them, `extract` is not asked: it has to be certain that it would return just this token.
+    /// So there is nothing to peek at where a token may stand twice, or is written in more than one way.
+    ///
+    /// By default there is nothing, which is always right.
+    fn peek<'r>(&self, head: &'r Parts) -> Option<&'r [u8]> {
+        let _ = head;
+        None
+    }
 
     /// A bounded word for logs and metrics, such as `header`, `query` or `cookie`.
     fn name(&self) -> &'static str;

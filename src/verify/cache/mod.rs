@@ -30,7 +30,6 @@ pub(super) use routes::Routes;
 use table::{Footprint, Table};
 
 use super::token::VerifiedToken;
-use crate::BearerToken;
 
 /// The longest token that is kept, in bytes.
 const MAX_LENGTH: usize = 4 * 1024;
@@ -54,11 +53,10 @@ impl TokenCache {
 
     /// The place of this token, if it may have one.
     #[inline]
-    pub(super) fn place(&self, token: &BearerToken<'_>) -> Option<Place<'_>> {
-        let text = token.expose().as_bytes();
-        (text.len() <= MAX_LENGTH).then(|| Place {
+    pub(super) fn place(&self, token: &[u8]) -> Option<Place<'_>> {
+        (token.len() <= MAX_LENGTH).then(|| Place {
             table: &self.0,
-            tag: tag(text),
+            tag: tag(token),
         })
     }
 }
@@ -66,11 +64,9 @@ impl TokenCache {
 impl Place<'_> {
     /// The same token as it was verified, if it is known.
     #[inline]
-    pub(super) fn find(&self, token: &BearerToken<'_>) -> Option<Arc<VerifiedToken>> {
-        let text = token.expose().as_bytes();
-        self.table.find(self.tag, |known| {
-            same(known.token.expose().as_bytes(), text)
-        })
+    pub(super) fn find(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
+        let is_meant = |known: &VerifiedToken| same(known.token.expose().as_bytes(), token);
+        self.table.find(self.tag, is_meant)
     }
 
     /// Keeps a token that was verified.
@@ -118,6 +114,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::BearerToken;
 
     fn verified(text: &str) -> Arc<VerifiedToken> {
         let token = BearerToken::new(text.to_owned());
@@ -129,23 +126,21 @@ mod tests {
     fn a_text_with_the_same_hash_is_not_the_same_text() {
         let cache = TokenCache::new(&CacheConfig::new());
         let text = format!("{}.{}.{}", "a".repeat(40), "b".repeat(200), "c".repeat(43));
-        let token = BearerToken::new(text.as_str());
-        let place = cache.place(&token).unwrap();
+        let token = text.as_bytes();
+        let place = cache.place(token).unwrap();
         place.keep(&verified(&text));
-        assert!(place.find(&token).is_some());
+        assert!(place.find(token).is_some());
         for at in 0..text.len() - TAIL {
             let mut altered = text.clone();
             altered.replace_range(at..=at, "x");
-            let altered = BearerToken::new(altered);
-            let other = cache.place(&altered).unwrap();
+            let other = cache.place(altered.as_bytes()).unwrap();
             assert_eq!(other.tag, place.tag, "the end is what is hashed");
-            assert!(other.find(&altered).is_none(), "{at}");
+            assert!(other.find(altered.as_bytes()).is_none(), "{at}");
         }
         // Another end, or another length, is looked for elsewhere.
         for other in [text.replace('c', "d"), format!("a{text}")] {
-            let other = BearerToken::new(other);
-            assert_ne!(cache.place(&other).unwrap().tag, place.tag);
-            assert!(place.find(&other).is_none());
+            assert_ne!(cache.place(other.as_bytes()).unwrap().tag, place.tag);
+            assert!(place.find(other.as_bytes()).is_none());
         }
     }
 
@@ -159,7 +154,7 @@ mod tests {
             (4096, true),
             (4097, false),
         ] {
-            let token = BearerToken::new("x".repeat(length));
+            let token = vec![b'x'; length];
             assert_eq!(cache.place(&token).is_some(), has_place, "{length}");
         }
     }

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use super::tag;
-use crate::BearerToken;
 
 /// Two bytes each; tokens that share one are read again in turn.
 const ROUTES: usize = 8 * 1024;
@@ -15,18 +14,18 @@ pub(in crate::verify) struct Routes(Box<[AtomicU16]>);
 
 impl Routes {
     #[inline]
-    pub(in crate::verify) fn find(&self, token: &BearerToken<'_>) -> Option<usize> {
+    pub(in crate::verify) fn find(&self, token: &[u8]) -> Option<usize> {
         usize::from(self.route(token).load(Relaxed)).checked_sub(1)
     }
 
-    pub(in crate::verify) fn keep(&self, token: &BearerToken<'_>, issuer: usize) {
+    pub(in crate::verify) fn keep(&self, token: &[u8], issuer: usize) {
         // Those beyond the first 65 535 are found by reading the token.
         self.route(token)
             .store(u16::try_from(issuer + 1).unwrap_or(0), Relaxed);
     }
 
-    fn route(&self, token: &BearerToken<'_>) -> &AtomicU16 {
-        let tag = tag(token.expose().as_bytes()) as usize;
+    fn route(&self, token: &[u8]) -> &AtomicU16 {
+        let tag = tag(token) as usize;
         &self.0[tag % ROUTES]
     }
 }

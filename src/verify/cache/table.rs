@@ -5,6 +5,9 @@
 //! last one was in want. If bytes are short, a hand goes round all buckets and frees slots in the same way. So entries
 //! that come again stay, and those that come once make room for each other.
 //!
+//! Once the budget is used up, what comes for the first time is only noted at the door: to take others' places it has to
+//! come again. So a flood of entries that nobody asks for twice costs next to nothing, and turns nobody out.
+//!
 //! Threads that add and take away at the same time may hide an entry from each other, which is then verified once more;
 //! none is ever shown for another one, as the entry itself is asked whether it is meant.
 
@@ -12,7 +15,7 @@ use std::{
     array,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -40,6 +43,8 @@ pub(super) struct Table<T> {
     bytes: AtomicUsize,
     /// The bucket that is looked at next if room is needed.
     hand: AtomicUsize,
+    /// What came when there was no room: a part of its hash, for as many as there are slots.
+    door: OnceLock<Box<[AtomicU32]>>,
 }
 
 type Page<T> = Box<[Bucket<T>; PAGE]>;
@@ -60,6 +65,7 @@ impl<T: Footprint> Table<T> {
             pages: (0..pages).map(|_| OnceLock::new()).collect(),
             bytes: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
+            door: OnceLock::new(),
         }
     }
 
@@ -80,9 +86,12 @@ impl<T: Footprint> Table<T> {
         None
     }
 
-    /// Adds an entry, in the place of others if need be.
+    /// Adds an entry, in the place of others if need be and if it comes for the second time.
     pub(super) fn keep(&self, tag: u64, entry: Arc<T>) {
         let bytes = entry.bytes();
+        if self.bytes() + bytes > self.budget && !self.has_come_before(tag) {
+            return;
+        }
         // Counted before it is in, so that at no time more is kept than allowed.
         self.bytes.fetch_add(bytes, Relaxed);
         if !self.make_room() {
@@ -108,6 +117,16 @@ impl<T: Footprint> Table<T> {
     const fn index(&self, tag: u64) -> (usize, usize) {
         let tag = tag as usize;
         ((tag / PAGE) & (self.pages.len() - 1), tag % PAGE)
+    }
+
+    /// Whether the same was at the door before, and not another one since that is noted in the same place.
+    fn has_come_before(&self, tag: u64) -> bool {
+        let slots = self.pages.len() * PAGE * WAYS;
+        let door = self
+            .door
+            .get_or_init(|| (0..slots).map(|_| AtomicU32::new(0)).collect());
+        let note = (tag >> 32) as u32;
+        door[tag as usize % slots].swap(note, Relaxed) == note
     }
 
     /// Frees slots until the budget holds, which it does at the latest when every slot has been freed.
@@ -270,15 +289,17 @@ mod tests {
     fn no_more_than_the_budget_is_held_however_much_comes() {
         let budget = 256 * 1024;
         let filled = Filled::new(budget);
-        for number in 0..300_000 {
-            filled.keep(number, 400 + (number as usize * 131) % 8_000);
-            assert!(filled.table.bytes() <= budget);
+        for number in 0..200_000 {
+            for _ in 0..2 {
+                filled.keep(number, 400 + (number as usize * 131) % 8_000);
+                assert!(filled.table.bytes() <= budget);
+            }
         }
         assert_eq!(filled.table.bytes(), filled.held());
         assert!(filled.held() > budget / 2, "it is used, too");
-        assert!(filled.has(299_999));
+        assert!(filled.has(199_999));
         // What has no room of its own costs nobody a place but those it would have needed.
-        filled.keep(300_000, budget + 1);
+        (0..2).for_each(|_| filled.keep(300_000, budget + 1));
         assert!(!filled.has(300_000));
         assert_eq!(filled.table.bytes(), filled.held());
     }
@@ -289,7 +310,7 @@ mod tests {
         let wanted = 0..50;
         wanted.clone().for_each(|number| filled.keep(number, 800));
         for number in 50..100_000 {
-            filled.keep(number, 800);
+            (0..2).for_each(|_| filled.keep(number, 800));
             if number % 40 == 0 {
                 wanted.clone().for_each(|number| {
                     let _ = filled.has(number);
@@ -301,6 +322,24 @@ mod tests {
         assert!(stayed >= 45, "{stayed} of 50 stayed");
         let others = (50..100_000).filter(|number| filled.has(*number)).count();
         assert!((100..400).contains(&others), "{others} of the others");
+    }
+
+    #[test]
+    fn where_all_is_taken_nobody_gets_in_who_comes_once() {
+        let filled = Filled::new(256 * 1024);
+        let first = 0..320;
+        first.clone().for_each(|number| filled.keep(number, 800));
+        let held =
+            |numbers: std::ops::Range<u64>| numbers.filter(|number| filled.has(*number)).count();
+        let before = held(first.clone());
+        assert!(before > 250, "{before} found a place");
+        (1_000..100_000).for_each(|number| filled.keep(number, 800));
+        // But for as many as there was room for.
+        assert!(held(1_000..100_000) < 30);
+        assert!(held(first.clone()) > before - 30);
+        // Who comes again is let in.
+        (0..2).for_each(|_| filled.keep(100_000, 800));
+        assert!(filled.has(100_000));
     }
 
     /// An entry that is counted as long as it lives, wherever it is.
