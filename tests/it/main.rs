@@ -60,6 +60,7 @@ mod provider;
 mod providers;
 mod raw_socket;
 mod redaction;
+mod refusals;
 #[cfg(feature = "testing")]
 mod renewal;
 mod requirements;
