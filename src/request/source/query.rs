@@ -190,15 +190,20 @@ impl TokenSource for QueryParameter {
     }
 
     fn conceal(&self, head: &mut Parts) {
-        if let Some(uri) = self.without_token(&head.uri) {
-            head.uri = uri;
-        }
-        // A nested router keeps the whole target beside the URI that it shortened.
+        let rest = self.without_token(&head.uri);
+        // A nested router keeps the whole target beside the URI that it shortened; any other keeps the same one twice.
         #[cfg(feature = "axum")]
-        if let Some(original) = head.extensions.get_mut::<axum::extract::OriginalUri>()
-            && let Some(uri) = self.without_token(&original.0)
-        {
-            original.0 = uri;
+        if let Some(axum::extract::OriginalUri(original)) = head.extensions.get_mut() {
+            let rest = match *original == head.uri {
+                true => rest.clone(),
+                false => self.without_token(original),
+            };
+            if let Some(uri) = rest {
+                *original = uri;
+            }
+        }
+        if let Some(uri) = rest {
+            head.uri = uri;
         }
     }
 }
@@ -339,15 +344,21 @@ mod tests {
     fn the_original_uri_of_axum_loses_the_token_too() {
         use axum::extract::OriginalUri;
 
-        let mut head = head("/a?token=x");
-        let original = OriginalUri("/nest/a?token=x&b=1".parse().unwrap());
-        head.extensions.insert(original);
-        QueryParameter::new("token").unwrap().conceal(&mut head);
-        assert_eq!(head.uri, "/a");
-        assert_eq!(
-            head.extensions.get::<OriginalUri>().unwrap().0,
-            "/nest/a?b=1"
-        );
+        for (before, original, after, original_after) in [
+            ("/a?token=x", "/nest/a?token=x&b=1", "/a", "/nest/a?b=1"),
+            ("/a?token=x&b=1", "/a?token=x&b=1", "/a?b=1", "/a?b=1"),
+            ("/a?token=x", "/a?token=y&b=1", "/a", "/a?b=1"),
+            ("/a?b=1", "/a?token=x", "/a?b=1", "/a"),
+            ("/a?b=1", "/a?b=1", "/a?b=1", "/a?b=1"),
+        ] {
+            let mut head = head(before);
+            let original = OriginalUri(original.parse().unwrap());
+            head.extensions.insert(original);
+            QueryParameter::new("token").unwrap().conceal(&mut head);
+            assert_eq!(head.uri, after);
+            let OriginalUri(original) = head.extensions.get().unwrap();
+            assert_eq!(original, original_after);
+        }
     }
 
     #[test]
