@@ -13,13 +13,16 @@ use std::{
     future::{Future, ready},
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
-    Algorithm, BearerToken, JwtAuthLayer, NumericDate, Principal, RejectionKind, Revocation,
-    Revocations, Verifier,
+    Algorithm, BearerToken, JwtAuthLayer, NumericDate, Principal, Refusals, Rejection,
+    RejectionKind, Revocation, Revocations, Verifier,
 };
 
 use tokens::{ALGORITHMS, TestClock, base64, keys, token};
@@ -137,6 +140,48 @@ fn an_unknown_key_id_allocates_nothing() {
         allocations(&verifier, &text),
         (0, Some(RejectionKind::KeyUnknown))
     );
+}
+
+/// Two for the map of headers, three for the map of extensions and the rejection in it: what http takes for any response
+/// that has both. The texts are those of the last refusal of the same kind.
+#[test]
+fn a_refusal_allocates_five_times() {
+    for refusals in [Refusals::problem(), Refusals::edgeone(), Refusals::mixin()] {
+        let refusals = refusals.with_realm("chat");
+        for kind in [
+            RejectionKind::TokenMissing,
+            RejectionKind::CredentialsMalformed,
+            RejectionKind::SignatureInvalid,
+            RejectionKind::TokenExpired,
+            RejectionKind::OriginForeign,
+        ] {
+            let count = refusal_allocations(&refusals, &kind.into());
+            assert!((1..=5).contains(&count), "{kind:?}: {count}");
+        }
+    }
+}
+
+/// Beyond those five, `Retry-After` takes three: its digits, what keeps track of them, and a place among the headers. Scopes
+/// take a challenge and a body of their own.
+#[test]
+fn a_refusal_that_says_more_than_its_kind_allocates_a_little_more() {
+    let refusals = Refusals::problem();
+    let later = |kind| Rejection::new(kind).with_retry_after(Duration::from_secs(9));
+    for (rejection, most) in [
+        (RejectionKind::KeysUnavailable.into(), 8),
+        (later(RejectionKind::RateLimited), 8),
+        (Rejection::insufficient_scope("chat:read chat:write"), 10),
+    ] {
+        let count = refusal_allocations(&refusals, &rejection);
+        assert!((1..=most).contains(&count), "{rejection:?}: {count}");
+    }
+}
+
+/// Of the second refusal: the first one writes the texts.
+fn refusal_allocations(refusals: &Refusals, rejection: &Rejection) -> u64 {
+    let refuse = || drop(refusals.respond::<Full<Bytes>>(rejection));
+    refuse();
+    allocation_counter::measure(refuse).count_total
 }
 
 /// The principal of a request that a layer with these revocations has let in.

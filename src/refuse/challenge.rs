@@ -1,7 +1,5 @@
 //! [`Challenge`]: the `WWW-Authenticate` header of a refusal.
 
-use std::fmt::{self, Write};
-
 use http::{HeaderValue, StatusCode};
 
 use super::{Rejection, RejectionKind};
@@ -101,7 +99,9 @@ impl Challenge {
             _ if kind == RejectionKind::ScopeInsufficient => Some("insufficient_scope"),
             _ => return None,
         };
-        let mut text = String::from("Bearer ");
+        // Room for all but long scopes.
+        let mut text = String::with_capacity(256);
+        text.push_str("Bearer ");
         param(&mut text, "realm", &self.realm);
         if let Some(error) = error {
             param(&mut text, "error", error);
@@ -113,33 +113,25 @@ impl Challenge {
         if let Some(url) = &self.resource_metadata {
             param(&mut text, "resource_metadata", url);
         }
-        // A scope that no header can hold was named by a hook: the rest of the challenge still stands.
+        // A scope that no header can hold was named by a hook: the refusal stands, without a challenge.
         HeaderValue::try_from(text).ok()
     }
 }
 
-/// Appends `name="value"`, after a comma where it is not the first.
+/// Appends `name="value"`, after a comma where it is not the first; `"` and `\` are escaped (RFC 9110 §5.6.4).
 fn param(text: &mut String, name: &str, value: &str) {
     if text.ends_with('"') {
         text.push_str(", ");
     }
-    // Writing to a string cannot fail.
-    let _ = write!(text, "{name}=\"{}\"", Quoted(value));
-}
-
-/// The inside of a quoted string: `"` and `\` are escaped (RFC 9110 §5.6.4).
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            if matches!(character, '"' | '\\') {
-                f.write_char('\\')?;
-            }
-            f.write_char(character)?;
+    text.push_str(name);
+    text.push_str("=\"");
+    for character in value.chars() {
+        if matches!(character, '"' | '\\') {
+            text.push('\\');
         }
-        Ok(())
+        text.push(character);
     }
+    text.push('"');
 }
 
 #[cfg(test)]

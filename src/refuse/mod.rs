@@ -2,16 +2,18 @@
 //!
 //! 1. [`rejection`]: the kinds, and the one table from kind to status, code and sentence.
 //! 2. [`challenge`]: `WWW-Authenticate` as RFC 6750 and RFC 9110 want it.
-//! 3. [`refusals`]: how a layer answers, with the presets of the systems that this crate replaces.
-//! 4. [`metadata`]: the document that tells a refused client where to get a token.
-//! 5. [`body`]: a refusal in the body type of the wrapped service.
-//! 6. `websocket`, `closing`, `upgrade` (feature `ws`): a refused handshake, said by status or by close frame.
+//! 3. [`refusals`]: how a layer answers.
+//! 4. [`presets`]: in our words, or in those of the systems that this crate replaces.
+//! 5. [`metadata`]: the document that tells a refused client where to get a token.
+//! 6. [`body`]: a refusal in the body type of the wrapped service.
+//! 7. `websocket`, `closing`, `upgrade` (feature `ws`): a refused handshake, said by status or by close frame.
 
 mod body;
 mod challenge;
 #[cfg(feature = "ws")]
 mod closing;
 mod metadata;
+mod presets;
 mod refusals;
 mod rejection;
 #[cfg(feature = "ws")]

@@ -1,11 +1,18 @@
 //! [`Refusals`]: how a layer answers what it refuses.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 
-use super::{Challenge, Rejection, RejectionKind, ResponseBody};
+use super::{
+    Challenge, Rejection, RejectionKind, ResponseBody,
+    presets::{edgeone, mixin, problem},
+};
 #[cfg(feature = "ws")]
 use super::{WebSocketRefusal, upgrade::accept_and_close};
 use crate::ConfigError;
@@ -47,10 +54,15 @@ impl<F: Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static> Responder for
 pub struct Refusals {
     challenge: Challenge,
     responder: Arc<dyn Responder>,
+    answers: Answers,
     retry_after: Duration,
     #[cfg(feature = "ws")]
     websocket: WebSocketRefusal,
 }
+
+/// What a preset answers to each kind, in the order of the kinds: written at the first refusal of the kind and copied from
+/// then on, so that a flood of junk costs little. What the application words is never kept, and has no places here.
+type Answers = Arc<[OnceLock<Box<Response<Bytes>>>]>;
 
 impl Default for Refusals {
     fn default() -> Self {
@@ -62,27 +74,28 @@ impl Refusals {
     /// `{type,title,status,code,detail}` as `application/problem+json`: the default.
     #[must_use]
     pub fn problem() -> Self {
-        Self::custom(problem)
+        Self::preset(problem)
     }
 
     /// The body of EdgeOne's template: `{"error":"unauthorized","reason":…}`.
     #[must_use]
     pub fn edgeone() -> Self {
-        Self::custom(edgeone)
+        Self::preset(edgeone)
     }
 
     /// The plain text of `agents-oauth2-jwt-bearer`: `Unauthorized`, `Forbidden`, ….
     #[must_use]
     pub fn mixin() -> Self {
-        Self::custom(mixin)
+        Self::preset(mixin)
     }
 
-    /// Bodies of the application's own.
+    /// Bodies of the application's own. The responder is asked at every refusal, so whoever sends junk has it work.
     #[must_use]
     pub fn custom(responder: impl Responder) -> Self {
         Self {
             challenge: Challenge::default(),
             responder: Arc::new(responder),
+            answers: Answers::default(),
             retry_after: Duration::from_secs(5),
             #[cfg(feature = "ws")]
             websocket: WebSocketRefusal::default(),
@@ -91,22 +104,23 @@ impl Refusals {
 
     /// Sets the realm of the challenge; `api` by default.
     #[must_use]
-    pub fn with_realm(mut self, realm: impl Into<String>) -> Self {
-        self.challenge = self.challenge.with_realm(realm);
-        self
+    pub fn with_realm(self, realm: impl Into<String>) -> Self {
+        let challenge = self.challenge.clone().with_realm(realm);
+        self.with_challenge(challenge)
     }
 
     /// Sets all that the challenge says about this service.
     #[must_use]
     pub fn with_challenge(mut self, challenge: Challenge) -> Self {
         self.challenge = challenge;
+        self.answers = unsaid(self.answers.len());
         self
     }
 
     /// Names the document that describes this resource, whatever else the challenge says.
-    pub(crate) fn naming(mut self, metadata: &str) -> Self {
-        self.challenge = self.challenge.with_resource_metadata(metadata);
-        self
+    pub(crate) fn naming(self, metadata: &str) -> Self {
+        let challenge = self.challenge.clone().with_resource_metadata(metadata);
+        self.with_challenge(challenge)
     }
 
     /// Sets `Retry-After` of a 503, in whole seconds; 5 s by default. A rejection that says when to come again outdoes it.
@@ -153,6 +167,44 @@ impl Refusals {
 
     /// The complete response to a rejection, by its status.
     pub fn respond<B: ResponseBody>(&self, rejection: &Rejection) -> Response<B> {
+        let mut response = match self.kept(rejection) {
+            Some(answer) => answer.clone(),
+            None => self.write(rejection),
+        };
+        let retry_after = rejection.retry_after().or_else(|| {
+            let ours = rejection.kind().status() == StatusCode::SERVICE_UNAVAILABLE;
+            ours.then_some(self.retry_after)
+        });
+        if let Some(delay) = retry_after {
+            // Whoever came a fraction early would come in vain.
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            let headers = response.headers_mut();
+            headers.entry(header::RETRY_AFTER).or_insert(seconds.into());
+        }
+        response.extensions_mut().insert(rejection.clone());
+        response.map(B::from_bytes)
+    }
+
+    /// A preset with nothing said yet.
+    fn preset(responder: fn(&Rejection) -> Response<Bytes>) -> Self {
+        Self {
+            answers: unsaid(RejectionKind::COUNT),
+            ..Self::custom(responder)
+        }
+    }
+
+    /// What is answered to a rejection that says no more than its kind, where that is always the same.
+    fn kept(&self, rejection: &Rejection) -> Option<&Response<Bytes>> {
+        if rejection.has_words_of_its_own() {
+            return None;
+        }
+        let kind = rejection.kind();
+        let answer = self.answers.get(kind as usize)?;
+        Some(answer.get_or_init(|| Box::new(self.write(&kind.into()))))
+    }
+
+    /// The response but for the time to come again, and for the rejection itself.
+    fn write(&self, rejection: &Rejection) -> Response<Bytes> {
         let mut response = self.responder.respond(rejection);
         // A responder words a refusal, it cannot turn one into a success.
         if response.status().is_success() {
@@ -165,18 +217,12 @@ impl Refusals {
         headers
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));
-        let retry_after = rejection.retry_after().or_else(|| {
-            let ours = rejection.kind().status() == StatusCode::SERVICE_UNAVAILABLE;
-            ours.then_some(self.retry_after)
-        });
-        if let Some(delay) = retry_after {
-            // Whoever came a fraction early would come in vain.
-            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
-            headers.entry(header::RETRY_AFTER).or_insert(seconds.into());
-        }
-        response.extensions_mut().insert(rejection.clone());
-        response.map(B::from_bytes)
+        response
     }
+}
+
+fn unsaid(kinds: usize) -> Answers {
+    (0..kinds).map(|_| OnceLock::new()).collect()
 }
 
 impl fmt::Debug for Refusals {
@@ -186,79 +232,6 @@ impl fmt::Debug for Refusals {
             .field("retry_after", &self.retry_after)
             .finish_non_exhaustive()
     }
-}
-
-/// A response with that status, type and body.
-fn answer(
-    status: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Bytes> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
-fn problem(rejection: &Rejection) -> Response<Bytes> {
-    let kind = rejection.kind();
-    let status = kind.status();
-    let body = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "code": kind.code(),
-        "detail": rejection.detail(),
-    });
-    answer(status, "application/problem+json", body.to_string())
-}
-
-fn edgeone(rejection: &Rejection) -> Response<Bytes> {
-    let kind = rejection.kind();
-    // The words of the template's own services.
-    let reason = match kind {
-        RejectionKind::CredentialsInvalid | RejectionKind::UsernameTaken => {
-            let body = serde_json::json!({ "error": kind.code() });
-            return answer(kind.status(), "application/json", body.to_string());
-        }
-        RejectionKind::TokenMissing => "no auth cookie",
-        RejectionKind::TokenMalformed => "malformed token",
-        RejectionKind::AlgorithmNotAllowed => "unsupported alg",
-        RejectionKind::SignatureInvalid | RejectionKind::KeyUnknown => "signature mismatch",
-        RejectionKind::TokenExpired => "expired",
-        _ if kind.status() == StatusCode::UNAUTHORIZED => "verify failed",
-        _ => rejection.detail(),
-    };
-    let error = match kind.status() {
-        _ if matches!(
-            kind,
-            RejectionKind::UsernameInvalid | RejectionKind::PasswordInvalid
-        ) =>
-        {
-            kind.code()
-        }
-        StatusCode::TOO_MANY_REQUESTS => kind.code(),
-        StatusCode::UNAUTHORIZED => "unauthorized",
-        StatusCode::FORBIDDEN => "forbidden",
-        StatusCode::NOT_FOUND => "not_found",
-        StatusCode::BAD_REQUEST => "bad_request",
-        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-        _ => "server_misconfigured",
-    };
-    let body = serde_json::json!({ "error": error, "reason": reason });
-    answer(kind.status(), "application/json", body.to_string())
-}
-
-fn mixin(rejection: &Rejection) -> Response<Bytes> {
-    let kind = rejection.kind();
-    let text = match kind {
-        RejectionKind::CredentialsAmbiguous => "More than one method used for authentication",
-        RejectionKind::NotOwner => rejection.detail(),
-        _ => kind.status().canonical_reason().unwrap_or("Error"),
-    };
-    answer(kind.status(), "text/plain; charset=utf-8", text.to_owned())
 }
 
 #[cfg(test)]
@@ -329,6 +302,20 @@ mod tests {
         let refusals = Refusals::problem().with_retry_after(Duration::from_secs(9));
         let response = refusals.respond::<String>(&RejectionKind::KeysUnavailable.into());
         assert_eq!(response.headers()["retry-after"], "9");
+    }
+
+    #[cfg(feature = "accounts")]
+    #[test]
+    fn a_detail_of_its_own_is_answered_to_nobody_else() {
+        let plain = Rejection::new(RejectionKind::PasswordInvalid);
+        let exact = plain.clone().with_detail("a password has eight characters");
+        for refusals in [Refusals::problem(), Refusals::edgeone()] {
+            let said = |rejection| refusals.respond::<String>(rejection).into_body();
+            for _ in 0..2 {
+                assert!(said(&plain).contains(plain.kind().detail()));
+                assert!(said(&exact).contains(exact.detail()));
+            }
+        }
     }
 
     #[test]

@@ -91,6 +91,9 @@ pub enum RejectionKind {
 }
 
 impl RejectionKind {
+    /// How many kinds there are.
+    pub(super) const COUNT: usize = Self::Misconfigured as usize + 1;
+
     /// The status it is answered with.
     #[must_use]
     pub const fn status(self) -> StatusCode {
@@ -312,6 +315,19 @@ impl Rejection {
     #[must_use]
     pub fn scopes(&self) -> Option<&str> {
         self.scopes.as_deref()
+    }
+
+    /// Whether body or challenge say more of it than of any other of its kind.
+    pub(super) fn has_words_of_its_own(&self) -> bool {
+        // The source is for the log, and `Retry-After` stands beside both.
+        let Self {
+            kind: _,
+            scopes,
+            detail,
+            retry_after: _,
+            source: _,
+        } = self;
+        scopes.is_some() || detail.is_some()
     }
 }
 
