@@ -22,7 +22,7 @@ use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
     Algorithm, BearerToken, JwtAuthLayer, NumericDate, Principal, Refusals, Rejection,
-    RejectionKind, Revocation, Revocations, Verifier,
+    RejectionKind, Revocation, Revocations, Verifier, VerifierBuilder,
 };
 
 use tokens::{ALGORITHMS, TestClock, base64, keys, token};
@@ -30,14 +30,16 @@ use tokens::{ALGORITHMS, TestClock, base64, keys, token};
 const CLAIMS: &str = r#"{"iss":"https://id.example","sub":"alice","aud":"orders","exp":2000,"iat":900,
     "jti":"0123456789abcdef","scope":"chat history","realm_access":{"roles":["admin","ops"]}}"#;
 
-fn verifier(algorithm: Algorithm) -> Verifier {
+fn builder(algorithm: Algorithm) -> VerifierBuilder {
     Verifier::builder(keys(algorithm))
         .with_issuer("https://id.example")
         .with_audience("orders")
         .with_roles_claim("realm_access.roles")
         .with_clock(TestClock::at(1_000))
-        .build()
-        .unwrap()
+}
+
+fn verifier(algorithm: Algorithm) -> Verifier {
+    builder(algorithm).build().unwrap()
 }
 
 fn header(algorithm: Algorithm, members: &str) -> String {
@@ -63,7 +65,7 @@ fn allocations(verifier: &Verifier, text: &str) -> (u64, Option<RejectionKind>) 
 #[test]
 fn a_cold_verification_allocates_four_times_at_most() {
     for algorithm in ALGORITHMS {
-        let verifier = verifier(algorithm);
+        let verifier = builder(algorithm).without_cache().build().unwrap();
         let text = token(header(algorithm, ""), CLAIMS, algorithm);
         // The first token of a key set pays for the memo of its header, and the backend for its own beginnings.
         assert_eq!(allocations(&verifier, &text).1, None);
@@ -71,6 +73,16 @@ fn a_cold_verification_allocates_four_times_at_most() {
         let (count, kind) = allocations(&verifier, &text);
         assert_eq!(kind, None);
         assert!((1..=4).contains(&count), "{algorithm:?}: {count}");
+    }
+}
+
+#[test]
+fn a_known_token_allocates_nothing() {
+    for algorithm in ALGORITHMS {
+        let verifier = verifier(algorithm);
+        let text = token(header(algorithm, ""), CLAIMS, algorithm);
+        assert_eq!(allocations(&verifier, &text).1, None);
+        assert_eq!(allocations(&verifier, &text), (0, None), "{algorithm:?}");
     }
 }
 
