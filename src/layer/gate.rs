@@ -55,7 +55,7 @@ pub(super) enum Decision {
 pub(super) enum Refusal {
     Rejection(Rejection),
     /// A requirement answered in place of the inner service.
-    Answer(Response<Bytes>, Passage),
+    Answer(Box<Response<Bytes>>, Passage),
 }
 
 /// What has been asked and is not answered yet.
@@ -263,7 +263,9 @@ impl Gate {
     /// The decision that follows from a verdict other than `Admit`.
     fn settle(verdict: Verdict, principal: &Principal, passage: Passage) -> Decision {
         match verdict {
-            Verdict::Answer(response) => Decision::Refuse(Refusal::Answer(response, passage)),
+            Verdict::Answer(response) => {
+                Decision::Refuse(Refusal::Answer(Box::new(response), passage))
+            }
             Verdict::Refuse(rejection) => Self::refuse(rejection, Some(principal.source())),
             // Who is admitted goes on, and does not come here.
             Verdict::Admit => Self::refuse(RejectionKind::Misconfigured.into(), None),

@@ -241,6 +241,13 @@ impl fmt::Display for RejectionKind {
 #[derive(Debug, Clone)]
 pub struct Rejection {
     kind: RejectionKind,
+    /// Few say more than their kind, and every answer of the gate has to have room for one.
+    more: Option<Arc<More>>,
+}
+
+/// What a rejection says beyond its kind.
+#[derive(Debug, Clone, Default)]
+struct More {
     scopes: Option<Arc<str>>,
     detail: Option<Arc<str>>,
     retry_after: Option<Duration>,
@@ -251,13 +258,7 @@ impl Rejection {
     /// A refusal of that kind.
     #[must_use]
     pub const fn new(kind: RejectionKind) -> Self {
-        Self {
-            kind,
-            scopes: None,
-            detail: None,
-            retry_after: None,
-            source: None,
-        }
+        Self { kind, more: None }
     }
 
     /// A refusal for want of scopes, which the challenge names ([RFC 6750 §3], separated by blanks).
@@ -265,16 +266,15 @@ impl Rejection {
     /// [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
     #[must_use]
     pub fn insufficient_scope(scopes: impl Into<Arc<str>>) -> Self {
-        Self {
-            scopes: Some(scopes.into()),
-            ..Self::new(RejectionKind::ScopeInsufficient)
-        }
+        let mut rejection = Self::new(RejectionKind::ScopeInsufficient);
+        rejection.more_mut().scopes = Some(scopes.into());
+        rejection
     }
 
     /// Keeps the error that lies behind the refusal: for the log, never for the client.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+        self.more_mut().source = Some(Arc::new(source));
         self
     }
 
@@ -282,14 +282,14 @@ impl Rejection {
     #[cfg(feature = "accounts")]
     #[must_use]
     pub(crate) fn with_detail(mut self, detail: impl Into<Arc<str>>) -> Self {
-        self.detail = Some(detail.into());
+        self.more_mut().detail = Some(detail.into());
         self
     }
 
     /// Says when to come again: `Retry-After` of the answer, in whole seconds, rounded up.
     #[must_use]
-    pub const fn with_retry_after(mut self, delay: Duration) -> Self {
-        self.retry_after = Some(delay);
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.more_mut().retry_after = Some(delay);
         self
     }
 
@@ -302,32 +302,31 @@ impl Rejection {
     /// A sentence for the client: that of the kind, or one that is more exact. Never a token, a key ID or a claim.
     #[must_use]
     pub fn detail(&self) -> &str {
-        self.detail.as_deref().unwrap_or(self.kind.detail())
+        let detail = self.more.as_ref().and_then(|more| more.detail.as_deref());
+        detail.unwrap_or(self.kind.detail())
     }
 
     /// When to come again, if this refusal says so.
     #[must_use]
-    pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.more.as_ref()?.retry_after
     }
 
     /// The scopes that would have been enough, separated by blanks.
     #[must_use]
     pub fn scopes(&self) -> Option<&str> {
-        self.scopes.as_deref()
+        self.more.as_ref()?.scopes.as_deref()
     }
 
     /// Whether body or challenge say more of it than of any other of its kind.
     pub(super) fn has_words_of_its_own(&self) -> bool {
         // The source is for the log, and `Retry-After` stands beside both.
-        let Self {
-            kind: _,
-            scopes,
-            detail,
-            retry_after: _,
-            source: _,
-        } = self;
-        scopes.is_some() || detail.is_some()
+        let more = self.more.as_deref();
+        more.is_some_and(|more| more.scopes.is_some() || more.detail.is_some())
+    }
+
+    fn more_mut(&mut self) -> &mut More {
+        Arc::make_mut(self.more.get_or_insert_default())
     }
 }
 
@@ -345,7 +344,7 @@ impl fmt::Display for Rejection {
 
 impl Error for Rejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.source {
+        match &self.more.as_ref()?.source {
             Some(source) => Some(&**source),
             None => None,
         }

@@ -193,10 +193,13 @@ impl TokenSource for QueryParameter {
         let rest = self.without_token(&head.uri);
         // A nested router keeps the whole target beside the URI that it shortened; any other keeps the same one twice.
         #[cfg(feature = "axum")]
-        if let Some(axum::extract::OriginalUri(original)) = head.extensions.get_mut() {
-            let rest = match *original == head.uri {
-                true => rest.clone(),
-                false => self.without_token(original),
+        if let Some(axum::extract::OriginalUri(original)) = head.extensions.get_mut()
+            && original.query().is_some()
+        {
+            let rest = if *original == head.uri {
+                rest.clone()
+            } else {
+                self.without_token(original)
             };
             if let Some(uri) = rest {
                 *original = uri;
