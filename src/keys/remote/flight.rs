@@ -51,9 +51,17 @@ impl<T: Send + Sync + 'static> Shared<T> {
             let accepted = self.accept(&document, began);
             accepted.inspect_err(|_| self.source.rejected())
         });
+        let (result, fresh) = match result {
+            Ok((accepted, fresh)) => (Ok(accepted), Some(fresh)),
+            Err(error) => (Err(error), None),
+        };
         let now = self.clock.now();
         let (failures, pause) = {
             let mut state = self.state();
+            // Under the lock, so that whoever misses a key of these finds noted what has become of it.
+            if let Some(fresh) = fresh {
+                self.snapshot.store(Some(fresh));
+            }
             let before = state.failures;
             let pause = match &result {
                 Ok(accepted) => {
@@ -84,8 +92,12 @@ impl<T: Send + Sync + 'static> Shared<T> {
         }
     }
 
-    /// Replaces the keys, unless what came is no better than what is there.
-    fn accept(&self, document: &Document, began: Duration) -> Result<Accepted, KeyFetchError> {
+    /// Makes the next keys of what came, unless it is no better than what is there.
+    fn accept(
+        &self,
+        document: &Document,
+        began: Duration,
+    ) -> Result<(Accepted, Arc<Snapshot<T>>), KeyFetchError> {
         let former = self.snapshot.load();
         let former = former.as_deref();
         let origin = self.source.origin();
@@ -100,8 +112,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
             // Whatever the provider states, the next set has to be here before this one may no longer be used.
             lifetime: lifetime.min(self.policy.stale_limit),
         };
-        self.snapshot.store(Some(Arc::new(fresh)));
-        Ok(accepted)
+        Ok((accepted, Arc::new(fresh)))
     }
 
     /// Starts the next fetch after that pause, even if nobody asks.
