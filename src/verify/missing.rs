@@ -81,7 +81,13 @@ impl MissingKey {
             return Err(RejectionKind::KeysUnavailable.into());
         }
         if !self.waiting.asked() {
-            self.waiting = match authority.attempt(&token, Asking::Again) {
+            // Where there was nothing to wait for, it is as if the token came only now.
+            let asking = if self.waiting.waited() {
+                Asking::Again
+            } else {
+                Asking::Allowed
+            };
+            self.waiting = match authority.attempt(&token, asking) {
                 Ok(verified) => return Ok(verified),
                 Err(Doubt::KeyMissing(next)) => next.waiting.after(&self.waiting),
                 Err(doubt) => return Err(doubt.kind().into()),

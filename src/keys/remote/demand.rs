@@ -152,6 +152,11 @@ impl<T: Send + Sync + 'static> Waiting<T> {
         landed && last.result.is_ok()
     }
 
+    /// Whether there was a fetch to wait for: else the keys had changed while the token was looked at.
+    pub(crate) const fn waited(&self) -> bool {
+        self.outcome.is_some()
+    }
+
     /// Whether the answer is younger than the token, so that it may convict it.
     pub(crate) const fn asked(&self) -> bool {
         self.asked
