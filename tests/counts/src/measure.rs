@@ -12,7 +12,7 @@ use crate::{
 /// As many requests of each row are counted.
 pub const REQUESTS: i64 = 1_000;
 /// As many go before them, until nothing happens for the first time any more.
-const WARM_UP: i64 = 50;
+const WARM_UP: i64 = 200;
 /// As many requests are sent in all.
 pub const REQUESTS_IN_ALL: usize = (WARM_UP + REQUESTS) as usize;
 
