@@ -24,7 +24,7 @@ use crate::{
 pub(crate) enum Memory {
     /// As by default: a token that comes again is known.
     Kept,
-    /// A token is kept, but there is no room for so many.
+    /// The same, but there is no room for so many.
     Crowded,
     /// None is.
     None,
@@ -68,7 +68,7 @@ pub(crate) fn guarded(case: &Case, memory: Memory, handler: Handler) -> Subject 
     service::<_, Body, _>(router, request, Some(forged))
 }
 
-/// Tokens none of which is known, and each of which is kept.
+/// Tokens none of which is known, at a cache that is full of others.
 pub(crate) fn strangers(case: &Case) -> Subject {
     let router = routes(Handler::Plain).layer(layer(case, Memory::Crowded));
     let request = |token: &String| case.request(GUARDED, Some(token));

@@ -114,8 +114,8 @@ jsonwebtoken 10 and 11 check HS256 by RustCrypto, which is the faster there, and
 an extractor. huskarl-resource-server ships no layer, so its validator stands in one that is as small as it can be, on the
 crypto that it ships. axum-keycloak-auth and jwks_client_rs do not look at the issuer; the others were told it. Claims are
 typed where they can be; here a handler asks for them, and has rows of its own. All verify one and the same token again
-and again, which a processor learns; only the tokens of the row that is kept are a thousand, and those of ES256 cost
-more for that alone.
+and again, which a processor learns; only those that meet a full cache are a thousand, and with ES256 they cost more for
+that alone.
 ";
 
 fn notes(results: &Results) -> String {

@@ -21,7 +21,7 @@ pub(crate) enum Row {
     RepeatClaims,
     FirstSeen,
     FirstSeenClaims,
-    FirstSeenKept,
+    FirstSeenFull,
     AxumJwtAuth,
     JwtAuthorizer,
     TowerOauth2,
@@ -59,7 +59,7 @@ impl Row {
         Self::RepeatClaims,
         Self::FirstSeen,
         Self::FirstSeenClaims,
-        Self::FirstSeenKept,
+        Self::FirstSeenFull,
         Self::AxumJwtAuth,
         Self::JwtAuthorizer,
         Self::TowerOauth2,
@@ -136,7 +136,7 @@ impl Row {
             Self::FirstSeenClaims => {
                 "tower-warden, first-seen token, the handler takes `Claims<T>`".into()
             }
-            Self::FirstSeenKept => "tower-warden, first-seen token, which is kept".into(),
+            Self::FirstSeenFull => "tower-warden, first-seen token, the cache full".into(),
             Self::AxumJwtAuth => peer("axum-jwt-auth"),
             Self::JwtAuthorizer => peer("jwt-authorizer"),
             Self::TowerOauth2 => peer("tower-oauth2-resource-server"),
@@ -180,7 +180,7 @@ impl Row {
             Self::RepeatClaims => ours::guarded(case, Memory::Kept, Handler::Claims),
             Self::FirstSeen => ours::guarded(case, Memory::None, Handler::Plain),
             Self::FirstSeenClaims => ours::guarded(case, Memory::None, Handler::Claims),
-            Self::FirstSeenKept => ours::strangers(case),
+            Self::FirstSeenFull => ours::strangers(case),
             Self::AxumJwtAuth => peers::axum_jwt_auth::subject(case),
             Self::JwtAuthorizer => peers::jwt_authorizer::subject(case).await,
             Self::TowerOauth2 => peers::tower_oauth2::subject(case).await,
