@@ -13,6 +13,9 @@
 //! what else runs on the machine is not; memory is what the process has resident.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "support/thread_time.rs"]
+mod thread_time;
+
 use std::{env, fs, hint::black_box, sync::Arc, time::Duration};
 
 use http::Method;
@@ -20,6 +23,8 @@ use tower_warden::{
     Access, BearerToken, CompiledPaths, Keys, Paths, SigningKey, TokenIssuer, Verifier,
     VerifierBuilder,
 };
+
+use thread_time::thread_time;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -297,16 +302,6 @@ fn take_turns<M: FnMut() -> f64>(rounds: usize, measured: impl IntoIterator<Item
         times[times.len() / 2]
     };
     measured.into_iter().map(median).collect()
-}
-
-/// The time that this thread has had on a processor.
-fn thread_time() -> Duration {
-    #[cfg(target_os = "linux")]
-    return rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)
-        .try_into()
-        .unwrap();
-    #[cfg(not(target_os = "linux"))]
-    return std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
 }
 
 /// The bytes that this process has in memory; 0 where nobody says so.

@@ -11,19 +11,23 @@
 //! | `refused/…` | no token, junk, an expired token |
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "support/thread_time.rs"]
+mod thread_time;
+
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},
     hint::black_box,
     pin::pin,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{Request, Response, request::Parts};
 use tower::{Layer, Service};
 use tower_warden::{Algorithm, JwtAuthLayer, Paths, SigningKey, TokenIssuer, testing::ManualClock};
+
+use thread_time::thread_time;
 
 /// Answers at once, with an empty body.
 #[derive(Clone)]
@@ -230,16 +234,6 @@ fn round(
         assert_eq!(through(request).status(), 200);
     }
     (thread_time() - begun).as_nanos() as f64 / calls as f64
-}
-
-/// The time that this thread has had on a processor.
-fn thread_time() -> Duration {
-    #[cfg(target_os = "linux")]
-    return rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)
-        .try_into()
-        .unwrap();
-    #[cfg(not(target_os = "linux"))]
-    return std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
 }
 
 criterion_group!(benches, rows, added);

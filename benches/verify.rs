@@ -12,6 +12,9 @@
 //! the thread that is measured, so that what else runs on the machine is not.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "support/thread_time.rs"]
+mod thread_time;
+
 #[allow(dead_code)]
 #[path = "../tests/it/tokens.rs"]
 mod tokens;
@@ -29,6 +32,7 @@ use criterion::{
 use jsonwebtoken::{AlgorithmFamily, DecodingKey, Validation};
 use tower_warden::{Algorithm, BearerToken, Keys, Verifier};
 
+use thread_time::thread_time;
 use tokens::{ALGORITHMS, SECRET, base64, key, public_pem, signature, token};
 
 /// About 360 bytes with 11 claims, as an identity provider signs them.
@@ -38,27 +42,16 @@ const EXPIRED: &str = r#"{"iss":"https://id.example/realms/acme","sub":"3f1c9a52
 /// The time that this thread has had on a processor.
 struct ThreadTime;
 
-impl ThreadTime {
-    fn now() -> Duration {
-        #[cfg(target_os = "linux")]
-        return rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)
-            .try_into()
-            .unwrap();
-        #[cfg(not(target_os = "linux"))]
-        return std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    }
-}
-
 impl Measurement for ThreadTime {
     type Intermediate = Duration;
     type Value = Duration;
 
     fn start(&self) -> Duration {
-        Self::now()
+        thread_time()
     }
 
     fn end(&self, start: Duration) -> Duration {
-        Self::now() - start
+        thread_time() - start
     }
 
     fn add(&self, one: &Duration, other: &Duration) -> Duration {
@@ -220,11 +213,11 @@ fn ratios(_: &mut Criterion<ThreadTime>) {
     const ROUNDS: usize = 401;
 
     fn round(times: u32, mut call: impl FnMut() -> bool) -> f64 {
-        let begun = ThreadTime::now();
+        let begun = thread_time();
         for _ in 0..times {
             assert!(call());
         }
-        (ThreadTime::now() - begun).as_nanos() as f64 / f64::from(times)
+        (thread_time() - begun).as_nanos() as f64 / f64::from(times)
     }
 
     fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
