@@ -68,6 +68,12 @@ impl Authority {
         }
         let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
         let (bytes, now) = (token.expose().as_bytes(), self.clock.now());
+        let candidate = |place| Candidate {
+            token,
+            compact,
+            place,
+            now,
+        };
         match &self.keys {
             KeySource::Given { snapshot, .. } => {
                 let snapshot = snapshot.load();
@@ -75,13 +81,7 @@ impl Authority {
                 if let Some(known) = self.recall(place, bytes, now) {
                     return Ok(known);
                 }
-                let candidate = Candidate {
-                    token,
-                    compact,
-                    place,
-                    now,
-                };
-                Ok(self.doubt(&snapshot, &candidate)?)
+                Ok(self.doubt(&snapshot, &candidate(place))?)
             }
             #[cfg(feature = "jwks")]
             KeySource::Remote(refresher) => {
@@ -91,13 +91,7 @@ impl Authority {
                 if let Some(known) = self.recall(place, bytes, now) {
                     return Ok(known);
                 }
-                let candidate = Candidate {
-                    token,
-                    compact,
-                    place,
-                    now,
-                };
-                self.doubt_or_ask(refresher, keys, &candidate, asking)
+                self.doubt_or_ask(refresher, keys, &candidate(place), asking)
             }
             #[cfg(feature = "introspection")]
             KeySource::None(_) => Err(RejectionKind::KeysUnavailable.into()),

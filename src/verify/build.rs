@@ -143,7 +143,10 @@ impl VerifierBuilder<Introspection> {
         }
         if rules.cache != Some(crate::CacheConfig::new()) {
             return Err(ConfigError::Setting {
-                name: "with_cache",
+                name: match rules.cache {
+                    Some(_) => "with_cache",
+                    None => "without_cache",
+                },
                 value: String::from("(with introspection)"),
                 problem: "answers about opaque tokens have a cache of their own: see `Introspection`",
             });

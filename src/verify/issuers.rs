@@ -66,8 +66,8 @@ impl Issuers {
         authority.known(bytes)
     }
 
-    /// Remembers who has verified a token.
-    pub(super) fn remember(&self, token: &VerifiedToken) {
+    /// Notes which of them has verified a token.
+    pub(super) fn keep_route(&self, token: &VerifiedToken) {
         let index = token.issuer().and_then(|name| self.by_name.get(name));
         if let Some(index) = index {
             self.routes.keep(token.token().expose().as_bytes(), *index);

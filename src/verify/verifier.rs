@@ -165,14 +165,12 @@ impl Verifier {
     /// [RFC 8725]: https://www.rfc-editor.org/rfc/rfc8725
     /// [RFC 7519 §7.2]: https://www.rfc-editor.org/rfc/rfc7519#section-7.2
     pub fn verify(&self, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
-        if let Trust::Many(issuers) = &self.trust
-            && let Some(known) = issuers.known(token.expose().as_bytes())
-        {
+        if let Some(known) = self.known_to_one_of_many(token) {
             return Ok(known);
         }
         let authority = self.authority_for(token)?;
         match authority.attempt(token, Asking::Allowed) {
-            Ok(verified) => Ok(self.remembered(verified)),
+            Ok(verified) => Ok(self.routed(verified)),
             Err(doubt) => Err(doubt.kind().into()),
         }
     }
@@ -195,9 +193,7 @@ impl Verifier {
     /// ```
     #[must_use]
     pub fn check(&self, token: &BearerToken<'_>) -> Verification {
-        if let Trust::Many(issuers) = &self.trust
-            && let Some(known) = issuers.known(token.expose().as_bytes())
-        {
+        if let Some(known) = self.known_to_one_of_many(token) {
             return Verification::Verified(known);
         }
         let authority = match self.authority_for(token) {
@@ -205,7 +201,7 @@ impl Verifier {
             Err(kind) => return Verification::Rejected(kind.into()),
         };
         match authority.attempt(token, Asking::Allowed) {
-            Ok(verified) => Verification::Verified(self.remembered(verified)),
+            Ok(verified) => Verification::Verified(self.routed(verified)),
             Err(Doubt::Rejected(kind)) => Verification::Rejected(kind.into()),
             #[cfg(feature = "jwks")]
             Err(Doubt::KeyMissing(missing)) => {
@@ -306,9 +302,19 @@ impl Verifier {
         }
     }
 
-    fn remembered(&self, verified: Arc<VerifiedToken>) -> Arc<VerifiedToken> {
+    /// The same where there are several issuers to look for it: a single one looks when it is attempted.
+    #[inline]
+    fn known_to_one_of_many(&self, token: &BearerToken<'_>) -> Option<Arc<VerifiedToken>> {
+        match &self.trust {
+            Trust::One(_) => None,
+            Trust::Many(issuers) => issuers.known(token.expose().as_bytes()),
+        }
+    }
+
+    /// Notes which of several issuers has verified a token.
+    fn routed(&self, verified: Arc<VerifiedToken>) -> Arc<VerifiedToken> {
         if let Trust::Many(issuers) = &self.trust {
-            issuers.remember(&verified);
+            issuers.keep_route(&verified);
         }
         verified
     }

@@ -11,7 +11,7 @@
 //! | time goes on | a hit is judged by the same function as a new token: `Claims::check_times` |
 //! | revocation | the layer asks, however the token came to be believed |
 //! | nobody can fill it with junk, or aim at a place | refusals are not kept; the hash is keyed by a secret of this process |
-//! | bounded | `table` counts bytes, and gives up the tokens that nobody asked for |
+//! | bounded | `table` counts bytes, and gives up the tokens that nobody asked for; when it is full, only what comes twice gets in |
 //!
 //! A token that is longer than [`MAX_LENGTH`] is not kept: a few of them would take the places of many.
 
