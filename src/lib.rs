@@ -211,8 +211,8 @@ pub use refuse::{
 pub use refuse::{CloseMap, Closing, WebSocketRefusal};
 pub use request::{
     Access, AuthorizationHeader, BearerToken, Carrier, CompiledPaths, ConflictPolicy, CookieToken,
-    Explanation, MalformedCredentials, MissingOrigin, PathDecision, Paths, Preflight,
-    QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
+    Explanation, Glance, HeadRef, MalformedCredentials, MissingOrigin, PathDecision, Paths,
+    Preflight, QueryParameter, Rule, StrippedHeaders, SubprotocolToken, TokenSource,
 };
 #[cfg(feature = "accounts")]
 #[cfg_attr(docsrs, doc(cfg(feature = "accounts")))]

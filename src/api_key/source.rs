@@ -2,7 +2,7 @@
 
 use http::{HeaderName, request::Parts};
 
-use crate::{BearerToken, ConfigError, MalformedCredentials, TokenSource};
+use crate::{BearerToken, ConfigError, Glance, HeadRef, MalformedCredentials, TokenSource};
 
 /// The API key of a header, `X-API-Key` unless it is told otherwise.
 ///
@@ -65,6 +65,14 @@ impl TokenSource for ApiKeyHeader {
         match line.to_str() {
             Ok(text) if !text.is_empty() => Ok(Some(BearerToken::new(text))),
             _ => Err(MalformedCredentials::Unreadable),
+        }
+    }
+
+    fn glance<'r>(&self, head: HeadRef<'r>) -> Glance<'r> {
+        if head.headers.contains_key(&self.0) {
+            Glance::Unclear
+        } else {
+            Glance::Nothing
         }
     }
 

@@ -5,6 +5,7 @@
 //! inner service finds the [`Principal`] in the extensions. Everything else is a refusal.
 
 use std::{
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{self, Poll, ready},
@@ -13,13 +14,13 @@ use std::{
 use bytes::Bytes;
 use http::{Extensions, Request, Response, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
 
-use super::passage::Passage;
+use super::{passage::Passage, recognize::Recognized};
 use crate::{
     Access, CompiledPaths, ConflictPolicy, PathDecision, Preflight, Principal, Rejection,
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::{Anonymous, Context, LayerContext},
-    request::{AllowedOrigins, Carried, Found, PathTemplate, is_preflight, requested_path, select},
+    request::{AllowedOrigins, Found, PathTemplate, is_preflight, requested_path, select},
     telemetry,
     verify::{Authenticated, Authentication},
 };
@@ -106,16 +107,34 @@ impl Gate {
         None
     }
 
+    /// Whether nobody but the rule of the path has a say in who passes.
+    #[inline]
+    pub(super) fn asks_nobody_else(&self) -> bool {
+        self.requirements.is_empty()
+    }
+
     /// Decides about a guarded request by its head; the body is not touched.
-    pub(super) fn decide(&self, head: &mut Parts, rule: PathDecision<'_>) -> Decision {
-        let identified = match self.identify(head) {
+    pub(super) fn decide(
+        &self,
+        head: &mut Parts,
+        rule: PathDecision<'_>,
+        recognized: Recognized,
+    ) -> Decision {
+        let concerned = match recognized {
+            Recognized::Principal(principal, passage) => {
+                self.stripped.apply(&mut head.headers);
+                return self.authorize(head, principal, passage, 0);
+            }
+            Recognized::Nobody(concerned) => concerned,
+        };
+        let identified = match self.identify(head, concerned.clone()) {
             Ok(identified) => identified,
             Err((rejection, source)) => return Self::refuse(rejection, source),
         };
         // From here on nobody needs what the client put there, and nobody else shall see it: a token that a policy
         // passed over included.
         self.stripped.apply(&mut head.headers);
-        for source in &self.sources {
+        for source in &self.sources[concerned] {
             source.conceal(head);
         }
         match identified {
@@ -143,27 +162,28 @@ impl Gate {
         extensions.insert(Anonymous::new(Arc::clone(&self.layer)));
     }
 
-    /// Finds the one token of the request and asks what stands behind it.
-    fn identify(&self, head: &Parts) -> Result<Option<Identified>, Blamed> {
-        let known = |source: usize, bytes: &[u8]| self.contexts[source].authenticator.recall(bytes);
-        let selected = select(&self.sources, self.conflict_policy(head), head, known);
+    /// Finds the one token of the request, which these sources may have, and asks what stands behind it.
+    fn identify(
+        &self,
+        head: &Parts,
+        concerned: Range<usize>,
+    ) -> Result<Option<Identified>, Blamed> {
+        let first = concerned.start;
+        let selected = select(&self.sources[concerned], self.conflict_policy(head), head);
         let Some(selected) = selected.map_err(|kind| (kind.into(), None))? else {
             return Ok(None);
         };
-        let index = selected.source;
+        let index = first + selected.source;
         let source = &self.sources[index];
         if source.is_ambient() {
             let foreign = |kind: RejectionKind| (kind.into(), Some(source.name()));
             self.origins.check(head).map_err(foreign)?;
         }
-        let authentication = match selected.token {
-            Carried::Known(_, token) => Authentication::Now(Ok(token)),
-            Carried::Token(token) => {
-                let authenticator = &self.contexts[index].authenticator;
-                authenticator.authenticate(&token, head)
-            }
-        };
-        Ok(Some((index, authentication)))
+        let authenticator = &self.contexts[index].authenticator;
+        Ok(Some((
+            index,
+            authenticator.authenticate(&selected.token, head),
+        )))
     }
 
     fn conflict_policy(&self, head: &Parts) -> ConflictPolicy {
@@ -186,22 +206,11 @@ impl Gate {
         answer: Authenticated,
         scopes: &[Arc<str>],
     ) -> Decision {
-        let context = &self.contexts[source];
-        let source = &*self.sources[source];
-        let token = match answer {
-            Ok(token) => token,
-            Err(rejection) => return Self::refuse(rejection, Some(source.name())),
-        };
-        // However the token came to be believed: what was revoked since is refused here.
-        if let Err(kind) = self.layer.revocations.judge(&token) {
-            return Self::refuse(kind.into(), Some(source.name()));
+        let carrier = &*self.sources[source];
+        match answer.and_then(|token| self.vouch(source, token, scopes)) {
+            Ok(principal) => self.authorize(head, principal, Passage::from_source(carrier), 0),
+            Err(rejection) => Self::refuse(rejection, Some(carrier.name())),
         }
-        let principal = Principal::new(token, Arc::clone(context));
-        if !scopes.iter().all(|scope| principal.has_scope(scope)) {
-            let rejection = Rejection::insufficient_scope(scopes.join(" "));
-            return Self::refuse(rejection, Some(source.name()));
-        }
-        self.authorize(head, principal, Passage::from_source(source), 0)
     }
 
     /// Asks the requirements from `next` on, until one refuses or wants to be waited for.

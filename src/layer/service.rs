@@ -17,12 +17,13 @@ use super::{
     future::ResponseFuture,
     gate::{Decision, Gate},
     passage::Passage,
+    recognize::Recognized,
 };
 #[cfg(feature = "introspection")]
 use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
-use crate::{ConfigError, Keys, ResponseBody, Verifier};
+use crate::{ConfigError, HeadRef, Keys, ResponseBody, Verifier};
 
 /// Layer that applies the [`Auth`] middleware: a [`JwtAuthLayer`](crate::JwtAuthLayer) or a
 /// [`CookieAuthLayer`](crate::CookieAuthLayer), by its face.
@@ -194,8 +195,17 @@ where
         let Some(rule) = self.gate.guards(&mut request) else {
             return ResponseFuture::inner(self.inner.call(request), Passage::Plain);
         };
+        let recognized = match self.gate.recognize(HeadRef::from(&request), &rule) {
+            // The way of a token that is known: the request is handed on as it came.
+            Recognized::Principal(principal, passage) if self.gate.asks_nobody_else() => {
+                self.gate.stripped.apply(request.headers_mut());
+                request.extensions_mut().insert(principal);
+                return ResponseFuture::inner(self.inner.call(request), passage);
+            }
+            recognized => recognized,
+        };
         let (mut head, body) = request.into_parts();
-        match self.gate.decide(&mut head, rule) {
+        match self.gate.decide(&mut head, rule, recognized) {
             // Verified on the spot: the principal already stands in the extensions.
             Decision::Admit(passage) => {
                 ResponseFuture::inner(self.inner.call(Request::from_parts(head, body)), passage)

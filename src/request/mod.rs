@@ -1,5 +1,6 @@
 //! What a request shows, read and never changed: its path, its token, its origin.
 
+mod head;
 mod origin;
 mod path;
 mod preflight;
@@ -9,6 +10,7 @@ mod target;
 mod token;
 mod upgrade;
 
+pub use head::HeadRef;
 pub(crate) use origin::AllowedOrigins;
 pub use origin::MissingOrigin;
 pub use path::{Access, CompiledPaths, Explanation, PathDecision, Paths, Rule};
@@ -16,10 +18,10 @@ pub(crate) use path::{Found, PathTemplate};
 pub use preflight::Preflight;
 pub(crate) use preflight::is_preflight;
 pub use source::{
-    AuthorizationHeader, Carrier, ConflictPolicy, CookieToken, MalformedCredentials,
+    AuthorizationHeader, Carrier, ConflictPolicy, CookieToken, Glance, MalformedCredentials,
     QueryParameter, SubprotocolToken, TokenSource,
 };
-pub(crate) use source::{Carried, select};
+pub(crate) use source::{Survey, select, survey};
 pub use stripped::StrippedHeaders;
 pub(crate) use target::requested_path;
 pub use token::BearerToken;

@@ -2,9 +2,9 @@
 
 use std::net::Ipv6Addr;
 
-use http::{HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, header};
 
-use super::upgrade::may_open_a_socket;
+use super::{head::HeadRef, upgrade::may_open_a_socket};
 use crate::{error::ConfigError, refuse::RejectionKind};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -69,9 +69,10 @@ impl AllowedOrigins {
     /// Whether a request whose credentials came by themselves may go on.
     ///
     /// The error is always [`RejectionKind::OriginForeign`].
-    pub(crate) fn check(&self, head: &Parts) -> Result<(), RejectionKind> {
+    pub(crate) fn check<'r>(&self, head: impl Into<HeadRef<'r>>) -> Result<(), RejectionKind> {
+        let head = head.into();
         let socket = may_open_a_socket(head);
-        if !socket && is_safe(&head.method) {
+        if !socket && is_safe(head.method) {
             return Ok(());
         }
         if self.is_ours(head, socket) {
@@ -81,7 +82,7 @@ impl AllowedOrigins {
         }
     }
 
-    fn is_ours(&self, head: &Parts, socket: bool) -> bool {
+    fn is_ours(&self, head: HeadRef<'_>, socket: bool) -> bool {
         let (Ok(origin), Ok(site)) = (only(head, &header::ORIGIN), only(head, &SEC_FETCH_SITE))
         else {
             return false;
@@ -117,7 +118,7 @@ fn is_safe(method: &Method) -> bool {
 }
 
 /// The one value of a header, none, or an error if there are two.
-fn only<'r>(head: &'r Parts, name: &HeaderName) -> Result<Option<&'r [u8]>, Repeated> {
+fn only<'r>(head: HeadRef<'r>, name: &HeaderName) -> Result<Option<&'r [u8]>, Repeated> {
     let mut lines = head.headers.get_all(name).iter();
     match (lines.next(), lines.next()) {
         (_, Some(_)) => Err(Repeated),
@@ -157,7 +158,7 @@ impl<'r> Origin<'r> {
     ///
     /// The service does not know under which scheme the browser sees it, since a proxy may have ended the encryption; so
     /// the page's scheme gives both their default port.
-    fn is_host_of(&self, head: &Parts) -> bool {
+    fn is_host_of(&self, head: HeadRef<'_>) -> bool {
         let Ok(host) = only(head, &header::HOST) else {
             return false;
         };

@@ -1,6 +1,8 @@
 //! Whether a request asks for a WebSocket: read narrowly where that grants something, widely where it protects.
 
-use http::{HeaderName, Method, Version, header, request::Parts};
+use http::{HeaderName, Method, Version, header};
+
+use super::head::HeadRef;
 
 /// Whether this is a WebSocket handshake beyond doubt: only such a request may carry a token in its query.
 ///
@@ -11,15 +13,16 @@ use http::{HeaderName, Method, Version, header, request::Parts};
 ///
 /// [RFC 6455 §4.2.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
 /// [RFC 8441 §4]: https://www.rfc-editor.org/rfc/rfc8441#section-4
-pub(crate) fn is_websocket_handshake(head: &Parts) -> bool {
+pub(crate) fn is_websocket_handshake<'r>(head: impl Into<HeadRef<'r>>) -> bool {
+    let head = head.into();
     match head.version {
         Version::HTTP_11 => {
-            head.method == Method::GET
+            *head.method == Method::GET
                 && lists(head, &header::CONNECTION, b"upgrade")
                 && lists(head, &header::UPGRADE, b"websocket")
         }
         Version::HTTP_2 | Version::HTTP_3 => {
-            head.method == Method::CONNECT
+            *head.method == Method::CONNECT
                 && head.uri.path().starts_with('/')
                 && head.headers.contains_key(header::SEC_WEBSOCKET_VERSION)
         }
@@ -30,15 +33,16 @@ pub(crate) fn is_websocket_handshake(head: &Parts) -> bool {
 /// Whether anything in this request could open a socket: such a request has to show its origin.
 ///
 /// One mark is enough, in whatever version and with whatever method; a server behind may be less strict than we are.
-pub(crate) fn may_open_a_socket(head: &Parts) -> bool {
-    head.method == Method::CONNECT
+pub(crate) fn may_open_a_socket<'r>(head: impl Into<HeadRef<'r>>) -> bool {
+    let head = head.into();
+    *head.method == Method::CONNECT
         || head.headers.contains_key(header::SEC_WEBSOCKET_KEY)
         || head.headers.contains_key(header::SEC_WEBSOCKET_VERSION)
         || lists(head, &header::UPGRADE, b"websocket")
 }
 
 /// Whether a header's comma lists, over all its lines, hold this word in any case.
-fn lists(head: &Parts, name: &HeaderName, word: &[u8]) -> bool {
+fn lists(head: HeadRef<'_>, name: &HeaderName, word: &[u8]) -> bool {
     head.headers
         .get_all(name)
         .iter()
@@ -51,7 +55,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use http::Request;
+    use http::{Request, request::Parts};
 
     fn head(method: &str, version: Version, uri: &str, headers: &[(&str, &str)]) -> Parts {
         let mut request = Request::builder().method(method).version(version).uri(uri);

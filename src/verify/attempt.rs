@@ -49,8 +49,6 @@ pub(super) enum Asking {
 struct Candidate<'a, 't> {
     token: &'a BearerToken<'t>,
     compact: Compact<'a>,
-    /// Where it will be remembered.
-    place: Option<Place<'a>>,
     now: Duration,
 }
 
@@ -66,32 +64,18 @@ impl Authority {
         if let KeySource::None(introspector) = &self.keys {
             return introspector.attempt(self, token);
         }
-        let compact = Compact::split(token.expose(), self.rules.max_token_size)?;
-        let (bytes, now) = (token.expose().as_bytes(), self.clock.now());
-        let candidate = |place| Candidate {
+        let candidate = Candidate {
             token,
-            compact,
-            place,
-            now,
+            compact: Compact::split(token.expose(), self.rules.max_token_size)?,
+            now: self.clock.now(),
         };
         match &self.keys {
-            KeySource::Given { snapshot, .. } => {
-                let snapshot = snapshot.load();
-                let place = snapshot.place(bytes);
-                if let Some(known) = self.recall(place, bytes, now) {
-                    return Ok(known);
-                }
-                Ok(self.doubt(&snapshot, &candidate(place))?)
-            }
+            KeySource::Given { snapshot, .. } => Ok(self.doubt(&snapshot.load(), &candidate)?),
             #[cfg(feature = "jwks")]
             KeySource::Remote(refresher) => {
-                let current = refresher.current(now);
+                let current = refresher.current(candidate.now);
                 let keys = current.get().map(|keys| (&*keys.value, keys.epoch()));
-                let place = keys.and_then(|(snapshot, _)| snapshot.place(bytes));
-                if let Some(known) = self.recall(place, bytes, now) {
-                    return Ok(known);
-                }
-                self.doubt_or_ask(refresher, keys, &candidate(place), asking)
+                self.doubt_or_ask(refresher, keys, &candidate, asking)
             }
             #[cfg(feature = "introspection")]
             KeySource::None(_) => Err(RejectionKind::KeysUnavailable.into()),
@@ -130,8 +114,7 @@ impl Authority {
         }
     }
 
-    /// Doubts a token with keys that were given. Apart, so that the rooms on the stack are made for new tokens only.
-    #[inline(never)]
+    /// Doubts a token with keys that were given.
     fn doubt(
         &self,
         snapshot: &Snapshot,
@@ -144,7 +127,6 @@ impl Authority {
 
     /// Doubts a token with the keys of a provider, who is asked if none of them will do.
     #[cfg(feature = "jwks")]
-    #[inline(never)]
     fn doubt_or_ask(
         &self,
         refresher: &Refresher<Snapshot>,
@@ -180,13 +162,25 @@ impl Authority {
         candidate: &Candidate<'_, '_>,
         header: &HeaderOnce<'_, '_>,
     ) -> Result<Arc<VerifiedToken>, RejectionKind> {
-        let Candidate { compact, now, .. } = *candidate;
+        let Candidate {
+            token,
+            compact,
+            now,
+        } = *candidate;
         let rules = &self.rules;
         let mut keys = snapshot.keys_for(header.get(), rules)?;
 
+        // What no key could have signed is not even looked for.
+        let bytes = token.expose().as_bytes();
+        let place = snapshot.place(bytes);
+        if let Some(known) = self.recall(place, bytes, now) {
+            return Ok(known);
+        }
+
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;
-        let members = Members::find(payload, rules)?;
+        let mut members = Members::default();
+        members.find(payload, rules)?;
         members.refuse_expired(rules, now)?;
 
         let mut room = Room::<1024>::new();
@@ -199,7 +193,7 @@ impl Authority {
             return Err(RejectionKind::TypeMismatch);
         }
         let verified = Arc::new(VerifiedToken {
-            token: candidate.token.clone().into_owned(),
+            token: token.clone().into_owned(),
             vouched: Vouched::Issuer,
             header: Some(match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
@@ -210,7 +204,7 @@ impl Authority {
             typed: OnceLock::new(),
         });
         // No doubt is left: this alone is remembered.
-        if let Some(place) = candidate.place {
+        if let Some(place) = place {
             place.keep(&verified);
         }
         Ok(verified)

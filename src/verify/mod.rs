@@ -10,8 +10,8 @@
 //! | 6 | `claims`, `date`, `strings`, `actor`, `rules` | claims that are missing, of the wrong type, or not as configured |
 //!
 //! Up to the signature nothing is believed and nothing allocated: the parts are decoded on the stack, and claims are
-//! places in the payload. What passes all doubts stays in the `cache`, and passes by it the next time: a token that is well
-//! formed is looked up there before step 2. With several `issuers` the payload is looked at first, for the name of one; where a key is
+//! places in the payload. What passes all doubts stays in the `cache`, and passes by it the next time: a token that one of
+//! the keys may have signed is looked up there before step 4. With several `issuers` the payload is looked at first, for the name of one; where a key is
 //! `missing` and its provider is asked, the caller may `wait`, and the token starts again. What nobody but its provider
 //! can read, `introspection` looks up. `builder` and `build` fix the [rules](rules::Rules) once, `token` is what the rest of the
 //! house sees, `remembered` what stays of it where a ticket stands in its place.

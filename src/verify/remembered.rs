@@ -72,8 +72,10 @@ impl Verifier {
             if !allowed {
                 continue;
             }
-            claims = Members::find(payload, rules)
-                .and_then(|members| members.judge(payload, rules, authority.clock.now()));
+            let mut members = Members::default();
+            claims = members
+                .find(payload, rules)
+                .and_then(|()| members.judge(payload, rules, authority.clock.now()));
             if claims.is_ok() && !rules.token_type.admits(media_type) {
                 claims = Err(RejectionKind::TypeMismatch);
             }

@@ -55,7 +55,9 @@ impl VerifiedToken {
         rules: &Rules,
         now: Duration,
     ) -> Result<Self, RejectionKind> {
-        let claims = Members::find(&payload, rules)?.judge(&payload, rules, now)?;
+        let mut members = Members::default();
+        members.find(&payload, rules)?;
+        let claims = members.judge(&payload, rules, now)?;
         Ok(Self {
             token,
             vouched,

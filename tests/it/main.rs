@@ -59,6 +59,7 @@ mod provider;
 #[cfg(feature = "jwks")]
 mod providers;
 mod raw_socket;
+mod recognized;
 mod redaction;
 mod refusals;
 #[cfg(feature = "testing")]

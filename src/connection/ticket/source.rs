@@ -2,7 +2,9 @@
 
 use http::{Method, header, request::Parts};
 
-use crate::{BearerToken, Carrier, MalformedCredentials, QueryParameter, TokenSource};
+use crate::{
+    BearerToken, Carrier, Glance, HeadRef, MalformedCredentials, QueryParameter, TokenSource,
+};
 
 /// The name under which a principal remembers that it came by a ticket.
 pub(crate) const NAME: &str = "ticket";
@@ -42,6 +44,10 @@ impl TokenSource for TicketSource {
         } else {
             self.handshakes.extract(head)
         }
+    }
+
+    fn glance<'r>(&self, head: HeadRef<'r>) -> Glance<'r> {
+        self.everywhere.glance(head)
     }
 
     fn carrier(&self) -> Carrier {

@@ -34,38 +34,19 @@ pub enum ConflictPolicy {
 
 /// The one token of a request, and the place in the list of the source that found it.
 #[derive(Debug)]
-pub(crate) struct Selected<'r, K> {
-    pub(crate) token: Carried<'r, K>,
+pub(crate) struct Selected<'r> {
+    pub(crate) token: BearerToken<'r>,
     pub(crate) source: usize,
 }
 
-/// What a request carries.
-#[derive(Debug)]
-pub(crate) enum Carried<'r, K> {
-    /// A token, as it was extracted.
-    Token(BearerToken<'r>),
-    /// One that is known by these bytes, and what is known of it.
-    Known(&'r [u8], K),
-}
-
-impl<K> Carried<'_, K> {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Token(token) => token.expose().as_bytes(),
-            Self::Known(bytes, _) => bytes,
-        }
-    }
-}
-
-/// Asks every source, and settles what they found. What one of them lets us [peek](TokenSource::peek) at may be `known`.
+/// Asks every source, and settles what they found.
 ///
 /// `Ok(None)` means that the request carries no credentials.
-pub(crate) fn select<'r, K>(
+pub(crate) fn select<'r>(
     sources: &[Arc<dyn TokenSource>],
     policy: ConflictPolicy,
     head: &'r Parts,
-    known: impl Fn(usize, &[u8]) -> Option<K>,
-) -> Result<Option<Selected<'r, K>>, RejectionKind> {
+) -> Result<Option<Selected<'r>>, RejectionKind> {
     let ambient_yields = sources.iter().any(|source| {
         source.outranks_ambient()
             && !matches!(
@@ -73,18 +54,10 @@ pub(crate) fn select<'r, K>(
                 Ok(None) | Err(MalformedCredentials::Misplaced)
             )
     });
-    let peek = |index: usize, source: &dyn TokenSource| {
-        let bytes = source.peek(head)?;
-        Some(Carried::Known(bytes, known(index, bytes)?))
-    };
-    let mut first: Option<Result<Selected<'r, K>, RejectionKind>> = None;
+    let mut first: Option<Result<Selected<'r>, RejectionKind>> = None;
     let mut misplaced = false;
     for (index, source) in sources.iter().enumerate() {
-        let carried = match peek(index, &**source) {
-            Some(known) => Ok(Some(known)),
-            None => source.extract(head).map(|token| token.map(Carried::Token)),
-        };
-        let found = match carried {
+        let found = match source.extract(head) {
             Ok(None) => continue,
             Err(MalformedCredentials::Repeated) => return Err(RejectionKind::CredentialsAmbiguous),
             _ if ambient_yields && source.is_ambient() => continue,
@@ -104,7 +77,7 @@ pub(crate) fn select<'r, K>(
             (Some(Ok(first)), ConflictPolicy::RejectDifferent)
                 if found
                     .as_ref()
-                    .is_ok_and(|found| found.token.bytes() == first.token.bytes()) =>
+                    .is_ok_and(|found| found.token.expose() == first.token.expose()) =>
             {
                 Ok(first)
             }
@@ -140,27 +113,6 @@ mod tests {
     use RejectionKind::{CredentialsAmbiguous, CredentialsMalformed, TokenMalformed};
     use http::{HeaderValue, Request};
 
-    fn unknown(_: usize, _: &[u8]) -> Option<()> {
-        None
-    }
-
-    /// What is selected when tokens are unknown, which is the same when they are known: those of a verifier that has met
-    /// every token of one letter.
-    fn settle(
-        sources: &[Arc<dyn TokenSource>],
-        policy: ConflictPolicy,
-        head: &Parts,
-    ) -> Result<Option<(usize, String)>, RejectionKind> {
-        let told = |selected: Option<Selected<'_, ()>>| {
-            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-            selected.map(|found| (found.source, text(found.token.bytes())))
-        };
-        let unread = select(sources, policy, head, unknown).map(told);
-        let known = |_: usize, bytes: &[u8]| matches!(bytes, [b'a'..=b'z']).then_some(());
-        assert_eq!(select(sources, policy, head, known).map(told), unread);
-        unread
-    }
-
     /// Header, cookie and query in that order; what each holds is told by `-` (nothing) or its raw value.
     fn found(
         policy: ConflictPolicy,
@@ -195,7 +147,8 @@ mod tests {
             request = request.header("cookie", HeaderValue::from_bytes(&bytes).unwrap());
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        settle(&sources, policy, &head)
+        let selected = select(&sources, policy, &head)?;
+        Ok(selected.map(|selected| (selected.source, selected.token.expose().to_owned())))
     }
 
     #[test]
@@ -452,8 +405,11 @@ mod tests {
                 .into_parts();
             let found = |policy, reversed| {
                 let sources = with_ticket(reversed);
-                let selected = settle(&sources, policy, &head)?;
-                Ok(selected.map(|(source, text)| (sources[source].name().to_owned(), text)))
+                let selected = select(&sources, policy, &head)?;
+                Ok(selected.map(|found| {
+                    let name = sources[found.source].name().to_owned();
+                    (name, found.token.expose().to_owned())
+                }))
             };
             for (policy, expected) in [RejectAny, RejectDifferent, First]
                 .into_iter()
@@ -477,6 +433,6 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        assert!(settle(&[], RejectAny, &head).unwrap().is_none());
+        assert!(select(&[], RejectAny, &head).unwrap().is_none());
     }
 }

@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt};
 use http::{header, request::Parts};
 use memchr::{memchr, memmem::Finder};
 
-use super::{BearerToken, MalformedCredentials, TokenSource, header::is_tchar};
-use crate::error::ConfigError;
+use super::{BearerToken, Glance, MalformedCredentials, TokenSource, header::is_tchar};
+use crate::{HeadRef, error::ConfigError};
 
 /// The token of a cookie ([RFC 6265 §5.4]).
 ///
@@ -106,6 +106,16 @@ impl TokenSource for CookieToken {
                 Ok(text) => Ok(Some(BearerToken::new(text))),
                 Err(_) => Err(MalformedCredentials::Unreadable),
             },
+        }
+    }
+
+    fn glance<'r>(&self, head: HeadRef<'r>) -> Glance<'r> {
+        let lines = head.headers.get_all(header::COOKIE).iter();
+        let mut values = lines.flat_map(|line| self.values(line.as_bytes()));
+        match (values.next(), values.next()) {
+            (None, _) => Glance::Nothing,
+            (Some(value), None) => Glance::Token(value),
+            (Some(_), Some(_)) => Glance::Unclear,
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! - [`header`] reads `Authorization: Bearer`, [`query`] and [`subprotocol`] what a browser can send with a handshake,
 //!   [`cookie`] its session.
-//! - [`conflict`] asks them all and settles what happens when two of them find something.
+//! - [`glance`] tells which of them have to be asked about a request, and lends the bytes of a token that may be known.
+//! - [`conflict`] asks them, and settles what happens when two of them find something.
 //! - [`pairs`] is how a query is taken apart and put together again without touching what is not ours.
 
 mod conflict;
 mod cookie;
+mod glance;
 mod header;
 pub(crate) mod pairs;
 mod query;
@@ -16,11 +18,13 @@ use std::fmt;
 
 use http::request::Parts;
 
-use super::token::BearerToken;
+use super::{head::HeadRef, token::BearerToken};
 
 pub use conflict::ConflictPolicy;
-pub(crate) use conflict::{Carried, select};
+pub(crate) use conflict::select;
 pub use cookie::CookieToken;
+pub use glance::Glance;
+pub(crate) use glance::{Survey, survey};
 pub use header::AuthorizationHeader;
 pub use query::QueryParameter;
 pub use subprotocol::SubprotocolToken;
@@ -40,22 +44,22 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     fn extract<'r>(&self, head: &'r Parts)
     -> Result<Option<BearerToken<'r>>, MalformedCredentials>;
 
-    /// The bytes that [`extract`](Self::extract) would take for the token, before anything about them is known.
+    /// What a first look at the request shows, before it is taken apart.
     ///
-    /// A layer compares them with the tokens that it has verified before, whose text need not be looked at again. If they
-    /// equal one of those, all of them, `extract` is not asked: it has to be certain that it would return just this token.
-    /// So there is nothing to peek at where a token may stand twice, or is written in more than one way.
+    /// A source that sees [`Nothing`](Glance::Nothing) is not asked. The bytes of a [`Token`](Glance::Token) are compared
+    /// with the tokens that the layer has verified before; if they equal one of those, all of them, it is believed unread.
     ///
-    /// By default there is nothing, which is always right.
-    fn peek<'r>(&self, head: &'r Parts) -> Option<&'r [u8]> {
+    /// By default it is [`Unclear`](Glance::Unclear), which is always right.
+    fn glance<'r>(&self, head: HeadRef<'r>) -> Glance<'r> {
         let _ = head;
-        None
+        Glance::Unclear
     }
 
     /// A bounded word for logs and metrics, such as `header`, `query` or `cookie`.
     fn name(&self) -> &'static str;
 
-    /// Removes the token from what the inner service sees. Called for every source, once the one token was extracted.
+    /// Removes the token from what the inner service sees. Called once the one token was extracted, for every source that
+    /// may have found one.
     ///
     /// By default nothing is removed.
     fn conceal(&self, head: &mut Parts) {

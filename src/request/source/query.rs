@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use http::request::Parts;
 
-use super::{BearerToken, Carrier, MalformedCredentials, TokenSource, pairs};
+use super::{BearerToken, Carrier, Glance, MalformedCredentials, TokenSource, pairs};
 use crate::{
+    HeadRef,
     error::ConfigError,
     request::{Found, PathTemplate, requested_path, upgrade::is_websocket_handshake},
 };
@@ -142,6 +143,12 @@ impl QueryParameter {
             .find_map(|name| pairs::value_of(pair, name, pairs::Case::Exact))
     }
 
+    /// Whether the URI holds one of our parameters.
+    fn concerns(&self, uri: &http::Uri) -> bool {
+        let mine = |query| pairs::pairs(query).any(|pair| self.value_of(pair).is_some());
+        uri.query().is_some_and(mine)
+    }
+
     /// The URI without our parameters, or `None` if it has none of them.
     fn without_token(&self, uri: &http::Uri) -> Option<http::Uri> {
         pairs::rewrite(uri, |pair| match self.value_of(pair) {
@@ -178,6 +185,20 @@ impl TokenSource for QueryParameter {
         match pairs::decode(value) {
             Some(token) if !token.is_empty() => Ok(Some(BearerToken::new(token))),
             _ => Err(MalformedCredentials::Unreadable),
+        }
+    }
+
+    fn glance<'r>(&self, head: HeadRef<'r>) -> Glance<'r> {
+        #[cfg(feature = "axum")]
+        if let Some(axum::extract::OriginalUri(original)) = head.extensions.get()
+            && self.concerns(original)
+        {
+            return Glance::Unclear;
+        }
+        if self.concerns(head.uri) {
+            Glance::Unclear
+        } else {
+            Glance::Nothing
         }
     }
 

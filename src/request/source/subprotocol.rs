@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
 
-use super::{BearerToken, MalformedCredentials, TokenSource, header::is_tchar};
-use crate::{error::ConfigError, request::upgrade::is_websocket_handshake};
+use super::{BearerToken, Glance, MalformedCredentials, TokenSource, header::is_tchar};
+use crate::{HeadRef, error::ConfigError, request::upgrade::is_websocket_handshake};
 
 /// The token among the subprotocols of a WebSocket handshake ([RFC 6455 §4.1]).
 ///
@@ -151,6 +151,14 @@ impl TokenSource for SubprotocolToken {
                 Ok(Some(BearerToken::new(token)))
             }
             _ => Err(MalformedCredentials::Unreadable),
+        }
+    }
+
+    fn glance<'r>(&self, head: HeadRef<'r>) -> Glance<'r> {
+        if head.headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+            Glance::Unclear
+        } else {
+            Glance::Nothing
         }
     }
 
