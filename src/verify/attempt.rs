@@ -82,25 +82,24 @@ impl Authority {
         }
     }
 
-    /// The token as it was verified before, with these keys and rules, unless time has gone over it: then it is refused
-    /// like a new one.
+    /// The token as it was verified before, with these keys and rules, or what time has made of it.
     #[inline]
     fn recall(
         &self,
         place: Option<Place<'_>>,
         token: &[u8],
         now: Duration,
-    ) -> Option<Arc<VerifiedToken>> {
+    ) -> Option<Result<Arc<VerifiedToken>, RejectionKind>> {
         let known = place?.find(token)?;
-        let still = known.claims.check_times(&self.rules, now).is_ok();
-        still.then_some(known)
+        let still = known.claims.check_times(&self.rules, now);
+        Some(still.map(|()| known))
     }
 
-    /// The same for bytes of which nothing is known yet.
+    /// The token of these bytes, whatever they are, if it was verified before and is still good.
     #[inline]
     pub(super) fn known(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
         let now = self.clock.now();
-        match &self.keys {
+        let known = match &self.keys {
             KeySource::Given { snapshot, .. } => {
                 self.recall(snapshot.load().place(token), token, now)
             }
@@ -111,7 +110,8 @@ impl Authority {
             }
             #[cfg(feature = "introspection")]
             KeySource::None(_) => None,
-        }
+        };
+        known?.ok()
     }
 
     /// Doubts a token with keys that were given.
@@ -174,7 +174,7 @@ impl Authority {
         let bytes = token.expose().as_bytes();
         let place = snapshot.place(bytes);
         if let Some(known) = self.recall(place, bytes, now) {
-            return Ok(known);
+            return known;
         }
 
         let mut room = Room::<2048>::new();

@@ -115,6 +115,9 @@ fn time_goes_over_known_tokens_as_over_new_ones() {
         clock.set(now);
         for (verifier, verdict) in [(&plain, by_plain), (&aging, by_aging)] {
             assert_eq!(verify(verifier, &good(1)).map(drop), verdict, "{now}");
+            // The same as is said of one that was never met.
+            let other = good(now as usize);
+            assert_eq!(verify(verifier, &other).map(drop), verdict, "{now}");
         }
     }
 }

@@ -345,8 +345,13 @@ fn short_word(text: &[u8]) -> u64 {
 /// It has no branch to guess, and the compiler looks at many bytes at once.
 fn special_bytes(bytes: &[u8], start: usize) -> u64 {
     let rest = bytes.get(start..).unwrap_or_default();
-    match rest.first_chunk() {
-        Some(block) => special_bytes_of(block),
+    if let Some(block) = rest.first_chunk() {
+        return special_bytes_of(block);
+    }
+    let left = rest.len() as u32;
+    // A block that ends with the text holds what is left at its end. Only a text of less than a block has to be copied.
+    let within = match bytes.last_chunk() {
+        Some(block) => special_bytes_of(block).checked_shr(64 - left).unwrap_or(0),
         None => {
             let mut block = [0; 64];
             if let Some(begin) = block.get_mut(..rest.len()) {
@@ -354,16 +359,39 @@ fn special_bytes(bytes: &[u8], start: usize) -> u64 {
             }
             special_bytes_of(&block)
         }
-    }
+    };
+    within | u64::MAX << left
 }
 
 fn special_bytes_of(block: &[u8; 64]) -> u64 {
     let special = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
     let marks = block.map(|byte| if special(byte) { 0xff } else { 0 });
-    // Keeps another bit of each of eight bytes, and adds them up in the highest one.
     let (words, _) = marks.as_chunks();
-    words.iter().rev().fold(0, |bits, word| {
+    let mut bits = [0; 8];
+    for (bits, word) in bits.iter_mut().zip(words) {
+        // Keeps another bit of each of eight bytes, and adds them up in the highest one.
         let marked = u64::from_le_bytes(*word) & 0x8040_2010_0804_0201;
-        bits << 8 | marked.wrapping_mul(0x0101_0101_0101_0101) >> 56
-    })
+        *bits = (marked.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u8;
+    }
+    u64::from_le_bytes(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_byte_of_a_block_has_its_bit() {
+        let text: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
+        for end in 0..text.len() {
+            for start in 0..=end {
+                let found = special_bytes(&text[..end], start);
+                for bit in 0..64 {
+                    let byte = text[..end].get(start + bit);
+                    let is_special = byte.is_none_or(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+                    assert_eq!(found >> bit & 1 == 1, is_special, "{start}..{end} {bit}");
+                }
+            }
+        }
+    }
 }
