@@ -21,6 +21,7 @@ pub enum Preflight {
 }
 
 /// Whether this is a preflight: `OPTIONS` with both marks, each exactly once. Nothing else counts.
+#[inline]
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     let once = |name| {
         let mut lines = headers.get_all(name).iter();

@@ -102,10 +102,14 @@ impl StrippedHeaders {
     }
 
     /// Takes them off, with all their values.
+    #[inline]
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
-        if self.prefixes.is_empty() && self.names.is_empty() {
-            return;
+        if !self.prefixes.is_empty() || !self.names.is_empty() {
+            self.strip(headers);
         }
+    }
+
+    fn strip(&self, headers: &mut HeaderMap) {
         let stripped: Vec<_> = headers
             .keys()
             .filter(|it| self.strips(it))
