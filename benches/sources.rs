@@ -10,7 +10,7 @@ use std::hint::black_box;
 use cookie::Cookie;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{Request, header, request::Parts};
-use tower_warden::{AuthorizationHeader, CookieToken, QueryParameter, TokenSource};
+use tower_warden::{AuthorizationHeader, CookieToken, HeadRef, QueryParameter, TokenSource};
 
 /// A token of three parts, with every character of its alphabet.
 fn token() -> String {
@@ -25,7 +25,7 @@ fn head(request: http::request::Builder) -> Parts {
 
 fn length(source: &impl TokenSource, head: &Parts) -> usize {
     source
-        .extract(black_box(head))
+        .extract(HeadRef::from(black_box(head)))
         .unwrap()
         .map_or(0, |token| token.expose().len())
 }

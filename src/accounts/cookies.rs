@@ -10,7 +10,7 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderValue, request::Parts};
 
 use crate::{
-    BearerToken, ConfigError, CookieToken, MalformedCredentials, Rejection, RejectionKind,
+    BearerToken, ConfigError, CookieToken, HeadRef, MalformedCredentials, Rejection, RejectionKind,
     TokenCookie, TokenSource,
 };
 
@@ -147,7 +147,7 @@ fn extract<'r>(
     source: &CookieToken,
     head: &'r Parts,
 ) -> Result<Option<BearerToken<'r>>, Rejection> {
-    source.extract(head).map_err(|malformed| {
+    source.extract(HeadRef::from(head)).map_err(|malformed| {
         let kind = match malformed {
             MalformedCredentials::Repeated => RejectionKind::CredentialsAmbiguous,
             MalformedCredentials::Unreadable | MalformedCredentials::Misplaced => {

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use http::request::Parts;
 use serde_json::{Map, Value};
 
 use super::{
@@ -17,7 +16,7 @@ use super::{
     usage::Usage,
 };
 use crate::{
-    BearerToken, Clock, ConfigError, Listing, NumericDate, Page, Rejection, RejectionKind,
+    BearerToken, Clock, ConfigError, HeadRef, Listing, NumericDate, Page, Rejection, RejectionKind,
     Revocation, RevocationError, RevocationTarget, Revocations, StoreError, SubjectId,
     VerifiedToken,
     issue::Signer,
@@ -307,7 +306,7 @@ fn claims(record: &ApiKeyRecord) -> String {
 }
 
 impl Authenticate for ApiKeys {
-    fn authenticate(&self, token: &BearerToken<'_>, _: &Parts) -> Authentication {
+    fn authenticate(&self, token: &BearerToken<'_>, _: HeadRef<'_>) -> Authentication {
         self.verify_renewal(token)
     }
 

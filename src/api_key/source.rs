@@ -11,15 +11,15 @@ use crate::{BearerToken, ConfigError, Glance, HeadRef, MalformedCredentials, Tok
 ///
 /// ```
 /// use http::Request;
-/// use tower_warden::{ApiKeyHeader, MalformedCredentials, TokenSource};
+/// use tower_warden::{ApiKeyHeader, HeadRef, MalformedCredentials, TokenSource};
 ///
 /// let source = ApiKeyHeader::default();
 /// let (good, ()) = Request::get("/").header("x-api-key", "tw_a_b_c").body(())?.into_parts();
-/// assert_eq!(source.extract(&good).unwrap().unwrap().expose(), "tw_a_b_c");
+/// assert_eq!(source.extract(HeadRef::from(&good)).unwrap().unwrap().expose(), "tw_a_b_c");
 ///
 /// let two = Request::get("/").header("x-api-key", "tw_a_b_c").header("x-api-key", "tw_a_b_c");
 /// let (two, ()) = two.body(())?.into_parts();
-/// assert_eq!(source.extract(&two).unwrap_err(), MalformedCredentials::Repeated);
+/// assert_eq!(source.extract(HeadRef::from(&two)).unwrap_err(), MalformedCredentials::Repeated);
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl Default for ApiKeyHeader {
 impl TokenSource for ApiKeyHeader {
     fn extract<'r>(
         &self,
-        head: &'r Parts,
+        head: HeadRef<'r>,
     ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
         let mut lines = head.headers.get_all(&self.0).iter();
         let Some(line) = lines.next() else {

@@ -5,24 +5,26 @@
 //! inner service finds the [`Principal`] in the extensions. Everything else is a refusal.
 
 use std::{
-    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{self, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
+use http::{Extensions, Request, Response, request::Parts};
 
-use super::{passage::Passage, recognize::Recognized};
+use super::{
+    identify::{Asking, Sight},
+    passage::Passage,
+};
 use crate::{
     Access, CompiledPaths, ConflictPolicy, PathDecision, Preflight, Principal, Rejection,
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::{Anonymous, Context, LayerContext},
-    request::{AllowedOrigins, Found, PathTemplate, is_preflight, requested_path, select},
+    request::{AllowedOrigins, PathTemplate, is_preflight, requested_path},
     telemetry,
-    verify::{Authenticated, Authentication},
+    verify::Authenticated,
 };
 
 /// What one layer decides by, shared by all its services.
@@ -77,12 +79,6 @@ pub(super) enum Question {
     },
 }
 
-/// Where the token of a request was, and what stands behind it.
-type Identified = (usize, Authentication);
-
-/// A rejection, and the source of the token that is to blame for it.
-type Blamed = (Rejection, Option<&'static str>);
-
 impl Gate {
     /// The rule that guards this request, or `None` where it passes unseen: its path is exempt, or it is a preflight
     /// and those pass.
@@ -113,45 +109,37 @@ impl Gate {
         self.requirements.is_empty()
     }
 
-    /// Decides about a guarded request by its head; the body is not touched.
+    /// Decides about a guarded request by what its head has told; the body is not touched.
     pub(super) fn decide(
         &self,
         head: &mut Parts,
         rule: PathDecision<'_>,
-        recognized: Recognized,
+        sight: Sight,
     ) -> Decision {
-        let concerned = match recognized {
-            Recognized::Principal(principal, passage) => {
-                self.stripped.apply(&mut head.headers);
-                return self.authorize(head, principal, passage, 0);
-            }
-            Recognized::Nobody(concerned) => concerned,
-        };
-        let identified = match self.identify(head, concerned.clone()) {
-            Ok(identified) => identified,
-            Err((rejection, source)) => return Self::refuse(rejection, source),
-        };
-        // From here on nobody needs what the client put there, and nobody else shall see it: a token that a policy
-        // passed over included.
+        // From here on nobody needs what the client put there, and nobody else shall see it: not a token that a policy
+        // passed over, nor a refusal that accepts the handshake first and echoes a subprotocol.
         self.stripped.apply(&mut head.headers);
-        for source in &self.sources[concerned] {
+        for source in &self.sources[sight.traces] {
             source.conceal(head);
         }
-        match identified {
-            Some((source, Authentication::Now(answer))) => {
-                self.welcome(head, source, answer, rule.scopes())
+        match sight.asking {
+            Ok(Asking::Principal(principal, passage)) => {
+                self.authorize(head, principal, passage, 0)
             }
-            Some((source, Authentication::Later(answer))) => Decision::Pending(Question::Token {
+            Ok(Asking::Unknown { source, answer }) => Decision::Pending(Question::Token {
                 source,
                 answer,
                 scopes: rule.scopes().into(),
             }),
             // A requirement is never skipped, so nobody passes it unseen.
-            None if rule.access() == Access::Optional && self.requirements.is_empty() => {
+            Ok(Asking::Nobody)
+                if rule.access() == Access::Optional && self.requirements.is_empty() =>
+            {
                 self.leave_anonymous(&mut head.extensions);
                 Decision::Admit(Passage::Varying)
             }
-            None => Self::refuse(RejectionKind::TokenMissing.into(), None),
+            Ok(Asking::Nobody) => Self::refuse(RejectionKind::TokenMissing.into(), None),
+            Err((rejection, source)) => Self::refuse(rejection, source),
         }
     }
 
@@ -160,57 +148,6 @@ impl Gate {
     fn leave_anonymous(&self, extensions: &mut Extensions) {
         extensions.remove::<Principal>();
         extensions.insert(Anonymous::new(Arc::clone(&self.layer)));
-    }
-
-    /// Finds the one token of the request, which these sources may have, and asks what stands behind it.
-    fn identify(
-        &self,
-        head: &Parts,
-        concerned: Range<usize>,
-    ) -> Result<Option<Identified>, Blamed> {
-        let first = concerned.start;
-        let selected = select(&self.sources[concerned], self.conflict_policy(head), head);
-        let Some(selected) = selected.map_err(|kind| (kind.into(), None))? else {
-            return Ok(None);
-        };
-        let index = first + selected.source;
-        let source = &self.sources[index];
-        if source.is_ambient() {
-            let foreign = |kind: RejectionKind| (kind.into(), Some(source.name()));
-            self.origins.check(head).map_err(foreign)?;
-        }
-        let authenticator = &self.contexts[index].authenticator;
-        Ok(Some((
-            index,
-            authenticator.authenticate(&selected.token, head),
-        )))
-    }
-
-    fn conflict_policy(&self, head: &Parts) -> ConflictPolicy {
-        for (template, policy) in &self.conflicts_on {
-            match template.find(requested_path(&head.extensions, &head.uri)) {
-                Found::Here(_) => return *policy,
-                // Nobody knows which policy is meant, so the strictest holds.
-                Found::Doubtful => return ConflictPolicy::RejectAny,
-                Found::Elsewhere => {}
-            }
-        }
-        self.conflict
-    }
-
-    /// Makes a principal of a verified token, and sees whether it may pass.
-    fn welcome(
-        &self,
-        head: &mut Parts,
-        source: usize,
-        answer: Authenticated,
-        scopes: &[Arc<str>],
-    ) -> Decision {
-        let carrier = &*self.sources[source];
-        match answer.and_then(|token| self.vouch(source, token, scopes)) {
-            Ok(principal) => self.authorize(head, principal, Passage::from_source(carrier), 0),
-            Err(rejection) => Self::refuse(rejection, Some(carrier.name())),
-        }
     }
 
     /// Asks the requirements from `next` on, until one refuses or wants to be waited for.
@@ -255,7 +192,10 @@ impl Gate {
                 scopes,
             } => {
                 let answer = ready!(answer.as_mut().poll(cx));
-                self.welcome(head, *source, answer, scopes)
+                match self.greet(*source, answer, scopes) {
+                    Ok((principal, passage)) => self.authorize(head, principal, passage, 0),
+                    Err((rejection, source)) => Self::refuse(rejection, source),
+                }
             }
             Question::Requirement {
                 verdict,
@@ -293,13 +233,7 @@ impl Gate {
         refusal: Refusal,
     ) -> Response<B> {
         match refusal {
-            Refusal::Rejection(rejection) => {
-                // A refusal that accepts the handshake first echoes a subprotocol, and must not echo a token.
-                if head.headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
-                    self.sources.iter().for_each(|source| source.conceal(head));
-                }
-                self.layer.refusals.respond_to(head, &rejection)
-            }
+            Refusal::Rejection(rejection) => self.layer.refusals.respond_to(head, &rejection),
             Refusal::Answer(mut response, passage) => {
                 passage.mark(response.headers_mut());
                 response.map(B::from_bytes)

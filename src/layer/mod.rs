@@ -5,7 +5,7 @@
 //!
 //! 1. [`jwt`], [`cookie`], [`api_key`]: the faces.
 //! 2. [`builder`], [`places`], [`verification`]: every setting of theirs; [`build`]: the checks, and the gate they make.
-//! 3. [`gate`]: the one decision, over the request head; [`recognize`]: the short way for tokens that are known.
+//! 3. [`gate`]: the one decision, over the request head; [`identify`]: who is asking, as far as a look at it tells.
 //! 4. [`service`]: the middleware, which asks the gate and calls the inner service.
 //! 5. [`future`]: the one state machine behind every response, [`passage`]: what caches are told.
 
@@ -15,10 +15,10 @@ mod builder;
 mod cookie;
 mod future;
 mod gate;
+mod identify;
 mod jwt;
 mod passage;
 mod places;
-mod recognize;
 mod service;
 mod verification;
 

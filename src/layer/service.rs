@@ -16,8 +16,8 @@ use super::{
     AuthLayerBuilder, Face,
     future::ResponseFuture,
     gate::{Decision, Gate},
+    identify::{Asking, Sight},
     passage::Passage,
-    recognize::Recognized,
 };
 #[cfg(feature = "introspection")]
 use crate::Introspection;
@@ -195,17 +195,20 @@ where
         let Some(rule) = self.gate.guards(&mut request) else {
             return ResponseFuture::inner(self.inner.call(request), Passage::Plain);
         };
-        let recognized = match self.gate.recognize(HeadRef::from(&request), &rule) {
-            // The way of a token that is known: the request is handed on as it came.
-            Recognized::Principal(principal, passage) if self.gate.asks_nobody_else() => {
+        let sight = match self.gate.look(HeadRef::from(&request), &rule) {
+            // Nothing is to be concealed, and nobody else to be asked: the request is handed on as it came.
+            Sight {
+                asking: Ok(Asking::Principal(principal, passage)),
+                traces,
+            } if traces.is_empty() && self.gate.asks_nobody_else() => {
                 self.gate.stripped.apply(request.headers_mut());
                 request.extensions_mut().insert(principal);
                 return ResponseFuture::inner(self.inner.call(request), passage);
             }
-            recognized => recognized,
+            sight => sight,
         };
         let (mut head, body) = request.into_parts();
-        match self.gate.decide(&mut head, rule, recognized) {
+        match self.gate.decide(&mut head, rule, sight) {
             // Verified on the spot: the principal already stands in the extensions.
             Decision::Admit(passage) => {
                 ResponseFuture::inner(self.inner.call(Request::from_parts(head, body)), passage)

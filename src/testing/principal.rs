@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, request::Parts};
+use http::Request;
 use serde_json::{Map, Value};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    BearerToken, Clock, Principal, Refusals, Rejection, RejectionKind, Revocations, SystemClock,
-    VerifiedToken,
+    BearerToken, Clock, HeadRef, Principal, Refusals, Rejection, RejectionKind, Revocations,
+    SystemClock, VerifiedToken,
     principal::{Context, LayerContext},
     verify::{Authenticate, Authentication},
 };
@@ -134,7 +134,7 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for AsPrincipal<S> {
 struct Nobody;
 
 impl Authenticate for Nobody {
-    fn authenticate(&self, _: &BearerToken<'_>, _: &Parts) -> Authentication {
+    fn authenticate(&self, _: &BearerToken<'_>, _: HeadRef<'_>) -> Authentication {
         Authentication::Now(Err(Rejection::new(RejectionKind::TokenMalformed)))
     }
 

@@ -2,10 +2,8 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use http::request::Parts;
-
 use super::{Verification, VerifiedToken, Verifier};
-use crate::{BearerToken, Rejection};
+use crate::{BearerToken, HeadRef, Rejection};
 
 /// The answer to the question who sent a token.
 pub(crate) type Authenticated = Result<Arc<VerifiedToken>, Rejection>;
@@ -20,7 +18,7 @@ pub(crate) enum Authentication {
 
 /// Tells what stands behind a token, each kind of token its own way.
 pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
-    fn authenticate(&self, token: &BearerToken<'_>, head: &Parts) -> Authentication;
+    fn authenticate(&self, token: &BearerToken<'_>, head: HeadRef<'_>) -> Authentication;
 
     /// What stands behind bytes that nobody has looked at, if they are those of a token that was verified before and is
     /// still good. Who has to be asked each time knows nothing.
@@ -40,7 +38,7 @@ pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
 }
 
 impl Authenticate for Verifier {
-    fn authenticate(&self, token: &BearerToken<'_>, _: &Parts) -> Authentication {
+    fn authenticate(&self, token: &BearerToken<'_>, _: HeadRef<'_>) -> Authentication {
         self.verify_renewal(token)
     }
 

@@ -249,7 +249,7 @@ fn a_source_of_ones_own_keeps_answers_private() {
     impl tower_warden::TokenSource for Device {
         fn extract<'r>(
             &self,
-            head: &'r http::request::Parts,
+            head: tower_warden::HeadRef<'r>,
         ) -> Result<Option<BearerToken<'r>>, tower_warden::MalformedCredentials> {
             let value = head
                 .headers

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use http::{Request, request::Parts};
+use http::Request;
 use serde_json::{Value, json};
 use tokio_rustls::rustls::{
     ServerConfig,
@@ -11,7 +11,7 @@ use tokio_rustls::rustls::{
 };
 use tower::{Layer, ServiceExt};
 use tower_warden::{
-    Algorithm, BearerToken, JwtAuthLayer, MalformedCredentials, RejectionKind, RemoteKeys,
+    Algorithm, BearerToken, HeadRef, JwtAuthLayer, MalformedCredentials, RejectionKind, RemoteKeys,
     SigningKey, TokenIssuer, TokenSource, Verifier,
 };
 
@@ -655,7 +655,7 @@ struct AccessAssertion;
 impl TokenSource for AccessAssertion {
     fn extract<'r>(
         &self,
-        head: &'r Parts,
+        head: HeadRef<'r>,
     ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
         let mut values = head.headers.get_all("cf-access-jwt-assertion").iter();
         match (values.next(), values.next()) {

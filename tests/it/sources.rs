@@ -4,13 +4,13 @@ use cookie::Cookie;
 use http::{HeaderName, HeaderValue, Request, Uri, header, request::Parts};
 use proptest::{collection::vec, prelude::*};
 use tower_warden::{
-    AuthorizationHeader, CookieToken, MalformedCredentials, QueryParameter, TokenSource,
+    AuthorizationHeader, CookieToken, HeadRef, MalformedCredentials, QueryParameter, TokenSource,
 };
 
 type Found = Result<Option<String>, MalformedCredentials>;
 
 fn extract(source: &impl TokenSource, head: &Parts) -> Found {
-    let token = source.extract(head)?;
+    let token = source.extract(HeadRef::from(head))?;
     Ok(token.map(|token| token.expose().to_owned()))
 }
 
@@ -115,7 +115,7 @@ fn a_plain_token_is_borrowed_from_the_request() {
         &CookieToken::new("jwt_token").unwrap(),
     ];
     for (source, place) in sources.into_iter().zip(places) {
-        let token = source.extract(&head).unwrap().unwrap();
+        let token = source.extract(HeadRef::from(&head)).unwrap().unwrap();
         let start = token.expose().as_ptr();
         assert!(place.as_ptr_range().contains(&start), "{}", source.name());
     }

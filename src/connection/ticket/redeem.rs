@@ -7,14 +7,12 @@ use std::{
     time::Duration,
 };
 
-use http::request::Parts;
-
 use super::{
     TicketHash, TicketOffice, TicketRecord,
     office::{Office, Repeated, origin},
 };
 use crate::{
-    BearerToken, Rejection, RejectionKind, VerifiedToken, Verifier,
+    BearerToken, HeadRef, Rejection, RejectionKind, VerifiedToken, Verifier,
     request::{Found, requested_path},
     verify::{Authenticate, Authenticated, Authentication},
 };
@@ -34,7 +32,7 @@ impl Redeemer {
 }
 
 impl Authenticate for Redeemer {
-    fn authenticate(&self, token: &BearerToken<'_>, head: &Parts) -> Authentication {
+    fn authenticate(&self, token: &BearerToken<'_>, head: HeadRef<'_>) -> Authentication {
         let office = Arc::clone(&self.office.0);
         let Some(shown) = Shown::read(&office, token, head) else {
             return Authentication::Now(Err(RejectionKind::TicketInvalid.into()));
@@ -102,12 +100,12 @@ struct Shown {
 }
 
 impl Shown {
-    fn read(office: &Office, ticket: &BearerToken<'_>, head: &Parts) -> Option<Self> {
+    fn read(office: &Office, ticket: &BearerToken<'_>, head: HeadRef<'_>) -> Option<Self> {
         let hash = TicketHash::of(ticket, office.backend)?;
         let names = office.template.names();
         let resource = match office
             .template
-            .find(requested_path(&head.extensions, &head.uri))
+            .find(requested_path(head.extensions, head.uri))
         {
             Found::Here(values) => {
                 let names = names.iter().map(ToString::to_string);
@@ -120,7 +118,7 @@ impl Shown {
             hash,
             client: office.client_of(head.uri.query()).map(Into::into),
             resource,
-            origin: origin(&head.headers),
+            origin: origin(head.headers),
         })
     }
 

@@ -37,7 +37,7 @@ impl TicketSource {
 impl TokenSource for TicketSource {
     fn extract<'r>(
         &self,
-        head: &'r Parts,
+        head: HeadRef<'r>,
     ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
         if self.streams == EventStreams::WithTicket && is_event_stream(head) {
             self.everywhere.extract(head)
@@ -69,9 +69,9 @@ impl TokenSource for TicketSource {
 }
 
 /// Whether this is what `new EventSource(…)` sends: a `GET` that accepts `text/event-stream`.
-fn is_event_stream(head: &Parts) -> bool {
+fn is_event_stream(head: HeadRef<'_>) -> bool {
     let accepted = head.headers.get_all(header::ACCEPT).iter();
-    head.method == Method::GET
+    *head.method == Method::GET
         && accepted
             .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
             .filter_map(|item| item.split(|&byte| byte == b';').next())
@@ -101,11 +101,15 @@ mod tests {
                 request = request.header("accept", accept);
             }
             let (head, ()) = request.body(()).unwrap().into_parts();
-            assert_eq!(is_event_stream(&head), expected, "{method} {accept:?}");
+            assert_eq!(
+                is_event_stream(HeadRef::from(&head)),
+                expected,
+                "{method} {accept:?}"
+            );
             let parameter = QueryParameter::new("ticket").unwrap();
             let found = |streams| {
                 TicketSource::new(&parameter, streams)
-                    .extract(&head)
+                    .extract(HeadRef::from(&head))
                     .is_ok()
             };
             assert_eq!(found(EventStreams::WithTicket), expected);

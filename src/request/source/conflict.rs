@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
-
 use super::{BearerToken, MalformedCredentials, TokenSource};
-use crate::refuse::RejectionKind;
+use crate::{HeadRef, refuse::RejectionKind};
 
 /// What happens when more than one [source](TokenSource) finds a token.
 ///
@@ -45,7 +43,7 @@ pub(crate) struct Selected<'r> {
 pub(crate) fn select<'r>(
     sources: &[Arc<dyn TokenSource>],
     policy: ConflictPolicy,
-    head: &'r Parts,
+    head: HeadRef<'r>,
 ) -> Result<Option<Selected<'r>>, RejectionKind> {
     let ambient_yields = sources.iter().any(|source| {
         source.outranks_ambient()
@@ -147,7 +145,7 @@ mod tests {
             request = request.header("cookie", HeaderValue::from_bytes(&bytes).unwrap());
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        let selected = select(&sources, policy, &head)?;
+        let selected = select(&sources, policy, HeadRef::from(&head))?;
         Ok(selected.map(|selected| (selected.source, selected.token.expose().to_owned())))
     }
 
@@ -292,7 +290,7 @@ mod tests {
     impl TokenSource for Drawn {
         fn extract<'r>(
             &self,
-            head: &'r Parts,
+            head: HeadRef<'r>,
         ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
             self.0.extract(head)
         }
@@ -405,7 +403,7 @@ mod tests {
                 .into_parts();
             let found = |policy, reversed| {
                 let sources = with_ticket(reversed);
-                let selected = select(&sources, policy, &head)?;
+                let selected = select(&sources, policy, HeadRef::from(&head))?;
                 Ok(selected.map(|found| {
                     let name = sources[found.source].name().to_owned();
                     (name, found.token.expose().to_owned())
@@ -433,6 +431,10 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        assert!(select(&[], RejectAny, &head).unwrap().is_none());
+        assert!(
+            select(&[], RejectAny, HeadRef::from(&head))
+                .unwrap()
+                .is_none()
+        );
     }
 }

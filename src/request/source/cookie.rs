@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use http::{header, request::Parts};
+use http::header;
 use memchr::{memchr, memmem::Finder};
 
 use super::{BearerToken, Glance, MalformedCredentials, TokenSource, header::is_tchar};
@@ -20,14 +20,14 @@ use crate::{HeadRef, error::ConfigError};
 ///
 /// ```
 /// use http::Request;
-/// use tower_warden::{CookieToken, MalformedCredentials, TokenSource};
+/// use tower_warden::{CookieToken, HeadRef, MalformedCredentials, TokenSource};
 ///
 /// let source = CookieToken::new("jwt_token")?;
 /// let (good, ()) = Request::get("/").header("cookie", "theme=dark; jwt_token=a.b.c").body(())?.into_parts();
-/// assert_eq!(source.extract(&good).unwrap().unwrap().expose(), "a.b.c");
+/// assert_eq!(source.extract(HeadRef::from(&good)).unwrap().unwrap().expose(), "a.b.c");
 ///
 /// let (tossed, ()) = Request::get("/").header("cookie", "jwt_token=evil; jwt_token=a.b.c").body(())?.into_parts();
-/// assert_eq!(source.extract(&tossed).unwrap_err(), MalformedCredentials::Repeated);
+/// assert_eq!(source.extract(HeadRef::from(&tossed)).unwrap_err(), MalformedCredentials::Repeated);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -90,7 +90,7 @@ impl fmt::Debug for CookieToken {
 impl TokenSource for CookieToken {
     fn extract<'r>(
         &self,
-        head: &'r Parts,
+        head: HeadRef<'r>,
     ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
         let mut found = None;
         for line in head.headers.get_all(header::COOKIE) {
@@ -146,7 +146,7 @@ mod tests {
             head.headers.append(header::COOKIE, value);
         }
         let source = CookieToken::new(name).unwrap();
-        let token = source.extract(&head)?;
+        let token = source.extract(HeadRef::from(&head))?;
         Ok(token.map(|token| token.expose().to_owned()))
     }
 

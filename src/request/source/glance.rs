@@ -117,7 +117,7 @@ mod tests {
                 Box::new(ApiKeyHeader::default()),
             ];
             for source in &sources {
-                let extracted = source.extract(&seen);
+                let extracted = source.extract(HeadRef::from(&seen));
                 let mut left = seen.clone();
                 source.conceal(&mut left);
                 let concealed = format!("{seen:?}") != format!("{left:?}");

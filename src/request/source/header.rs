@@ -15,14 +15,14 @@ use crate::HeadRef;
 ///
 /// ```
 /// use http::Request;
-/// use tower_warden::{AuthorizationHeader, MalformedCredentials, TokenSource};
+/// use tower_warden::{AuthorizationHeader, HeadRef, MalformedCredentials, TokenSource};
 ///
 /// let source = AuthorizationHeader::new();
 /// let (good, ()) = Request::get("/").header("authorization", "Bearer mF_9.B5f-4.1JqM").body(())?.into_parts();
-/// assert_eq!(source.extract(&good).unwrap().unwrap().expose(), "mF_9.B5f-4.1JqM");
+/// assert_eq!(source.extract(HeadRef::from(&good)).unwrap().unwrap().expose(), "mF_9.B5f-4.1JqM");
 ///
 /// let (list, ()) = Request::get("/").header("authorization", "Bearer one, Bearer two").body(())?.into_parts();
-/// assert_eq!(source.extract(&list).unwrap_err(), MalformedCredentials::Unreadable);
+/// assert_eq!(source.extract(HeadRef::from(&list)).unwrap_err(), MalformedCredentials::Unreadable);
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
@@ -60,7 +60,7 @@ impl AuthorizationHeader {
 impl TokenSource for AuthorizationHeader {
     fn extract<'r>(
         &self,
-        head: &'r Parts,
+        head: HeadRef<'r>,
     ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
         let mut lines = head.headers.get_all(header::AUTHORIZATION).iter();
         let Some(line) = lines.next() else {
@@ -151,7 +151,7 @@ mod tests {
             head.headers.append(header::AUTHORIZATION, value);
         }
         AuthorizationHeader::new()
-            .extract(&head)
+            .extract(HeadRef::from(&head))
             .map(|token| token.map(|token| token.expose().to_owned()))
     }
 

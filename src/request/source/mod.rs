@@ -41,8 +41,10 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`MalformedCredentials`] when something is here that cannot be read as one token.
-    fn extract<'r>(&self, head: &'r Parts)
-    -> Result<Option<BearerToken<'r>>, MalformedCredentials>;
+    fn extract<'r>(
+        &self,
+        head: HeadRef<'r>,
+    ) -> Result<Option<BearerToken<'r>>, MalformedCredentials>;
 
     /// What a first look at the request shows, before it is taken apart.
     ///

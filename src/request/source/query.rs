@@ -24,16 +24,16 @@ use crate::{
 ///
 /// ```
 /// use http::Request;
-/// use tower_warden::{MalformedCredentials, QueryParameter, TokenSource};
+/// use tower_warden::{HeadRef, MalformedCredentials, QueryParameter, TokenSource};
 ///
 /// let source = QueryParameter::new("token")?.everywhere();
 /// let (mut good, ()) = Request::get("/chat?room=1&token=a.b.c").body(())?.into_parts();
-/// assert_eq!(source.extract(&good).unwrap().unwrap().expose(), "a.b.c");
+/// assert_eq!(source.extract(HeadRef::from(&good)).unwrap().unwrap().expose(), "a.b.c");
 /// source.conceal(&mut good);
 /// assert_eq!(good.uri, "/chat?room=1");
 ///
 /// let (twice, ()) = Request::get("/chat?token=a.b.c&token=a.b.c").body(())?.into_parts();
-/// assert_eq!(source.extract(&twice).unwrap_err(), MalformedCredentials::Repeated);
+/// assert_eq!(source.extract(HeadRef::from(&twice)).unwrap_err(), MalformedCredentials::Repeated);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -126,11 +126,11 @@ impl QueryParameter {
     }
 
     /// Whether this request may carry a token in its query.
-    fn is_at_home(&self, head: &Parts) -> bool {
+    fn is_at_home(&self, head: HeadRef<'_>) -> bool {
         if self.scope == Scope::Everywhere || is_websocket_handshake(head) {
             return true;
         }
-        let path = requested_path(&head.extensions, &head.uri);
+        let path = requested_path(head.extensions, head.uri);
         self.paths
             .iter()
             .any(|allowed| matches!(allowed.find(path), Found::Here(_)))
@@ -167,7 +167,7 @@ impl Default for QueryParameter {
 impl TokenSource for QueryParameter {
     fn extract<'r>(
         &self,
-        head: &'r Parts,
+        head: HeadRef<'r>,
     ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
         let Some(query) = head.uri.query() else {
             return Ok(None);
@@ -258,7 +258,7 @@ mod tests {
         source: &QueryParameter,
         head: &Parts,
     ) -> Result<Option<String>, MalformedCredentials> {
-        let token = source.extract(head)?;
+        let token = source.extract(HeadRef::from(head))?;
         Ok(token.map(|token| token.expose().to_owned()))
     }
 
@@ -278,7 +278,9 @@ mod tests {
             ("/chat?access_token=t", Err(Misplaced)),
             ("/agents/a/r/get-messages", Ok(false)),
         ] {
-            let found = source.extract(&head(uri)).map(|token| token.is_some());
+            let found = source
+                .extract(HeadRef::from(&head(uri)))
+                .map(|token| token.is_some());
             assert_eq!(found, expected, "{uri}");
         }
         let error = source.also_on("agents").unwrap_err();

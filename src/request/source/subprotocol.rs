@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
+use http::{HeaderMap, HeaderValue, header::SEC_WEBSOCKET_PROTOCOL, request::Parts};
 
 use super::{BearerToken, Glance, MalformedCredentials, TokenSource, header::is_tchar};
 use crate::{HeadRef, error::ConfigError, request::upgrade::is_websocket_handshake};
@@ -21,7 +21,7 @@ use crate::{HeadRef, error::ConfigError, request::upgrade::is_websocket_handshak
 ///
 /// ```
 /// use http::Request;
-/// use tower_warden::{MalformedCredentials, SubprotocolToken, TokenSource};
+/// use tower_warden::{HeadRef, MalformedCredentials, SubprotocolToken, TokenSource};
 ///
 /// let source = SubprotocolToken::bearer();
 /// let handshake = |offer| {
@@ -33,12 +33,12 @@ use crate::{HeadRef, error::ConfigError, request::upgrade::is_websocket_handshak
 /// };
 ///
 /// let mut good = handshake("chat, bearer, a.b.c")?;
-/// assert_eq!(source.extract(&good).unwrap().unwrap().expose(), "a.b.c");
+/// assert_eq!(source.extract(HeadRef::from(&good)).unwrap().unwrap().expose(), "a.b.c");
 /// source.conceal(&mut good);
 /// assert_eq!(good.headers["sec-websocket-protocol"], "chat");
 ///
 /// let alone = handshake("bearer, a.b.c")?;
-/// assert_eq!(source.extract(&alone).unwrap_err(), MalformedCredentials::Unreadable);
+/// assert_eq!(source.extract(HeadRef::from(&alone)).unwrap_err(), MalformedCredentials::Unreadable);
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
@@ -94,7 +94,7 @@ impl SubprotocolToken {
     fn without_token(&self, head: &Parts) -> Option<Vec<u8>> {
         let mut left = Vec::new();
         let mut found = false;
-        let mut entries = entries(head);
+        let mut entries = entries(&head.headers);
         while let Some(entry) = entries.next() {
             if self.is_marker(entry) {
                 found = true;
@@ -119,10 +119,10 @@ impl Default for SubprotocolToken {
 impl TokenSource for SubprotocolToken {
     fn extract<'r>(
         &self,
-        head: &'r Parts,
+        head: HeadRef<'r>,
     ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
         let mut offer = Offer::default();
-        let mut entries = entries(head);
+        let mut entries = entries(head.headers);
         while let Some(entry) = entries.next() {
             if self.is_marker(entry) {
                 offer.markers += 1;
@@ -194,8 +194,8 @@ struct Offer<'r> {
 /// The entries of the header over all its lines, trimmed and in order ([RFC 6455 §11.3.4] allows several lines).
 ///
 /// [RFC 6455 §11.3.4]: https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4
-fn entries(head: &Parts) -> impl Iterator<Item = &[u8]> {
-    head.headers
+fn entries(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
         .get_all(SEC_WEBSOCKET_PROTOCOL)
         .iter()
         .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
@@ -205,7 +205,7 @@ fn entries(head: &Parts) -> impl Iterator<Item = &[u8]> {
 /// The first subprotocol of an offer out of which tokens are taken already: what a server echoes that speaks none.
 #[cfg(feature = "ws")]
 pub(crate) fn first_protocol(head: &Parts) -> Option<HeaderValue> {
-    entries(head)
+    entries(&head.headers)
         .find(|entry| is_protocol(entry) && !looks_like_a_token(entry))
         .and_then(|entry| HeaderValue::from_bytes(entry).ok())
 }
@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn extract(head: &Parts) -> Result<Option<String>, MalformedCredentials> {
-        let token = SubprotocolToken::bearer().extract(head)?;
+        let token = SubprotocolToken::bearer().extract(HeadRef::from(head))?;
         Ok(token.map(|token| token.expose().to_owned()))
     }
 
@@ -318,7 +318,10 @@ mod tests {
     #[test]
     fn a_token_has_a_longest_length() {
         let source = SubprotocolToken::bearer().with_max_length(5);
-        let found = |offer: &[u8]| source.extract(&handshake(&[offer])).map(|it| it.is_some());
+        let found = |offer: &[u8]| {
+            let head = handshake(&[offer]);
+            source.extract(HeadRef::from(&head)).map(|it| it.is_some())
+        };
         assert_eq!(found(b"chat, bearer, 12345"), Ok(true));
         assert_eq!(found(b"chat, bearer, 123456"), Err(Unreadable));
     }
@@ -357,7 +360,14 @@ mod tests {
         }
         let source = SubprotocolToken::new("x-token").unwrap();
         let head = handshake(&[b"chat, x-token, a, bearer"]);
-        assert_eq!(source.extract(&head).unwrap().unwrap().expose(), "a");
+        assert_eq!(
+            source
+                .extract(HeadRef::from(&head))
+                .unwrap()
+                .unwrap()
+                .expose(),
+            "a"
+        );
     }
 
     #[cfg(feature = "ws")]

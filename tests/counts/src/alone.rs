@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use http::{StatusCode, request::Parts};
-use tower_warden::TokenSource;
+use tower_warden::{HeadRef, TokenSource};
 
 use crate::{measure::Face, samples::Sample};
 
@@ -38,7 +38,7 @@ impl Face for Extraction {
 
     fn answer(&mut self) -> StatusCode {
         let head = self.next.take().expect("a request was prepared");
-        match self.source.extract(black_box(&head)) {
+        match self.source.extract(HeadRef::from(black_box(&head))) {
             Ok(Some(_)) => StatusCode::OK,
             Ok(None) => StatusCode::UNAUTHORIZED,
             Err(_) => StatusCode::BAD_REQUEST,

@@ -5,7 +5,7 @@
 
 use http::{HeaderName, HeaderValue, Request, Uri};
 use libfuzzer_sys::fuzz_target;
-use tower_warden::{AuthorizationHeader, CookieToken, QueryParameter, TokenSource};
+use tower_warden::{HeadRef, AuthorizationHeader, CookieToken, QueryParameter, TokenSource};
 
 fuzz_target!(|data: &[u8]| {
     let (mut head, ()) = Request::new(()).into_parts();
@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     ];
     for source in sources {
         let found = source
-            .extract(&head)
+            .extract(HeadRef::from(&head))
             .map(|token| token.map(|token| token.expose().to_owned()));
         let Ok(Some(token)) = found else {
             continue;
@@ -45,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
         let mut concealed = head.clone();
         source.conceal(&mut concealed);
         if !source.is_ambient() {
-            assert!(matches!(source.extract(&concealed), Ok(None)), "{source:?}");
+            assert!(matches!(source.extract(HeadRef::from(&concealed)), Ok(None)), "{source:?}");
         }
     }
 });
