@@ -44,45 +44,40 @@ impl Gate {
             Some(_) => 0..0,
             None => concerned.clone(),
         };
-        let asking = match self.identify(head, concerned, token) {
-            Ok(None) => Ok(Asking::Nobody),
-            Ok(Some((source, Authentication::Now(answer)))) => self
-                .greet(source, answer, rule.scopes())
+        let source = concerned.start;
+        let known = token.and_then(|bytes| self.contexts[source].authenticator.recall(bytes));
+        let asking = match known {
+            Some(token) => self
+                .check_origin(source, head)
+                .and_then(|()| self.greet(source, Ok(token), rule.scopes()))
                 .map(|(principal, passage)| Asking::Principal(principal, passage)),
-            Ok(Some((source, Authentication::Later(answer)))) => {
-                Ok(Asking::Unknown { source, answer })
-            }
-            Err(blamed) => Err(blamed),
+            None => self.read(head, concerned, rule.scopes()),
         };
         Sight { asking, traces }
     }
 
-    /// Finds the one token of the request, in these sources, and asks what stands behind it. If its bytes were `lent`, it
-    /// may be known by them.
-    #[inline]
-    fn identify(
+    /// Finds the one token of the request, in these sources, and asks what stands behind it.
+    fn read(
         &self,
         head: HeadRef<'_>,
         concerned: Range<usize>,
-        lent: Option<&[u8]>,
-    ) -> Result<Option<(usize, Authentication)>, Blamed> {
+        scopes: &[Arc<str>],
+    ) -> Result<Asking, Blamed> {
         let first = concerned.start;
-        let known = lent.and_then(|bytes| self.contexts[first].authenticator.recall(bytes));
-        if let Some(token) = known {
-            self.check_origin(first, head)?;
-            return Ok(Some((first, Authentication::Now(Ok(token)))));
-        }
         let selected = select(&self.sources[concerned], self.conflict_policy(head), head);
         let Some(selected) = selected.map_err(|kind| (kind.into(), None))? else {
-            return Ok(None);
+            return Ok(Asking::Nobody);
         };
         let source = first + selected.source;
         self.check_origin(source, head)?;
         let authenticator = &self.contexts[source].authenticator;
-        Ok(Some((
-            source,
-            authenticator.authenticate(&selected.token, head),
-        )))
+        match authenticator.authenticate(&selected.token, head) {
+            Authentication::Now(answer) => {
+                let (principal, passage) = self.greet(source, answer, scopes)?;
+                Ok(Asking::Principal(principal, passage))
+            }
+            Authentication::Later(answer) => Ok(Asking::Unknown { source, answer }),
+        }
     }
 
     /// Refuses the pages of others, where a browser attaches the token by itself.
