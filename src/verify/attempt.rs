@@ -14,6 +14,7 @@ use super::{
     cache::Place,
     claims::Members,
     compact::{Compact, Room},
+    header::Header,
     snapshot::{HeaderOnce, Snapshot},
     token::{VerifiedToken, Vouched},
 };
@@ -50,6 +51,39 @@ struct Candidate<'a, 't> {
     token: &'a BearerToken<'t>,
     compact: Compact<'a>,
     now: Duration,
+    met: Option<Met<'a>>,
+}
+
+/// What the keys of this moment have made known of a token that comes under a header which one of them has signed.
+struct Met<'a> {
+    header: &'a Arc<Header<'static>>,
+    place: Option<Place<'a>>,
+}
+
+impl<'a> Candidate<'a, '_> {
+    fn bytes(&self) -> &'a [u8] {
+        self.token.expose().as_bytes()
+    }
+
+    /// Its header, which is read in this room if it was not met.
+    fn header<'h, const N: usize>(
+        &self,
+        room: &'h mut Room<N>,
+    ) -> Result<HeaderOnce<'a, 'h>, RejectionKind> {
+        Ok(match &self.met {
+            Some(met) => HeaderOnce::Known(met.header),
+            None => HeaderOnce::Fresh(Header::parse(room.decode_text(self.compact.header)?)?),
+        })
+    }
+
+    /// Looks whether its header was met. If it was not, the token is not looked for: none of the keys may have signed it.
+    fn meet(&mut self, snapshot: &'a Snapshot) {
+        let header = snapshot.headers.find(self.compact.header);
+        self.met = header.map(|header| Met {
+            header,
+            place: snapshot.place(self.bytes()),
+        });
+    }
 }
 
 impl Authority {
@@ -64,17 +98,31 @@ impl Authority {
         if let KeySource::None(introspector) = &self.keys {
             return introspector.attempt(self, token);
         }
-        let candidate = Candidate {
+        let mut candidate = Candidate {
             token,
             compact: Compact::split(token.expose(), self.rules.max_token_size)?,
             now: self.clock.now(),
+            met: None,
         };
         match &self.keys {
-            KeySource::Given { snapshot, .. } => Ok(self.doubt(&snapshot.load(), &candidate)?),
+            KeySource::Given { snapshot, .. } => {
+                let snapshot = snapshot.load();
+                candidate.meet(&snapshot);
+                if let Some(known) = self.recall_met(&candidate) {
+                    return Ok(known?);
+                }
+                Ok(self.doubt(&snapshot, &candidate)?)
+            }
             #[cfg(feature = "jwks")]
             KeySource::Remote(refresher) => {
                 let current = refresher.current(candidate.now);
                 let keys = current.get().map(|keys| (&*keys.value, keys.epoch()));
+                if let Some((snapshot, _)) = keys {
+                    candidate.meet(snapshot);
+                }
+                if let Some(known) = self.recall_met(&candidate) {
+                    return Ok(known?);
+                }
                 self.doubt_or_ask(refresher, keys, &candidate, asking)
             }
             #[cfg(feature = "introspection")]
@@ -93,6 +141,16 @@ impl Authority {
         let known = place?.find(token)?;
         let still = known.claims.check_times(&self.rules, now);
         Some(still.map(|()| known))
+    }
+
+    /// The same for a token under a header that was met.
+    #[inline]
+    fn recall_met(
+        &self,
+        candidate: &Candidate<'_, '_>,
+    ) -> Option<Result<Arc<VerifiedToken>, RejectionKind>> {
+        let place = candidate.met.as_ref()?.place;
+        self.recall(place, candidate.bytes(), candidate.now)
     }
 
     /// The token of these bytes, whatever they are, if it was verified before and is still good.
@@ -114,19 +172,21 @@ impl Authority {
         known?.ok()
     }
 
-    /// Doubts a token with keys that were given.
+    /// Doubts a token with keys that were given. Apart, so that the rooms on the stack are made for new tokens only.
+    #[inline(never)]
     fn doubt(
         &self,
         snapshot: &Snapshot,
         candidate: &Candidate<'_, '_>,
     ) -> Result<Arc<VerifiedToken>, RejectionKind> {
         let mut room = Room::<512>::new();
-        let header = HeaderOnce::read(Some(snapshot), candidate.compact, &mut room)?;
+        let header = candidate.header(&mut room)?;
         self.verify(snapshot, candidate, &header)
     }
 
     /// Doubts a token with the keys of a provider, who is asked if none of them will do.
     #[cfg(feature = "jwks")]
+    #[inline(never)]
     fn doubt_or_ask(
         &self,
         refresher: &Refresher<Snapshot>,
@@ -136,7 +196,7 @@ impl Authority {
     ) -> Result<Arc<VerifiedToken>, Doubt> {
         let snapshot = keys.map(|(snapshot, _)| snapshot);
         let mut room = Room::<512>::new();
-        let header = HeaderOnce::read(snapshot, candidate.compact, &mut room)?;
+        let header = candidate.header(&mut room)?;
         let kind = match snapshot {
             None => RejectionKind::KeysUnavailable,
             Some(snapshot) => match self.verify(snapshot, candidate, &header) {
@@ -166,16 +226,21 @@ impl Authority {
             token,
             compact,
             now,
+            ..
         } = *candidate;
         let rules = &self.rules;
         let mut keys = snapshot.keys_for(header.get(), rules)?;
-
-        // What no key could have signed is not even looked for.
-        let bytes = token.expose().as_bytes();
-        let place = snapshot.place(bytes);
-        if let Some(known) = self.recall(place, bytes, now) {
-            return known;
-        }
+        let place = match &candidate.met {
+            Some(met) => met.place,
+            // More headers are in use than are noted, or this is the first token under its own.
+            None => {
+                let place = snapshot.place(candidate.bytes());
+                if let Some(known) = self.recall(place, candidate.bytes(), now) {
+                    return known;
+                }
+                place
+            }
+        };
 
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{
     CacheConfig, CryptoBackend,
     cache::{Place, TokenCache},
-    compact::{Compact, Room},
     header::{Header, HeaderMemo},
     rules::Rules,
 };
@@ -80,20 +79,7 @@ pub(super) enum HeaderOnce<'s, 'h> {
     Fresh(Header<'h>),
 }
 
-impl<'s, 'h> HeaderOnce<'s, 'h> {
-    /// Reads the header of a token, in this room if it is a new one.
-    pub(super) fn read<const N: usize>(
-        snapshot: Option<&'s Snapshot>,
-        compact: Compact<'_>,
-        room: &'h mut Room<N>,
-    ) -> Result<Self, RejectionKind> {
-        let known = snapshot.and_then(|snapshot| snapshot.headers.find(compact.header));
-        Ok(match known {
-            Some(known) => Self::Known(known),
-            None => Self::Fresh(Header::parse(room.decode_text(compact.header)?)?),
-        })
-    }
-
+impl<'h> HeaderOnce<'_, 'h> {
     pub(super) fn get(&self) -> &Header<'h> {
         match self {
             Self::Known(known) => known,
