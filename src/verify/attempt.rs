@@ -172,8 +172,7 @@ impl Authority {
         known?.ok()
     }
 
-    /// Doubts a token with keys that were given. Apart, so that the rooms on the stack are made for new tokens only.
-    #[inline(never)]
+    /// Doubts a token with keys that were given.
     fn doubt(
         &self,
         snapshot: &Snapshot,
@@ -186,7 +185,6 @@ impl Authority {
 
     /// Doubts a token with the keys of a provider, who is asked if none of them will do.
     #[cfg(feature = "jwks")]
-    #[inline(never)]
     fn doubt_or_ask(
         &self,
         refresher: &Refresher<Snapshot>,
