@@ -11,8 +11,8 @@ use crate::HeadRef;
 pub enum Glance<'r> {
     /// The request is none of its business: there is nothing to extract, and nothing to conceal.
     Nothing,
-    /// These bytes, in one place and written in the one way: if they are a token's, then just this token is what it would
-    /// extract, and it would conceal nothing.
+    /// These bytes, in one place and written in the one way. If they are a token's, then just this token is what it would
+    /// extract; whatever they are, it would conceal nothing.
     Token(&'r [u8]),
     /// It has to be asked.
     Unclear,

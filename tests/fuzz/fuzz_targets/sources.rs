@@ -1,11 +1,14 @@
-//! Any request head: no source panics, and what a source has concealed it no longer finds.
+//! Any request head: no source panics, what a source sees at a glance is there, and what it has concealed it no longer
+//! finds.
 //!
 //! Each line of the input is a header field if it has a colon, and else the request target.
 #![no_main]
 
 use http::{HeaderName, HeaderValue, Request, Uri};
 use libfuzzer_sys::fuzz_target;
-use tower_warden::{HeadRef, AuthorizationHeader, CookieToken, QueryParameter, TokenSource};
+use tower_warden::{
+    AuthorizationHeader, CookieToken, Glance, HeadRef, QueryParameter, TokenSource,
+};
 
 fuzz_target!(|data: &[u8]| {
     let (mut head, ()) = Request::new(()).into_parts();
@@ -28,24 +31,44 @@ fuzz_target!(|data: &[u8]| {
             }
         }
     }
-    let sources: [Box<dyn TokenSource>; 4] = [
-        Box::new(AuthorizationHeader::new().removed()),
-        Box::new(QueryParameter::access_token()),
-        Box::new(QueryParameter::access_token().everywhere()),
-        Box::new(CookieToken::new("jwt_token").expect("the name is a token")),
+    // And whether they leave the token where it was.
+    let sources: [(Box<dyn TokenSource>, bool); 5] = [
+        (Box::new(AuthorizationHeader::new()), true),
+        (Box::new(AuthorizationHeader::new().removed()), false),
+        (Box::new(QueryParameter::access_token()), false),
+        (Box::new(QueryParameter::access_token().everywhere()), false),
+        (
+            Box::new(CookieToken::new("jwt_token").expect("the name is a token")),
+            true,
+        ),
     ];
-    for source in sources {
+    for (source, leaves) in sources {
         let found = source
             .extract(HeadRef::from(&head))
             .map(|token| token.map(|token| token.expose().to_owned()));
+        let is_word = |bytes: &[u8]| {
+            let fits = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            !bytes.is_empty() && bytes.iter().all(fits)
+        };
+        match source.glance(HeadRef::from(&head)) {
+            Glance::Nothing => assert!(matches!(found, Ok(None)), "{source:?}"),
+            Glance::Token(bytes) if is_word(bytes) => {
+                let token = found.as_ref().ok().and_then(Option::as_ref);
+                assert_eq!(token.map(String::as_bytes), Some(bytes), "{source:?}");
+            }
+            _ => {}
+        }
         let Ok(Some(token)) = found else {
             continue;
         };
         assert!(!token.is_empty());
         let mut concealed = head.clone();
         source.conceal(&mut concealed);
-        if !source.is_ambient() {
-            assert!(matches!(source.extract(HeadRef::from(&concealed)), Ok(None)), "{source:?}");
+        if !leaves {
+            assert!(
+                matches!(source.extract(HeadRef::from(&concealed)), Ok(None)),
+                "{source:?}"
+            );
         }
     }
 });
