@@ -132,9 +132,7 @@ impl Gate {
                 scopes: rule.scopes().into(),
             }),
             // A requirement is never skipped, so nobody passes it unseen.
-            Ok(Asking::Nobody)
-                if rule.access() == Access::Optional && self.requirements.is_empty() =>
-            {
+            Ok(Asking::Nobody) if rule.access() == Access::Optional && self.asks_nobody_else() => {
                 self.leave_anonymous(&mut head.extensions);
                 Decision::Admit(Passage::Varying)
             }

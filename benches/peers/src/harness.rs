@@ -10,7 +10,7 @@ use std::{
 use http::{Request, Response, StatusCode, request::Parts};
 use tower::Service;
 
-use crate::{allocations, rows::Row};
+use crate::{allocations, rows::Row, thread_time::thread_time};
 
 /// Something that may be called so many times, and says what the calls took.
 pub(crate) type Subject = Box<dyn FnMut(usize) -> Spent>;
@@ -156,14 +156,4 @@ fn clock_cost() -> Duration {
     let mut costs: Vec<_> = (0..1_001).map(|_| timed(|| ()).time).collect();
     costs.sort();
     costs[costs.len() / 2]
-}
-
-/// The time that this thread has had on a processor.
-fn thread_time() -> Duration {
-    #[cfg(target_os = "linux")]
-    return rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)
-        .try_into()
-        .unwrap();
-    #[cfg(not(target_os = "linux"))]
-    return std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
 }

@@ -27,6 +27,8 @@ mod report;
 mod results;
 mod rows;
 #[allow(dead_code)]
+#[path = "../../support/thread_time.rs"]
+mod thread_time;
 #[path = "../../../tests/it/tokens.rs"]
 mod tokens;
 

@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
     use crate::{ApiKeyHeader, AuthorizationHeader, CookieToken, QueryParameter, SubprotocolToken};
-    use http::{HeaderValue, Request, header, request::Parts};
+    use http::{HeaderValue, Request, Uri, header, request::Parts};
     use proptest::prelude::*;
 
     /// A head with these lines, behind which a nested router may keep another target.
@@ -78,6 +78,17 @@ mod tests {
         }
         let _ = original;
         head
+    }
+
+    /// The target of a head, and the one that a nested router keeps beside it.
+    fn all_targets(head: &Parts) -> (Uri, Option<Uri>) {
+        #[cfg(feature = "axum")]
+        let original = head.extensions.get::<axum::extract::OriginalUri>();
+        #[cfg(feature = "axum")]
+        let original = original.map(|original| original.0.clone());
+        #[cfg(not(feature = "axum"))]
+        let original = None;
+        (head.uri.clone(), original)
     }
 
     /// Bytes of which a token consists that a layer may have verified.
@@ -120,7 +131,7 @@ mod tests {
                 let extracted = source.extract(HeadRef::from(&seen));
                 let mut left = seen.clone();
                 source.conceal(&mut left);
-                let concealed = format!("{seen:?}") != format!("{left:?}");
+                let concealed = all_targets(&seen) != all_targets(&left) || seen.headers != left.headers;
                 match source.glance(HeadRef::from(&seen)) {
                     Glance::Nothing => {
                         prop_assert!(matches!(extracted, Ok(None)), "{source:?}: {extracted:?}");
