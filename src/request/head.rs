@@ -1,8 +1,11 @@
 //! [`HeadRef`]: the head of a request that is only looked at.
 
+use std::fmt;
+
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version, request::Parts};
 
-/// The head of a request, lent: what [`Parts`] holds, without taking the request apart.
+/// The head of a request, lent: what [`Parts`] holds, without taking the request apart. It prints method and path only, as
+/// a token may stand in all else.
 ///
 /// ```
 /// use http::Request;
@@ -14,7 +17,7 @@ use http::{Extensions, HeaderMap, Method, Request, Uri, Version, request::Parts}
 /// assert!(head.headers.contains_key("accept"));
 /// # Ok::<(), http::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct HeadRef<'r> {
     /// The method of the request.
@@ -27,6 +30,15 @@ pub struct HeadRef<'r> {
     pub headers: &'r HeaderMap,
     /// What server and middleware have added.
     pub extensions: &'r Extensions,
+}
+
+impl fmt::Debug for HeadRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeadRef")
+            .field("method", self.method)
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'r, B> From<&'r Request<B>> for HeadRef<'r> {

@@ -1,12 +1,12 @@
 //! [`Glance`]: what a source sees of a request before anything is read; [`survey`]: what all of them see.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use super::TokenSource;
 use crate::HeadRef;
 
-/// What a [`TokenSource`] sees of a request at a [glance](TokenSource::glance).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a [`TokenSource`] sees of a request at a [glance](TokenSource::glance). It never prints the bytes that it lends.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Glance<'r> {
     /// The request is none of its business: there is nothing to extract, and nothing to conceal.
@@ -18,8 +18,18 @@ pub enum Glance<'r> {
     Unclear,
 }
 
+impl fmt::Debug for Glance<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Token(_) => "Token([REDACTED])",
+            Self::Unclear => "Unclear",
+        })
+    }
+}
+
 /// What a glance at a request tells of all sources.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(crate) struct Survey<'r> {
     /// Among these are all that have to be asked.
     pub(crate) concerned: Range<usize>,
@@ -148,6 +158,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn neither_a_glance_nor_a_head_prints_a_token() {
+        let lines = [("authorization", b"Bearer s3cret".to_vec())];
+        let head = head("/chat?access_token=s3cret", None, &lines);
+        let seen = AuthorizationHeader::new().glance(HeadRef::from(&head));
+        assert_eq!(seen, Glance::Token(b"s3cret"));
+        assert_eq!(format!("{seen:?}"), "Token([REDACTED])");
+        let printed = format!("{:?}", HeadRef::from(&head));
+        assert!(
+            printed.contains("/chat") && !printed.contains("s3cret"),
+            "{printed}"
+        );
     }
 
     #[test]
