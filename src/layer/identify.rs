@@ -6,8 +6,8 @@ use std::{ops::Range, pin::Pin, sync::Arc};
 
 use super::{gate::Gate, passage::Passage};
 use crate::{
-    ConflictPolicy, HeadRef, PathDecision, Principal, Rejection, RejectionKind,
-    request::{Found, Survey, requested_path, select, survey},
+    BearerToken, ConflictPolicy, HeadRef, PathDecision, Principal, Rejection, RejectionKind,
+    request::{Found, Survey, plain, requested_path, select, survey},
     verify::{Authenticated, Authentication, VerifiedToken},
 };
 
@@ -46,17 +46,19 @@ impl Gate {
         };
         let source = concerned.start;
         let known = token.and_then(|bytes| self.contexts[source].authenticator.recall(bytes));
-        let asking = match known {
-            Some(token) => self
-                .check_origin(source, head)
-                .and_then(|()| self.greet(source, Ok(token), rule.scopes()))
-                .map(|(principal, passage)| Asking::Principal(principal, passage)),
-            None => self.read(head, concerned, rule.scopes()),
+        let asking = if let Some(known) = known {
+            self.check_origin(source, head)
+                .and_then(|()| self.greet(source, Ok(known), rule.scopes()))
+                .map(|(principal, passage)| Asking::Principal(principal, passage))
+        } else if let Some(text) = token.and_then(plain) {
+            self.ask(source, &BearerToken::new(text), head, rule.scopes())
+        } else {
+            self.read(head, concerned, rule.scopes())
         };
         Sight { asking, traces }
     }
 
-    /// Finds the one token of the request, in these sources, and asks what stands behind it.
+    /// Reads the one token of the request, in these sources, and asks what stands behind it.
     fn read(
         &self,
         head: HeadRef<'_>,
@@ -68,10 +70,22 @@ impl Gate {
         let Some(selected) = selected.map_err(|kind| (kind.into(), None))? else {
             return Ok(Asking::Nobody);
         };
-        let source = first + selected.source;
+        self.ask(first + selected.source, &selected.token, head, scopes)
+    }
+
+    /// Asks what stands behind the one token of the request, which this source has found.
+    fn ask(
+        &self,
+        source: usize,
+        token: &BearerToken<'_>,
+        head: HeadRef<'_>,
+        scopes: &[Arc<str>],
+    ) -> Result<Asking, Blamed> {
         self.check_origin(source, head)?;
-        let authenticator = &self.contexts[source].authenticator;
-        match authenticator.authenticate(&selected.token, head) {
+        match self.contexts[source]
+            .authenticator
+            .authenticate(token, head)
+        {
             Authentication::Now(answer) => {
                 let (principal, passage) = self.greet(source, answer, scopes)?;
                 Ok(Asking::Principal(principal, passage))

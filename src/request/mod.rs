@@ -21,7 +21,7 @@ pub use source::{
     AuthorizationHeader, Carrier, ConflictPolicy, CookieToken, Glance, MalformedCredentials,
     QueryParameter, SubprotocolToken, TokenSource,
 };
-pub(crate) use source::{Survey, select, survey};
+pub(crate) use source::{Survey, plain, select, survey};
 pub use stripped::StrippedHeaders;
 pub(crate) use target::requested_path;
 pub use token::BearerToken;

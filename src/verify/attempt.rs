@@ -136,10 +136,10 @@ impl Authority {
         &self,
         place: Option<Place<'_>>,
         token: &[u8],
-        now: Duration,
+        now: impl FnOnce() -> Duration,
     ) -> Option<Result<Arc<VerifiedToken>, RejectionKind>> {
         let known = place?.find(token)?;
-        let still = known.claims.check_times(&self.rules, now);
+        let still = known.claims.check_times(&self.rules, now());
         Some(still.map(|()| known))
     }
 
@@ -150,21 +150,21 @@ impl Authority {
         candidate: &Candidate<'_, '_>,
     ) -> Option<Result<Arc<VerifiedToken>, RejectionKind>> {
         let place = candidate.met.as_ref()?.place;
-        self.recall(place, candidate.bytes(), candidate.now)
+        self.recall(place, candidate.bytes(), || candidate.now)
     }
 
     /// The token of these bytes, whatever they are, if it was verified before and is still good.
     #[inline]
     pub(super) fn known(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
-        let now = self.clock.now();
         let known = match &self.keys {
             KeySource::Given { snapshot, .. } => {
-                self.recall(snapshot.load().place(token), token, now)
+                self.recall(snapshot.load().place(token), token, || self.clock.now())
             }
             #[cfg(feature = "jwks")]
             KeySource::Remote(refresher) => {
+                let now = self.clock.now();
                 let current = refresher.current(now);
-                self.recall(current.get()?.value.place(token), token, now)
+                self.recall(current.get()?.value.place(token), token, || now)
             }
             #[cfg(feature = "introspection")]
             KeySource::None(_) => None,
@@ -233,7 +233,7 @@ impl Authority {
             // More headers are in use than are noted, or this is the first token under its own.
             None => {
                 let place = snapshot.place(candidate.bytes());
-                if let Some(known) = self.recall(place, candidate.bytes(), now) {
+                if let Some(known) = self.recall(place, candidate.bytes(), || now) {
                     return known;
                 }
                 place
@@ -256,7 +256,7 @@ impl Authority {
             return Err(RejectionKind::TypeMismatch);
         }
         let verified = Arc::new(VerifiedToken {
-            token: token.clone().into_owned(),
+            token: BearerToken::new(token.expose().to_owned()),
             vouched: Vouched::Issuer,
             header: Some(match header {
                 HeaderOnce::Known(known) => Arc::clone(known),

@@ -24,7 +24,7 @@ pub use conflict::ConflictPolicy;
 pub(crate) use conflict::select;
 pub use cookie::CookieToken;
 pub use glance::Glance;
-pub(crate) use glance::{Survey, survey};
+pub(crate) use glance::{Survey, plain, survey};
 pub use header::AuthorizationHeader;
 pub use query::QueryParameter;
 pub use subprotocol::SubprotocolToken;
@@ -50,6 +50,7 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     ///
     /// A source that sees [`Nothing`](Glance::Nothing) is not asked. The bytes of a [`Token`](Glance::Token) are compared
     /// with the tokens that the layer has verified before; if they equal one of those, all of them, it is believed unread.
+    /// Else they are verified as they stand, if they are plain, and the source is asked if not.
     ///
     /// By default it is [`Unclear`](Glance::Unclear), which is always right.
     fn glance<'r>(&self, head: HeadRef<'r>) -> Glance<'r> {

@@ -15,18 +15,20 @@ pub(in crate::verify) struct Routes(Box<[AtomicU16]>);
 impl Routes {
     #[inline]
     pub(in crate::verify) fn find(&self, token: &[u8]) -> Option<usize> {
-        usize::from(self.route(token).load(Relaxed)).checked_sub(1)
+        usize::from(self.route(token)?.load(Relaxed)).checked_sub(1)
     }
 
     pub(in crate::verify) fn keep(&self, token: &[u8], issuer: usize) {
-        // Those beyond the first 65 535 are found by reading the token.
-        self.route(token)
-            .store(u16::try_from(issuer + 1).unwrap_or(0), Relaxed);
+        if let Some(route) = self.route(token) {
+            // Those beyond the first 65 535 are found by reading the token.
+            route.store(u16::try_from(issuer + 1).unwrap_or(0), Relaxed);
+        }
     }
 
-    fn route(&self, token: &[u8]) -> &AtomicU16 {
-        let tag = tag(token) as usize;
-        &self.0[tag % ROUTES]
+    #[inline]
+    fn route(&self, token: &[u8]) -> Option<&AtomicU16> {
+        let tag = tag(token.last_chunk()?) as usize;
+        self.0.get(tag % ROUTES)
     }
 }
 
