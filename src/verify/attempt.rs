@@ -243,8 +243,7 @@ impl Authority {
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;
         let mut members = Members::default();
-        members.find(payload, rules)?;
-        members.refuse_expired(rules, now)?;
+        members.find(payload, rules, now)?;
 
         let mut room = Room::<1024>::new();
         let signature = room.decode(compact.signature)?;

@@ -19,7 +19,7 @@ pub(super) struct Members {
     issuer: Option<Value>,
     subject: Option<Value>,
     audience: Option<Value>,
-    /// Read already, since it is asked for twice: before the signature is checked, and after.
+    /// Read where it is found, since it is asked for twice: before the signature is checked, and after.
     expires_at: Option<Result<NumericDate, RejectionKind>>,
     not_before: Option<Value>,
     issued_at: Option<Value>,
@@ -50,50 +50,57 @@ pub(super) struct Claims {
 }
 
 impl Members {
-    /// Finds the claims in a payload, which must be one JSON object without duplicate members.
+    /// Finds the claims in a payload, which must be one JSON object without duplicate members. A token that says of itself
+    /// that it has expired is refused where it says so: neither is the rest of it read, nor the price of a signature check
+    /// paid for it.
     ///
     /// In place, as a copy of all places takes longer than some of them.
-    pub(super) fn find(&mut self, payload: &str, rules: &Rules) -> Result<(), RejectionKind> {
-        let mut expires_at = None;
-        json::scan(payload, |name, value| {
-            let value = Some(value);
-            match name {
-                b"iss" => self.issuer = value,
-                b"sub" => self.subject = value,
-                b"aud" => self.audience = value,
-                b"exp" => expires_at = value,
-                b"nbf" => self.not_before = value,
-                b"iat" => self.issued_at = value,
-                b"jti" => self.token_id = value,
-                b"client_id" => self.client_id = value,
-                b"sid" => self.session_id = value,
-                b"act" => self.actor = value,
-                b"scope" if rules.scopes.is_none() => self.scope = value,
-                b"scp" if rules.scopes.is_none() => self.scp = value,
-                _ => {}
-            }
+    pub(super) fn find(
+        &mut self,
+        payload: &str,
+        rules: &Rules,
+        now: Duration,
+    ) -> Result<(), RejectionKind> {
+        json::scan_while(payload, |name, value| {
+            let found = Some(value);
             let begins = |path: &super::ClaimPath| path.begins_with(name);
             if rules.scopes.as_ref().is_some_and(begins) {
-                self.scope = value;
+                self.scope = found;
             }
             if rules.roles.as_ref().is_some_and(begins) {
-                self.roles = value;
+                self.roles = found;
+            }
+            match name {
+                b"iss" => self.issuer = found,
+                b"sub" => self.subject = found,
+                b"aud" => self.audience = found,
+                b"exp" => {
+                    self.expires_at = Some(numeric_date(&value, payload, Rounding::Down));
+                    return !self.has_expired(rules, now);
+                }
+                b"nbf" => self.not_before = found,
+                b"iat" => self.issued_at = found,
+                b"jti" => self.token_id = found,
+                b"client_id" => self.client_id = found,
+                b"sid" => self.session_id = found,
+                b"act" => self.actor = found,
+                b"scope" if rules.scopes.is_none() => self.scope = found,
+                b"scp" if rules.scopes.is_none() => self.scp = found,
+                _ => {}
+            }
+            true
+        })
+        .map_err(|json::Invalid| {
+            if self.has_expired(rules, now) {
+                RejectionKind::TokenExpired
+            } else {
+                RejectionKind::TokenMalformed
             }
         })
-        .map_err(|json::Invalid| RejectionKind::TokenMalformed)?;
-        self.expires_at = expires_at.map(|value| numeric_date(&value, payload, Rounding::Down));
-        Ok(())
     }
 
-    /// Refuses a token that says of itself that it has expired, before the price of a signature check is paid for it.
-    /// What else is wrong is told after that check.
-    pub(super) fn refuse_expired(&self, rules: &Rules, now: Duration) -> Result<(), RejectionKind> {
-        match self.expires_at {
-            Some(Ok(expiry)) if has_passed(expiry, rules.leeway, now) => {
-                Err(RejectionKind::TokenExpired)
-            }
-            _ => Ok(()),
-        }
+    fn has_expired(&self, rules: &Rules, now: Duration) -> bool {
+        matches!(self.expires_at, Some(Ok(expiry)) if has_passed(expiry, rules.leeway, now))
     }
 
     /// Judges the claims of a token whose signature has been verified.

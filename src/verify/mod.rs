@@ -5,7 +5,7 @@
 //! | 1 | `compact` | more than 8 KiB, not three parts, base64url that is not canonical |
 //! | 2 | `header` | `crit`, `b64`, `zip`, `enc`, duplicate members, an algorithm beyond the twelve |
 //! | 3 | `attempt`, `snapshot` | an algorithm that is not allowed, a key that is not at hand |
-//! | 4 | `json`, `claims` | a payload that is not one JSON object, duplicate members, a token that has expired |
+//! | 4 | `json`, `claims` | a payload that is not one JSON object, duplicate members; a token that has expired, where it says so |
 //! | 5 | `signature` | a signature that is not the key's |
 //! | 6 | `claims`, `date`, `strings`, `actor`, `rules` | claims that are missing, of the wrong type, or not as configured |
 //!

@@ -74,7 +74,7 @@ impl Verifier {
             }
             let mut members = Members::default();
             claims = members
-                .find(payload, rules)
+                .find(payload, rules, authority.clock.now())
                 .and_then(|()| members.judge(payload, rules, authority.clock.now()));
             if claims.is_ok() && !rules.token_type.admits(media_type) {
                 claims = Err(RejectionKind::TypeMismatch);

@@ -56,7 +56,7 @@ impl VerifiedToken {
         now: Duration,
     ) -> Result<Self, RejectionKind> {
         let mut members = Members::default();
-        members.find(&payload, rules)?;
+        members.find(&payload, rules, now)?;
         let claims = members.judge(&payload, rules, now)?;
         Ok(Self {
             token,

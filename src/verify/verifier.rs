@@ -153,7 +153,8 @@ impl Verifier {
     }
 
     /// Verifies a token, cheapest doubt first: size, form, header, algorithm and key, claims that can be read, expiry,
-    /// signature, and then what the claims say ([RFC 8725], [RFC 7519 §7.2]).
+    /// signature, and then what the claims say ([RFC 8725], [RFC 7519 §7.2]). A token that has expired is refused where it
+    /// says so, whatever else stands in it.
     ///
     /// It waits for nobody. If a provider has to be asked for the key, that begins in the background, and the token is
     /// refused as [`KeysUnavailable`](RejectionKind::KeysUnavailable) until then: [`check`](Self::check) can wait.

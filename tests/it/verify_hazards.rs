@@ -399,7 +399,8 @@ fn duplicate_members() {
     for payload in [
         r#"{"sub":"alice","sub":"bob","exp":2000}"#,
         r#"{"sub":"alice","s\u0075b":"bob","exp":2000}"#,
-        r#"{"sub":"alice","exp":900,"exp":2000}"#,
+        r#"{"sub":"alice","exp":2000,"exp":900}"#,
+        r#"{"sub":"alice","exp":2000,"exp":2000}"#,
         r#"{"sub":"alice","exp":2000,"x":{"a":1,"a":1}}"#,
     ] {
         assert_eq!(
@@ -452,13 +453,46 @@ fn exp_or_nbf_of_wrong_type_counted_as_absent() {
     for value in [
         "1e400", "-1e400", "NaN", "Infinity", "02000", "+2000", "2000.", "0x7d0",
     ] {
+        for claim in ["nbf", "iat"] {
+            let payload = format!(r#"{{"sub":"alice","{claim}":{value},"exp":2000}}"#);
+            assert_eq!(
+                refusal(&strict, &hs256(&payload)),
+                TokenMalformed,
+                "{payload}"
+            );
+        }
+        // Zero has passed, whatever follows.
+        let kind = match value.starts_with('0') {
+            true => TokenExpired,
+            false => TokenMalformed,
+        };
         let payload = format!(r#"{{"sub":"alice","exp":{value}}}"#);
-        assert_eq!(
-            refusal(&strict, &hs256(&payload)),
-            TokenMalformed,
-            "{payload}"
-        );
+        assert_eq!(refusal(&strict, &hs256(&payload)), kind, "{payload}");
     }
+}
+
+#[test]
+fn an_expired_token_is_refused_where_it_says_so() {
+    let verifier = verifier().build().unwrap();
+    for (payload, kind) in [
+        (r#"{"exp":900,"exp":2000,"sub":"alice"}"#, TokenExpired),
+        (r#"{"exp":900,"sub":"alice","sub":"bob"}"#, TokenExpired),
+        (r#"{"exp":900,"sub":7,"nbf":"x""#, TokenExpired),
+        (r#"{"e\u0078p":900 and no JSON"#, TokenExpired),
+        (r#"{"sub":"alice","sub":"bob","exp":900}"#, TokenMalformed),
+        (r#"{"sub":alice,"exp":900}"#, TokenMalformed),
+        (r#"{"exp":"900","sub":alice}"#, TokenMalformed),
+        (r#"{"exp":-900,"sub":alice}"#, TokenMalformed),
+        // Only the claim itself is the expiry.
+        (
+            r#"{"x":{"exp":900},"exp":2000,"sub":alice}"#,
+            TokenMalformed,
+        ),
+    ] {
+        assert_eq!(refusal(&verifier, &hs256(payload)), kind, "{payload}");
+    }
+    let nested = hs256(r#"{"sub":"alice","x":{"exp":900},"exp":2000}"#);
+    assert!(verify(&verifier, &nested).is_ok());
 }
 
 #[test]

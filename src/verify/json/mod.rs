@@ -98,8 +98,44 @@ impl Value {
 /// Shows every member of the object that is the whole text to `visit`, its name unescaped, and in bytes: names are compared
 /// and nothing else.
 pub(super) fn scan(text: &str, visit: impl FnMut(&[u8], Value)) -> Result<(), Invalid> {
+    scan_within(text, whole(text)?, visit)
+}
+
+/// The same for an object within the text. The places that `visit` sees count from the beginning of the text.
+pub(super) fn scan_within(
+    text: &str,
+    object: Span,
+    mut visit: impl FnMut(&[u8], Value),
+) -> Result<(), Invalid> {
+    scan_object(text, object, |name, value| {
+        visit(name, value);
+        true
+    })
+}
+
+/// The same for the whole text as long as `visit` says so. If it does not, the rest is left unread, and might be anything:
+/// the text counts as invalid.
+pub(super) fn scan_while(
+    text: &str,
+    visit: impl FnMut(&[u8], Value) -> bool,
+) -> Result<(), Invalid> {
+    scan_object(text, whole(text)?, visit)
+}
+
+#[inline(always)]
+fn scan_object(
+    text: &str,
+    object: Span,
+    mut visit: impl FnMut(&[u8], Value) -> bool,
+) -> Result<(), Invalid> {
+    let text = text.as_bytes().get(..object.end as usize);
+    let scanner = Scanner::new(text.ok_or(Invalid)?, object.start as usize);
+    scanner.object(MAX_DEPTH, &mut visit)?.end()
+}
+
+fn whole(text: &str) -> Result<Span, Invalid> {
     let end = u32::try_from(text.len()).map_err(|_| Invalid)?;
-    scan_within(text, Span { start: 0, end }, visit)
+    Ok(Span { start: 0, end })
 }
 
 /// The value of this member of the object that is the whole text, if it is there and a string.
@@ -115,17 +151,6 @@ pub(crate) fn string_member<'t>(
         }
     })?;
     Ok(found.and_then(|value| value.string(text)))
-}
-
-/// The same for an object within the text. The places that `visit` sees count from the beginning of the text.
-pub(super) fn scan_within(
-    text: &str,
-    object: Span,
-    mut visit: impl FnMut(&[u8], Value),
-) -> Result<(), Invalid> {
-    let text = text.as_bytes().get(..object.end as usize);
-    let scanner = Scanner::new(text.ok_or(Invalid)?, object.start as usize);
-    scanner.object(MAX_DEPTH, &mut visit)?.end()
 }
 
 /// The value of a JSON string that has escapes: rare enough to be left to `serde_json`.

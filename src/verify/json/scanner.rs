@@ -45,12 +45,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Goes over an object that nests no deeper than `depth`, and shows its members.
+    /// Goes over an object that nests no deeper than `depth`, and shows its members as long as they are asked for.
     #[inline]
     pub(super) fn object(
         mut self,
         depth: usize,
-        visit: &mut impl FnMut(&[u8], Value),
+        visit: &mut impl FnMut(&[u8], Value) -> bool,
     ) -> Result<Self, Invalid> {
         self.skip_blanks();
         self.expect(b'{')?;
@@ -66,7 +66,9 @@ impl<'a> Scanner<'a> {
             self.expect(b':')?;
             self.skip_blanks();
             let value = self.value(depth)?;
-            visit(&name, value);
+            if !visit(&name, value) {
+                return Err(Invalid);
+            }
             self.skip_blanks();
             if !self.take(b',') {
                 self.expect(b'}')?;
@@ -131,7 +133,7 @@ impl<'a> Scanner<'a> {
                 Kind::Number
             }
             Some(b'{') => {
-                *self = self.object(depth, &mut |_, _| ())?;
+                *self = self.object(depth, &mut |_, _| true)?;
                 Kind::Object
             }
             Some(b'[') => {
