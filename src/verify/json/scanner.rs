@@ -316,9 +316,11 @@ impl<'a> Scanner<'a> {
 
     #[inline(always)]
     fn take(&mut self, byte: u8) -> bool {
-        let here = self.peek() == Some(byte);
-        self.at += usize::from(here);
-        here
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            return true;
+        }
+        false
     }
 
     #[inline(always)]
