@@ -74,22 +74,23 @@ impl Issuers {
         }
     }
 
-    /// The keys and rules of the issuer that a token names. Nothing else of the token is believed by that, and the name
-    /// itself is looked at again with all other claims.
+    /// The keys and rules of the issuer that a token names. Nothing else of the token is believed by that, or even read
+    /// beyond the name, which is looked at again with all other claims.
     pub(super) fn choose(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, RejectionKind> {
         let compact = Compact::split(token.expose(), self.max_token_size)?;
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;
         let mut issuer = None;
-        json::scan(payload, |name, value| {
+        let end = json::scan_while(payload, |name, value| {
             if name == b"iss" {
                 issuer = Some(value);
             }
-        })
-        .map_err(|json::Invalid| RejectionKind::TokenMalformed)?;
-        let issuer = match issuer {
-            Some(value) => value.string(payload).ok_or(RejectionKind::ClaimInvalid)?,
-            None => return Err(RejectionKind::IssuerMismatch),
+            issuer.is_none()
+        });
+        let issuer = match (issuer, end) {
+            (Some(value), _) => value.string(payload).ok_or(RejectionKind::ClaimInvalid)?,
+            (None, Ok(())) => return Err(RejectionKind::IssuerMismatch),
+            (None, Err(json::Invalid)) => return Err(RejectionKind::TokenMalformed),
         };
         self.named(&issuer).ok_or(RejectionKind::IssuerMismatch)
     }
