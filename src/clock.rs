@@ -18,8 +18,11 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
+/// More than the longest tick by which [`SystemClock`] may lag behind another clock of the same machine.
+pub(crate) const LAG: Duration = Duration::from_millis(50);
+
 /// The clock of the operating system, to the tick: on Linux the coarse one, which lags by some milliseconds at most and
-/// costs a tenth. A clock set before 1970 reads as 1970.
+/// costs a tenth. So a token that begins up to 50 ms from now has begun. A clock set before 1970 reads as 1970.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

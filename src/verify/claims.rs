@@ -11,7 +11,7 @@ use super::{
     rules::{Audience, Presence, Profile, Rules},
     strings::{Strings, Text},
 };
-use crate::{NumericDate, RejectionKind};
+use crate::{NumericDate, RejectionKind, clock};
 
 /// Where the claims stand in the payload. Nothing is judged yet.
 #[derive(Debug, Default)]
@@ -198,8 +198,9 @@ impl Claims {
             None if rules.expiry == Presence::Required => return Err(RejectionKind::ClaimInvalid),
             _ => {}
         }
-        // A token issued in the future is one of a broken clock or of a forger, as one that is not valid yet.
-        let soonest = now.saturating_add(rules.leeway);
+        // A token issued in the future is one of a broken clock or of a forger, as one that is not valid yet; but one that
+        // was issued just now, beside us, is neither, though our clock has not ticked since.
+        let soonest = now.saturating_add(rules.leeway).saturating_add(clock::LAG);
         if [self.not_before, self.issued_at]
             .into_iter()
             .flatten()

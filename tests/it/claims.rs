@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use jsonwebtoken::{DecodingKey, Validation};
 use proptest::prelude::*;
 use tower_warden::{
-    Algorithm, BearerToken, ClaimPath, ConfigError, Keys, RejectionKind, TokenType, VerifiedToken,
-    Verifier, VerifierBuilder,
+    Algorithm, BearerToken, ClaimPath, Clock, ConfigError, Keys, RejectionKind, TokenType,
+    VerifiedToken, Verifier, VerifierBuilder,
 };
 
 use RejectionKind::{
@@ -47,6 +47,38 @@ fn both_edges_of_both_ends() {
             verdict,
             "now = {now}"
         );
+    }
+}
+
+/// The clock of a system stands still between two ticks.
+#[derive(Debug)]
+struct Standing(Duration);
+
+impl Clock for Standing {
+    fn now(&self) -> Duration {
+        self.0
+    }
+}
+
+#[test]
+fn a_token_that_was_issued_beside_us_just_now_is_valid_before_our_clock_has_ticked() {
+    for claim in ["iat", "nbf"] {
+        let token = hs256(format!(r#"{{"sub":"alice","{claim}":1000,"exp":2000}}"#));
+        for (now, verdict) in [
+            (1_000_000, Ok(())),
+            (999_990, Ok(())),
+            (999_950, Ok(())),
+            (999_949, Err(TokenNotYetValid)),
+            (999_000, Err(TokenNotYetValid)),
+        ] {
+            let verifier = Verifier::builder(keys(Algorithm::HS256))
+                .with_clock(Standing(Duration::from_millis(now)))
+                .with_leeway(Duration::ZERO)
+                .build()
+                .unwrap();
+            let found = verify(&verifier, &token).map(|_| ());
+            assert_eq!(found, verdict, "{claim} at {now} ms");
+        }
     }
 }
 
