@@ -17,7 +17,7 @@ pub(super) enum Text {
 impl Text {
     /// Takes a string, and refuses every other kind of value.
     pub(super) fn take(value: &Value, payload: &str) -> Result<Self, RejectionKind> {
-        if value.kind == Kind::String && !value.escaped {
+        if value.kind == Kind::String {
             return Ok(Self::Plain(value.unquoted()));
         }
         let string = value.string(payload).ok_or(RejectionKind::ClaimInvalid)?;
@@ -63,9 +63,9 @@ impl Strings {
         one: fn(Text) -> Self,
     ) -> Result<Self, RejectionKind> {
         match value.kind {
-            Kind::String => Text::take(value, payload).map(one),
-            Kind::Strings if !value.escaped => Ok(Self::Plain(value.span)),
-            Kind::Strings => serde_json::from_str(value.span.of(payload))
+            Kind::String | Kind::EscapedString => Text::take(value, payload).map(one),
+            Kind::Strings => Ok(Self::Plain(value.span)),
+            Kind::EscapedStrings => serde_json::from_str(value.span.of(payload))
                 .map(Self::Unescaped)
                 .map_err(|_| RejectionKind::ClaimInvalid),
             _ => Err(RejectionKind::ClaimInvalid),

@@ -183,32 +183,58 @@ fn nesting_is_capped() {
 
 #[test]
 fn members_are_shown_with_their_kind_and_place() {
-    let text =
-        r#" { "a" : "x\n" , "\u0062":-1.5e3,"c":["x","y"],"d":[],"e":[1],"f":{"g":1},"h":null } "#;
+    let text = r#" { "a" : "x\n" , "\u0062":-1.5e3,"c":["x","y"],"d":[],"e":[1],"f":{"g":"\n"},"h":null,"i":"x" } "#;
     let mut seen = Vec::new();
     scan(text, |name, value| {
-        seen.push((
-            String::from_utf8(name.to_vec()).unwrap(),
-            value.kind,
-            value.span.of(text),
-            value.escaped,
-        ));
+        let name = String::from_utf8(name.to_vec()).unwrap();
+        seen.push((name, value.kind, value.span.of(text)));
     })
     .unwrap();
     let expected = [
-        ("a", Kind::String, r#""x\n""#, true),
-        ("b", Kind::Number, "-1.5e3", false),
-        ("c", Kind::Strings, r#"["x","y"]"#, false),
-        ("d", Kind::Strings, "[]", false),
-        ("e", Kind::Array, "[1]", false),
-        ("f", Kind::Object, r#"{"g":1}"#, false),
-        ("h", Kind::Literal, "null", false),
+        ("a", Kind::EscapedString, r#""x\n""#),
+        ("b", Kind::Number, "-1.5e3"),
+        ("c", Kind::Strings, r#"["x","y"]"#),
+        ("d", Kind::Strings, "[]"),
+        ("e", Kind::Array, "[1]"),
+        ("f", Kind::Object, r#"{"g":"\n"}"#),
+        ("h", Kind::Literal, "null"),
+        ("i", Kind::String, r#""x""#),
     ];
-    let seen: Vec<_> = seen
-        .iter()
-        .map(|(n, k, s, e)| (n.as_str(), *k, *s, *e))
-        .collect();
+    let seen: Vec<_> = seen.iter().map(|(n, k, s)| (n.as_str(), *k, *s)).collect();
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn an_array_of_strings_tells_whether_one_has_an_escape() {
+    for (array, kind) in [
+        (r#"["x"]"#, Kind::Strings),
+        (r#"["\n"]"#, Kind::EscapedStrings),
+        (r#"["x","\n","y"]"#, Kind::EscapedStrings),
+        (r#"["\n",1]"#, Kind::Array),
+        (r#"[1,"\n"]"#, Kind::Array),
+        (r#"["x",["y"]]"#, Kind::Array),
+        (r#"[["\n"],"x"]"#, Kind::Array),
+    ] {
+        let text = format!(r#"{{"a":{array}}}"#);
+        let mut seen = None;
+        scan(&text, |_, value| seen = Some(value.kind)).unwrap();
+        assert_eq!(seen, Some(kind), "{array}");
+    }
+}
+
+#[test]
+fn each_byte_of_a_block_has_its_bit() {
+    let text: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
+    for end in 0..text.len() {
+        for start in 0..=end {
+            let found = special_bytes(&text[..end], start);
+            for bit in 0..64 {
+                let byte = text[..end].get(start + bit);
+                let is_special = byte.is_none_or(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+                assert_eq!(found >> bit & 1 == 1, is_special, "{start}..{end} {bit}");
+            }
+        }
+    }
 }
 
 /// The same tree as `serde_json` would build, by scanning level by level.

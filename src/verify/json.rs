@@ -1,19 +1,171 @@
-//! [`Scanner`]: one pass over an object.
+//! A strict scan of one JSON object, in one pass and without allocation.
+//!
+//! It accepts what `serde_json` accepts as an object ([RFC 8259]), minus two things that make a token ambiguous or
+//! costly: **duplicate members**, at any level, their names compared after unescaping ([RFC 7515 §4], [RFC 7519 §4]),
+//! and objects or arrays nested more than [`MAX_DEPTH`] deep. What it hands out are places in the text, so that the
+//! text may move to the heap once the token is believed.
+//!
+//! This is the one parser that we write ourselves for bytes that anybody may send, so all of it stands here: what it hands
+//! out, the ways in, the [`Scanner`], and the [`Names`] that an object has named so far.
+//!
+//! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
+//! [RFC 7515 §4]: https://www.rfc-editor.org/rfc/rfc7515#section-4
+//! [RFC 7519 §4]: https://www.rfc-editor.org/rfc/rfc7519#section-4
 
-use std::borrow::Cow;
+#[cfg(test)]
+mod tests;
 
-use super::{
-    Invalid, Kind, Span, Value,
-    names::{Names, key},
-    unescape,
-};
+use std::{borrow::Cow, collections::HashSet};
 
-/// Where a scan stands.
+/// How deep objects and arrays may stand in one another, the outermost included.
+pub(super) const MAX_DEPTH: usize = 32;
+
+/// The text is no JSON object, names a member twice, or nests too deep.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Invalid;
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A string whose text is its value.
+    String,
+    /// A string with an escape, so that its text is not its value.
+    EscapedString,
+    Number,
+    /// An array of nothing but strings without escapes, or an empty one.
+    Strings,
+    /// An array of nothing but strings, of which one at least has an escape.
+    EscapedStrings,
+    Array,
+    Object,
+    /// `true`, `false` or `null`.
+    Literal,
+}
+
+/// A place in the scanned text. Two halves of a word, so that a [`Value`] travels in registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// From `start` up to `end`, both of a text that ends within `u32`, as [`scan`] has seen.
+    const fn new(start: usize, end: usize) -> Self {
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
+    /// The text at this place of the text that was scanned, or of a copy of it.
+    pub(super) fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
+    }
+
+    fn bytes_of(self, text: &[u8]) -> &[u8] {
+        text.get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
+    }
+}
+
+/// One value of an object: what it is, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) kind: Kind,
+    /// The whole value, the quotes of a string included.
+    pub(super) span: Span,
+}
+
+impl Value {
+    /// The place between the quotes of a string.
+    pub(super) fn unquoted(&self) -> Span {
+        Span {
+            start: self.span.start + 1,
+            end: self.span.end - 1,
+        }
+    }
+
+    /// The value of a string, or `None` if this is something else.
+    pub(super) fn string<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        match self.kind {
+            Kind::String => Some(Cow::Borrowed(self.unquoted().of(text))),
+            Kind::EscapedString => unescape(self.span.of(text).as_bytes()).map(Cow::Owned).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Shows every member of the object that is the whole text to `visit`, its name unescaped, and in bytes: names are compared
+/// and nothing else.
+pub(super) fn scan(text: &str, visit: impl FnMut(&[u8], Value)) -> Result<(), Invalid> {
+    scan_within(text, whole(text)?, visit)
+}
+
+/// The same for an object within the text. The places that `visit` sees count from the beginning of the text.
+pub(super) fn scan_within(
+    text: &str,
+    object: Span,
+    mut visit: impl FnMut(&[u8], Value),
+) -> Result<(), Invalid> {
+    scan_object(text, object, |name, value| {
+        visit(name, value);
+        true
+    })
+}
+
+/// The same for the whole text as long as `visit` says so. If it does not, the rest is left unread, and might be anything:
+/// the text counts as invalid.
+pub(super) fn scan_while(
+    text: &str,
+    visit: impl FnMut(&[u8], Value) -> bool,
+) -> Result<(), Invalid> {
+    scan_object(text, whole(text)?, visit)
+}
+
+#[inline(always)]
+fn scan_object(
+    text: &str,
+    object: Span,
+    mut visit: impl FnMut(&[u8], Value) -> bool,
+) -> Result<(), Invalid> {
+    let text = text.as_bytes().get(..object.end as usize);
+    let scanner = Scanner::new(text.ok_or(Invalid)?, object.start as usize);
+    scanner.object(MAX_DEPTH, &mut visit)?.end()
+}
+
+fn whole(text: &str) -> Result<Span, Invalid> {
+    let end = u32::try_from(text.len()).map_err(|_| Invalid)?;
+    Ok(Span { start: 0, end })
+}
+
+/// The value of this member of the object that is the whole text, if it is there and a string.
+#[cfg(feature = "introspection")]
+pub(crate) fn string_member<'t>(
+    text: &'t str,
+    wanted: &str,
+) -> Result<Option<Cow<'t, str>>, Invalid> {
+    let mut found = None;
+    scan(text, |name, value| {
+        if name == wanted.as_bytes() {
+            found = Some(value);
+        }
+    })?;
+    Ok(found.and_then(|value| value.string(text)))
+}
+
+/// The value of a JSON string that has escapes: rare enough to be left to `serde_json`.
+fn unescape(quoted: &[u8]) -> Result<String, Invalid> {
+    serde_json::from_slice(quoted).map_err(|_| Invalid)
+}
+
+/// One pass over an object: where it stands.
 ///
 /// It travels by value: what stands deeper, and what is rare, takes a copy and gives back where it ended, so that the place
 /// in the outermost object, whose members are asked for, need not leave the registers.
 #[derive(Clone, Copy)]
-pub(super) struct Scanner<'a> {
+struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
     /// Escapes met so far.
@@ -25,7 +177,7 @@ pub(super) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     #[inline(always)]
-    pub(super) fn new(text: &'a [u8], at: usize) -> Self {
+    fn new(text: &'a [u8], at: usize) -> Self {
         Self {
             text,
             at,
@@ -36,7 +188,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes over blanks to the end of the text, beyond which there is nothing.
-    pub(super) fn end(mut self) -> Result<(), Invalid> {
+    fn end(mut self) -> Result<(), Invalid> {
         self.skip_blanks();
         if self.at == self.text.len() {
             Ok(())
@@ -47,7 +199,7 @@ impl<'a> Scanner<'a> {
 
     /// Goes over an object that nests no deeper than `depth`, and shows its members as long as they are asked for.
     #[inline]
-    pub(super) fn object(
+    fn object(
         mut self,
         depth: usize,
         visit: &mut impl FnMut(&[u8], Value) -> bool,
@@ -87,9 +239,12 @@ impl<'a> Scanner<'a> {
             return Ok((self, kind));
         }
         loop {
-            if self.value(depth)?.kind != Kind::String {
-                kind = Kind::Array;
-            }
+            kind = match (kind, self.value(depth)?.kind) {
+                (Kind::Strings, Kind::String) => Kind::Strings,
+                (Kind::Strings, Kind::EscapedString) => Kind::EscapedStrings,
+                (Kind::EscapedStrings, Kind::String | Kind::EscapedString) => Kind::EscapedStrings,
+                _ => Kind::Array,
+            };
             self.skip_blanks();
             if !self.take(b',') {
                 self.expect(b']')?;
@@ -126,7 +281,11 @@ impl<'a> Scanner<'a> {
         let kind = match self.peek() {
             Some(b'"') => {
                 self.string()?;
-                Kind::String
+                if self.escapes == escapes {
+                    Kind::String
+                } else {
+                    Kind::EscapedString
+                }
             }
             Some(b'-' | b'0'..=b'9') => {
                 self.number()?;
@@ -149,7 +308,6 @@ impl<'a> Scanner<'a> {
         Ok(Value {
             kind,
             span: Span::new(start, self.at),
-            escaped: self.escapes != escapes,
         })
     }
 
@@ -380,22 +538,80 @@ fn special_bytes_of(block: &[u8; 64]) -> u64 {
     u64::from_le_bytes(bits)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The names of one object, to find a second one of a kind: few without allocation, many in a hashed set, so that an
+/// object made of names costs no more than its length.
+struct Names<'a> {
+    text: &'a [u8],
+    /// The marks of the few: a name whose mark is new is new, and is compared with none.
+    marks: u64,
+    keys: [u64; Names::FEW],
+    few: [Span; Names::FEW],
+    count: usize,
+    many: Option<HashSet<Cow<'a, [u8]>>>,
+}
 
-    #[test]
-    fn each_byte_of_a_block_has_its_bit() {
-        let text: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
-        for end in 0..text.len() {
-            for start in 0..=end {
-                let found = special_bytes(&text[..end], start);
-                for bit in 0..64 {
-                    let byte = text[..end].get(start + bit);
-                    let is_special = byte.is_none_or(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-                    assert_eq!(found >> bit & 1 == 1, is_special, "{start}..{end} {bit}");
-                }
-            }
+impl<'a> Names<'a> {
+    const FEW: usize = 16;
+
+    /// No names yet of an object in that text.
+    #[inline(always)]
+    const fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            marks: 0,
+            keys: [0; Self::FEW],
+            few: [Span::new(0, 0); Self::FEW],
+            count: 0,
+            many: None,
         }
     }
+
+    /// Notes a name without escapes, and where it stands; `None` if the object has one already.
+    #[inline(always)]
+    fn note(&mut self, name: &'a [u8], place: Span, key: u64) -> Option<()> {
+        // One of 64 bits.
+        let mark = 1 << (key >> 58);
+        if self.marks & mark != 0 && self.keys.contains(&key) && self.among_few(name) {
+            return None;
+        }
+        match (self.keys.get_mut(self.count), self.few.get_mut(self.count)) {
+            (Some(free_key), Some(free)) if self.many.is_none() => {
+                *free_key = key;
+                *free = place;
+                self.marks |= mark;
+                self.count += 1;
+                Some(())
+            }
+            _ => self.note_many(Cow::Borrowed(name)),
+        }
+    }
+
+    /// The same for a name that was unescaped.
+    fn note_unescaped(&mut self, name: &[u8]) -> Option<()> {
+        if self.among_few(name) {
+            return None;
+        }
+        self.note_many(Cow::Owned(name.to_owned()))
+    }
+
+    fn note_many(&mut self, name: Cow<'a, [u8]>) -> Option<()> {
+        let many = self.many.get_or_insert_default();
+        many.insert(name).then_some(())
+    }
+
+    fn among_few(&self, name: &[u8]) -> bool {
+        let few = self.few.get(..self.count).unwrap_or_default();
+        few.iter().any(|place| place.bytes_of(self.text) == name)
+    }
+}
+
+/// A number for a name, of its length and the word at its beginning: the same for equal names, mostly another for others.
+#[inline(always)]
+const fn key(word: u64, length: usize) -> u64 {
+    // Only bytes of the name count, of which the word holds eight at most.
+    let word = match length {
+        0..8 => word & ((1 << (8 * length)) - 1),
+        _ => word,
+    };
+    (word ^ (length as u64) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
