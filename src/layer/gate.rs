@@ -80,15 +80,18 @@ pub(super) enum Question {
 }
 
 impl Gate {
+    /// Whether this request passes as it came, which its path alone tells.
+    #[inline]
+    pub(super) fn passes_plainly<B>(&self, request: &Request<B>) -> bool {
+        let path = requested_path(request.extensions(), request.uri());
+        self.stripped.is_none() && self.paths.exempts_plainly(request.method(), path)
+    }
+
     /// The rule that guards this request, or `None` where it passes unseen: its path is exempt, or it is a preflight
     /// and those pass.
     #[inline]
     pub(super) fn guards<B>(&self, request: &mut Request<B>) -> Option<PathDecision<'_>> {
         let path = requested_path(request.extensions(), request.uri());
-        if self.paths.exempts_plainly(request.method(), path) {
-            self.stripped.apply(request.headers_mut());
-            return None;
-        }
         let rule = self.paths.decide(request.method(), path);
         let preflight = self.preflight == Preflight::PassThrough
             && is_preflight(request.method(), request.headers());

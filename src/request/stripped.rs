@@ -104,9 +104,14 @@ impl StrippedHeaders {
     /// Takes them off, with all their values.
     #[inline]
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
-        if !self.prefixes.is_empty() || !self.names.is_empty() {
+        if !self.is_none() {
             self.strip(headers);
         }
+    }
+
+    #[inline]
+    pub(crate) const fn is_none(&self) -> bool {
+        self.prefixes.is_empty() && self.names.is_empty()
     }
 
     fn strip(&self, headers: &mut HeaderMap) {

@@ -3,12 +3,22 @@
 use http::{Extensions, Uri};
 
 /// The path that the client asked for; with axum the one before any `nest` cut its prefix off.
-#[inline]
+///
+/// It is asked for on the way of every request, which is why it is always inlined.
+#[inline(always)]
 pub(crate) fn requested_path<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r str {
+    if extensions.is_empty() {
+        uri.path()
+    } else {
+        original(extensions, uri).path()
+    }
+}
+
+fn original<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
     #[cfg(feature = "axum")]
     if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
-        return original.0.path();
+        return &original.0;
     }
     let _ = extensions;
-    uri.path()
+    uri
 }
