@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use aws_lc_rs::{
-    hmac,
+    digest, hmac,
     signature::{self, ParsedPublicKey, VerificationAlgorithm},
 };
 use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
@@ -37,6 +37,13 @@ pub(crate) fn raw(case: &Case) -> Subject {
     let der: String = pem.filter(|line| !line.starts_with("-----")).collect();
     let der = base64_simd::STANDARD.decode_to_vec(der).unwrap();
     let key = ParsedPublicKey::new(scheme, der).unwrap();
+    if case.algorithm == Algorithm::RS256 {
+        // Faster than one call for both.
+        return call(move || {
+            let digest = digest::digest(&digest::SHA256, black_box(&message));
+            key.verify_digest_sig(&digest, &signature).is_ok()
+        });
+    }
     call(move || key.verify_sig(black_box(&message), &signature).is_ok())
 }
 

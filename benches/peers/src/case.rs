@@ -17,9 +17,8 @@ pub(crate) const ISSUER: &str = "https://id.example/realms/acme";
 pub(crate) const AUDIENCE: &str = "https://api.example";
 pub(crate) const KEY_ID: &str = "2026-11-22-main";
 
-/// The path that takes a token, and the one that does not.
-pub(crate) const GUARDED: &str = "/chat";
-pub(crate) const EXEMPT: &str = "/health";
+/// The path that every request asks for.
+pub(crate) const PATH: &str = "/chat";
 
 /// 360 bytes with 11 claims. Of the last four Keycloak demands `azp` and `typ`, and RFC 9068 `client_id`.
 const CLAIMS: &str = r#"{"iss":"https://id.example/realms/acme","sub":"3f1c9a52-7c1e-4b8e-9a70-0d6a4e6f2b11","aud":"https://api.example","exp":4102444800,"iat":1700000000,"jti":"b5c7d0e8-12f4-4a9b-8f6e-000000000000","scope":"openid profile email chat:read chat:write","client_id":"web-app-main","azp":"web-app-main","typ":"Bearer","preferred_username":"alice@example.com"}"#;

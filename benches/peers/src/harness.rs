@@ -22,6 +22,7 @@ pub(crate) struct Spent {
 }
 
 /// What one row took.
+#[derive(Default)]
 pub(crate) struct Series {
     /// Per call, in nanoseconds, round by round.
     pub(crate) rounds: Vec<f64>,

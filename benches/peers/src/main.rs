@@ -8,12 +8,14 @@
 //!
 //! Everything runs in one process. For each algorithm every subject is measured in each round, one after the other, so
 //! that whatever slows the machine slows all of them; medians of a thousand rounds are told, and ratios are taken round
-//! by round. What is measured is the time of the thread on a processor. A request is made before its time begins; each
+//! by round. After each hundred the subjects are made anew, so that none of them is lucky with its place in memory
+//! throughout. What is measured is the time of the thread on a processor. A request is made before its time begins; each
 //! answer has to be a 200, and a token with a forged signature has been refused before.
 #![allow(clippy::unwrap_used)]
 
 mod allocations;
 mod bare;
+mod baselines;
 mod budgets;
 mod case;
 mod chart;
@@ -40,7 +42,9 @@ use crate::{
     rows::Row,
 };
 
-const ROUNDS: usize = 1_001;
+const ROUNDS: usize = 1_000;
+/// How often the subjects are made.
+const TIMES: usize = 10;
 
 /// What the command line asks for.
 struct Wishes {
@@ -96,16 +100,19 @@ fn measure(rounds: usize) -> Results {
     let provider = runtime.block_on(provider::serve(&cases));
     let mut results = Results::default();
     for case in &cases {
-        let mut subjects = Vec::new();
-        for row in Row::ALL {
-            match runtime.block_on(row.subject(case, &provider)) {
-                Ok(subject) => subjects.push((row, subject)),
-                Err(reason) => results.note(row, case.algorithm, reason),
+        eprintln!("{:?}", case.algorithm);
+        for _ in 0..TIMES {
+            let mut subjects = Vec::new();
+            for row in Row::ALL {
+                match runtime.block_on(row.subject(case, &provider)) {
+                    Ok(subject) => subjects.push((row, subject)),
+                    Err(reason) => results.note(row, case.algorithm, reason),
+                }
             }
+            let _entered = runtime.enter();
+            let measured = harness::measure(subjects, rounds.div_ceil(TIMES));
+            results.add(case.algorithm, measured);
         }
-        eprintln!("{:?}: {} subjects", case.algorithm, subjects.len());
-        let _entered = runtime.enter();
-        results.add(case.algorithm, harness::measure(subjects, rounds));
     }
     results
 }

@@ -13,15 +13,21 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    pub(crate) fn add(&mut self, algorithm: Algorithm, series: Vec<(Row, Series)>) {
-        for (row, series) in series {
-            self.series.insert((row, algorithm), series);
+    /// Adds what was measured now to what was before.
+    pub(crate) fn add(&mut self, algorithm: Algorithm, measured: Vec<(Row, Series)>) {
+        for (row, mut measured) in measured {
+            let series = self.series.entry((row, algorithm)).or_default();
+            series.rounds.append(&mut measured.rounds);
+            series.allocations = series.allocations.max(measured.allocations);
         }
     }
 
     /// Why a row has nothing for an algorithm.
     pub(crate) fn note(&mut self, row: Row, algorithm: Algorithm, reason: &'static str) {
-        self.notes.push((row, algorithm, reason));
+        let note = (row, algorithm, reason);
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     pub(crate) fn notes(&self) -> &[(Row, Algorithm, &'static str)] {

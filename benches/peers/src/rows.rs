@@ -2,10 +2,11 @@
 
 use crate::{
     bare,
+    baselines::{self, Handler},
     case::Case,
     harness::Subject,
     machine::version,
-    ours::{self, Handler, Memory},
+    ours::{self, Memory},
     peers,
     provider::Provider,
 };
@@ -15,6 +16,7 @@ pub(crate) enum Row {
     // Through a router of axum.
     Router,
     RouterLayered,
+    RouterTelling,
     Router07,
     Exempt,
     Repeat,
@@ -30,6 +32,7 @@ pub(crate) enum Row {
     Huskarl,
     // Around a bare service.
     Bare,
+    BareTelling,
     BareExempt,
     BareRepeat,
     BareFirstSeen,
@@ -50,9 +53,10 @@ pub(crate) enum Section {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Router,
         Self::RouterLayered,
+        Self::RouterTelling,
         Self::Router07,
         Self::Exempt,
         Self::Repeat,
@@ -67,6 +71,7 @@ impl Row {
         Self::AxumKeycloak,
         Self::Huskarl,
         Self::Bare,
+        Self::BareTelling,
         Self::BareExempt,
         Self::BareRepeat,
         Self::BareFirstSeen,
@@ -88,7 +93,11 @@ impl Row {
 
     pub(crate) fn section(self) -> Section {
         match self {
-            Self::Bare | Self::BareExempt | Self::BareRepeat | Self::BareFirstSeen => Section::Bare,
+            Self::Bare
+            | Self::BareTelling
+            | Self::BareExempt
+            | Self::BareRepeat
+            | Self::BareFirstSeen => Section::Bare,
             Self::Raw
             | Self::Verifier
             | Self::VerifierRepeat
@@ -113,10 +122,15 @@ impl Row {
     pub(crate) fn is_ours(self) -> bool {
         match self.section() {
             Section::Router => {
-                let open = [Self::Router, Self::RouterLayered, Self::Router07];
+                let open = [
+                    Self::Router,
+                    Self::RouterLayered,
+                    Self::RouterTelling,
+                    Self::Router07,
+                ];
                 !open.contains(&self) && !Self::PEERS.contains(&self)
             }
-            Section::Bare => self != Self::Bare,
+            Section::Bare => !matches!(self, Self::Bare | Self::BareTelling),
             Section::NoLayer => matches!(self, Self::Verifier | Self::VerifierRepeat),
         }
     }
@@ -126,6 +140,9 @@ impl Row {
         match self {
             Self::Router => "no authentication, axum 0.8".into(),
             Self::RouterLayered => "no authentication, axum 0.8, a layer that does nothing".into(),
+            Self::RouterTelling => {
+                "no authentication, axum 0.8, a layer that only inserts an extension".into()
+            }
             Self::Router07 => "no authentication, axum 0.7".into(),
             Self::Exempt | Self::BareExempt => "tower-warden, exempt path".into(),
             Self::Repeat | Self::BareRepeat => "tower-warden, repeat token".into(),
@@ -144,6 +161,7 @@ impl Row {
             Self::AxumKeycloak => peer("axum-keycloak-auth"),
             Self::Huskarl => peer("huskarl-resource-server"),
             Self::Bare => "no authentication".into(),
+            Self::BareTelling => "no authentication, a layer that only inserts an extension".into(),
             Self::Raw => "the signature alone, prepared key".into(),
             Self::Verifier => "tower-warden, `Verifier::verify`, first-seen token".into(),
             Self::VerifierRepeat => "tower-warden, `Verifier::verify`, repeat token".into(),
@@ -172,8 +190,9 @@ impl Row {
         provider: &Provider,
     ) -> Result<Subject, &'static str> {
         Ok(match self {
-            Self::Router => ours::router(case),
-            Self::RouterLayered => ours::router_layered(case),
+            Self::Router => baselines::router(case),
+            Self::RouterLayered => baselines::router_layered(case),
+            Self::RouterTelling => baselines::router_telling(case),
             Self::Router07 => peers::jwt_authorizer::router(case),
             Self::Exempt => ours::exempt(case),
             Self::Repeat => ours::guarded(case, Memory::Kept, Handler::Plain),
@@ -187,7 +206,8 @@ impl Row {
             Self::AxumJose => peers::axum_jose::subject(case),
             Self::AxumKeycloak => return peers::axum_keycloak::subject(case, provider).await,
             Self::Huskarl => peers::huskarl::subject(case, provider).await,
-            Self::Bare => ours::bare(case),
+            Self::Bare => baselines::bare(case),
+            Self::BareTelling => baselines::bare_telling(case),
             Self::BareExempt => ours::bare_exempt(case),
             Self::BareRepeat => ours::bare_guarded(case, Memory::Kept),
             Self::BareFirstSeen => ours::bare_guarded(case, Memory::None),

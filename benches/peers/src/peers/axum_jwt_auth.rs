@@ -8,7 +8,7 @@ use jsonwebtoken_10::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 
 use super::through;
 use crate::{
-    case::{AUDIENCE, Case, Claims, GUARDED, ISSUER},
+    case::{AUDIENCE, Case, Claims, ISSUER, PATH},
     harness::Subject,
 };
 
@@ -28,10 +28,8 @@ pub(crate) fn subject(case: &Case) -> Subject {
         .validation(validation)
         .build();
     let handler = async |_: axum_jwt_auth::Claims<Claims>| "ok";
-    let router = Router::new()
-        .route(GUARDED, get(handler))
-        .with_state(State {
-            decoder: Arc::new(decoder.unwrap()),
-        });
+    let router = Router::new().route(PATH, get(handler)).with_state(State {
+        decoder: Arc::new(decoder.unwrap()),
+    });
     through(router, case)
 }

@@ -5,14 +5,14 @@ use jwt_authorizer::{IntoLayer, JwtAuthorizer, Validation};
 use tower_warden::Algorithm;
 
 use crate::{
-    case::{AUDIENCE, Case, Claims, GUARDED, ISSUER},
+    case::{AUDIENCE, Case, Claims, ISSUER, PATH},
     harness::{Subject, service},
     tokens::{SECRET, public_pem},
 };
 
 /// A router of axum 0.7 without authentication.
 pub(crate) fn router(case: &Case) -> Subject {
-    let request = case.request(GUARDED, Some(&case.token));
+    let request = case.request(PATH, Some(&case.token));
     service::<_, Body, _>(routes(), request, None)
 }
 
@@ -27,11 +27,11 @@ pub(crate) async fn subject(case: &Case) -> Subject {
     let validation = Validation::new().iss(&[ISSUER]).aud(&[AUDIENCE]);
     let authorizer = builder.validation(validation).build().await.unwrap();
     let router = routes().layer(authorizer.into_layer());
-    let request = case.request(GUARDED, Some(&case.token));
-    let forged = case.request(GUARDED, Some(&case.forged));
+    let request = case.request(PATH, Some(&case.token));
+    let forged = case.request(PATH, Some(&case.forged));
     service::<_, Body, _>(router, request, Some(forged))
 }
 
 fn routes() -> Router {
-    Router::new().route(GUARDED, get(|| async { "ok" }))
+    Router::new().route(PATH, get(|| async { "ok" }))
 }

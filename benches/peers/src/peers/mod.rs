@@ -10,18 +10,18 @@ pub(crate) mod tower_oauth2;
 use axum::{Router, body::Body, routing::get};
 
 use crate::{
-    case::{Case, GUARDED},
+    case::{Case, PATH},
     harness::{Subject, service},
 };
 
 /// What is behind a layer, in axum 0.8.
 fn routes() -> Router {
-    Router::new().route(GUARDED, get(async || "ok"))
+    Router::new().route(PATH, get(async || "ok"))
 }
 
 /// This router, once it has refused a forged token.
 fn through(router: Router, case: &Case) -> Subject {
-    let request = case.request(GUARDED, Some(&case.token));
-    let forged = case.request(GUARDED, Some(&case.forged));
+    let request = case.request(PATH, Some(&case.token));
+    let forged = case.request(PATH, Some(&case.forged));
     service::<_, Body, _>(router, request, Some(forged))
 }
