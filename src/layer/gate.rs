@@ -80,30 +80,31 @@ pub(super) enum Question {
 }
 
 impl Gate {
-    /// Whether this request passes as it came, which its path alone tells.
+    /// The rule for this request, or `None` where it passes as it came: its path is exempt as it stands.
     #[inline]
-    pub(super) fn passes_plainly<B>(&self, request: &Request<B>) -> bool {
+    pub(super) fn rule<B>(&self, request: &Request<B>) -> Option<PathDecision<'_>> {
         let path = requested_path(request.extensions(), request.uri());
-        self.stripped.is_none() && self.paths.exempts_plainly(request.method(), path)
+        if self.stripped.is_none() && self.paths.exempts_plainly(request.method(), path) {
+            return None;
+        }
+        Some(self.paths.decide(request.method(), path))
     }
 
-    /// The rule that guards this request, or `None` where it passes unseen: its path is exempt, or it is a preflight
-    /// and those pass.
+    /// Whether that rule guards this request. If not, it passes unseen: its path is exempt, or it is a preflight and those
+    /// pass.
     #[inline]
-    pub(super) fn guards<B>(&self, request: &mut Request<B>) -> Option<PathDecision<'_>> {
-        let path = requested_path(request.extensions(), request.uri());
-        let rule = self.paths.decide(request.method(), path);
+    pub(super) fn guards<B>(&self, request: &mut Request<B>, rule: &PathDecision<'_>) -> bool {
         let preflight = self.preflight == Preflight::PassThrough
             && is_preflight(request.method(), request.headers());
         if rule.access() != Access::Public {
             if !preflight {
-                return Some(rule);
+                return true;
             }
             // A handler that asks for a principal shall say 401 to it, and not that no layer has looked at it.
             self.leave_anonymous(request.extensions_mut());
         }
         self.stripped.apply(request.headers_mut());
-        None
+        false
     }
 
     /// Whether nobody but the rule of the path has a say in who passes.

@@ -23,7 +23,7 @@ use super::{
 use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
-use crate::{ConfigError, HeadRef, Keys, ResponseBody, Verifier};
+use crate::{ConfigError, HeadRef, Keys, PathDecision, ResponseBody, Verifier};
 
 /// Layer that applies the [`Auth`] middleware: a [`JwtAuthLayer`](crate::JwtAuthLayer) or a
 /// [`CookieAuthLayer`](crate::CookieAuthLayer), by its face.
@@ -191,58 +191,62 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        // An exempt request is looked at and not written to, or it would be moved once more.
-        if self.gate.passes_plainly(&request) {
-            return ResponseFuture::inner(self.inner.call(request), Passage::Plain);
-        }
-        self.guard(request)
-    }
-}
-
-impl<S> Auth<S> {
-    /// All other requests: apart, since with this beside it a compiler takes more care of an exempt one than it needs.
+    // Frameworks call it through a pointer anyway; within a caller, its future is moved once more.
     #[inline(never)]
-    fn guard<B, ResBody>(&mut self, mut request: Request<B>) -> ResponseFuture<S, B>
-    where
-        S: Service<Request<B>, Response = Response<ResBody>> + Clone,
-        ResBody: ResponseBody,
-    {
-        let Some(rule) = self.gate.guards(&mut request) else {
-            return ResponseFuture::inner(self.inner.call(request), Passage::Plain);
-        };
-        let sight = match self.gate.look(HeadRef::from(&request), &rule) {
-            // Nothing is to be concealed, and nobody else to be asked: the request is handed on as it came.
-            Sight {
-                asking: Ok(Asking::Principal(principal, passage)),
-                traces,
-            } if traces.is_empty() && self.gate.asks_nobody_else() => {
-                self.gate.stripped.apply(request.headers_mut());
-                request.extensions_mut().insert(principal);
-                return ResponseFuture::inner(self.inner.call(request), passage);
-            }
-            sight => sight,
-        };
-        let (mut head, body) = request.into_parts();
-        match self.gate.decide(&mut head, rule, sight) {
-            // Verified on the spot: the principal already stands in the extensions.
-            Decision::Admit(passage) => {
-                ResponseFuture::inner(self.inner.call(Request::from_parts(head, body)), passage)
-            }
-            Decision::Refuse(refusal) => ResponseFuture::refused(&self.gate, &mut head, refusal),
-            // Somebody else has to be asked first: the rare way.
-            Decision::Pending(question) => {
-                let gate = Arc::clone(&self.gate);
-                ResponseFuture::pending(gate, question, head, body, self.take_ready())
-            }
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // Here it is looked at and not written to, or it would be moved once more.
+        match self.gate.rule(&request) {
+            None => ResponseFuture::inner(self.inner.call(request), Passage::Plain),
+            Some(rule) => guard(&self.gate, &mut self.inner, request, rule),
         }
     }
 }
 
-impl<S: Clone> Auth<S> {
-    /// Moves the service out that was polled ready; its clone stays behind and waits for its own `poll_ready`.
-    fn take_ready(&mut self) -> S {
-        let clone = self.inner.clone();
-        mem::replace(&mut self.inner, clone)
+/// Lets a request through to the service that is ready for it, as far as this rule allows.
+///
+/// It stands apart from what an exempt request goes through, which would be moved more often with this beside it.
+#[inline(never)]
+fn guard<S, B, ResBody>(
+    gate: &Arc<Gate>,
+    inner: &mut S,
+    mut request: Request<B>,
+    rule: PathDecision<'_>,
+) -> ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<ResBody>> + Clone,
+    ResBody: ResponseBody,
+{
+    if !gate.guards(&mut request, &rule) {
+        return ResponseFuture::inner(inner.call(request), Passage::Plain);
     }
+    let sight = match gate.look(HeadRef::from(&request), &rule) {
+        // Nothing is to be concealed, and nobody else to be asked: the request is handed on as it came.
+        Sight {
+            asking: Ok(Asking::Principal(principal, passage)),
+            traces,
+        } if traces.is_empty() && gate.asks_nobody_else() => {
+            gate.stripped.apply(request.headers_mut());
+            request.extensions_mut().insert(principal);
+            return ResponseFuture::inner(inner.call(request), passage);
+        }
+        sight => sight,
+    };
+    let (mut head, body) = request.into_parts();
+    match gate.decide(&mut head, rule, sight) {
+        // Verified on the spot: the principal already stands in the extensions.
+        Decision::Admit(passage) => {
+            ResponseFuture::inner(inner.call(Request::from_parts(head, body)), passage)
+        }
+        Decision::Refuse(refusal) => ResponseFuture::refused(gate, &mut head, refusal),
+        // Somebody else has to be asked first: the rare way.
+        Decision::Pending(question) => {
+            ResponseFuture::pending(Arc::clone(gate), question, head, body, take_ready(inner))
+        }
+    }
+}
+
+/// Moves the service out that was polled ready; its clone stays behind and waits for its own `poll_ready`.
+fn take_ready<S: Clone>(inner: &mut S) -> S {
+    let clone = inner.clone();
+    mem::replace(inner, clone)
 }
