@@ -135,7 +135,6 @@ impl CompiledPaths {
     ///
     /// It allocates only for a path with escapes, or for one that is not canonical.
     #[must_use]
-    #[inline]
     pub fn decide(&self, method: &Method, path: &str) -> PathDecision<'_> {
         match Form::of(method, path) {
             Form::Plain => {
