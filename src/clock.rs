@@ -22,7 +22,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 pub(crate) const LAG: Duration = Duration::from_millis(50);
 
 /// The clock of the operating system, to the tick: on Linux the coarse one, which lags by some milliseconds at most and
-/// costs a tenth. So a token that begins up to 50 ms from now has begun. A clock set before 1970 reads as 1970.
+/// costs a tenth. That is why, with any clock, a token that begins up to 50 ms from now has begun. A clock set before 1970
+/// reads as 1970.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

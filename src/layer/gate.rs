@@ -80,7 +80,8 @@ pub(super) enum Question {
 }
 
 impl Gate {
-    /// The rule for this request, or `None` where it passes as it came: its path is exempt as it stands.
+    /// The rule for this request, or `None` where it passes as it came: its path is exempt as it stands, and no header is
+    /// to be stripped.
     #[inline]
     pub(super) fn rule<B>(&self, request: &Request<B>) -> Option<PathDecision<'_>> {
         let path = requested_path(request.extensions(), request.uri());
@@ -90,7 +91,7 @@ impl Gate {
         Some(self.paths.decide(request.method(), path))
     }
 
-    /// Whether that rule guards this request. If not, it passes unseen: its path is exempt, or it is a preflight and those
+    /// Whether its rule guards this request. If not, it passes unseen: its path is exempt, or it is a preflight and those
     /// pass.
     #[inline]
     pub(super) fn guards<B>(&self, request: &mut Request<B>, rule: &PathDecision<'_>) -> bool {

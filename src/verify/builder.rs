@@ -76,7 +76,8 @@ impl<K> VerifierBuilder<K> {
 
     /// Sets the clock skew tolerated on `exp`, `nbf`, `iat` and the maximum age: at most 5 min, 30 s by default.
     ///
-    /// A token is accepted while `nbf - leeway <= now < exp + leeway`.
+    /// A token is accepted while `nbf - leeway - 50 ms <= now < exp + leeway`: a clock may lag that much behind the one beside
+    /// it that the token was issued by. `iat` is held to the same beginning.
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.rules.leeway = leeway;
         self

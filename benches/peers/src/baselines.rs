@@ -43,8 +43,8 @@ pub(crate) fn router_layered(case: &Case) -> Subject {
     service::<_, Body, _>(router, request, None)
 }
 
-/// With a layer that looks at nothing, and tells the handler something: the least that any authentication costs that
-/// says who is there.
+/// With a layer that looks at nothing, and leaves an extension for the handler: the least that a layer costs which says
+/// by one who is there.
 pub(crate) fn router_telling(case: &Case) -> Subject {
     let router = routes(Handler::Plain).layer(telling());
     let request = case.request(PATH, Some(&case.token));
