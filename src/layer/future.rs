@@ -31,14 +31,30 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, B, F, R> {
-        /// The inner service answers.
-        Inner { #[pin] future: F, passage: Passage },
+        /// The inner service answers, and nothing is to be added.
+        Inner { #[pin] future: F },
+        /// The inner service answers, and caches have to know how the request came in.
+        Marked { #[pin] future: F, passage: Passage },
         /// The answer stands already.
         Refused { response: Option<R> },
         /// A verdict is awaited; the rare way, so it may be boxed.
         Pending { wait: Option<Box<Pending<S, B>>> },
     }
 }
+
+impl<S, B, F, R> State<S, B, F, R> {
+    /// The inner service answers a request that came in like this.
+    #[inline]
+    fn answering(future: F, passage: Passage) -> Self {
+        match passage {
+            Passage::Plain => Self::Inner { future },
+            passage => Self::Marked { future, passage },
+        }
+    }
+}
+
+type StateOf<S, B> =
+    State<S, B, <S as Service<Request<B>>>::Future, <S as Service<Request<B>>>::Response>;
 
 /// A request that waits for a verdict, with the service that was made ready for it.
 struct Pending<S, B> {
@@ -49,6 +65,48 @@ struct Pending<S, B> {
     ready: S,
 }
 
+impl<S, B, ResBody> Pending<S, B>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    ResBody: ResponseBody,
+{
+    /// What comes next, or this again as long as nobody has answered.
+    ///
+    /// It stands apart: within `poll` it costs those some nanoseconds who need not wait.
+    #[inline(never)]
+    fn go_on(mut self: Box<Self>, cx: &mut Context<'_>) -> Result<StateOf<S, B>, Box<Self>> {
+        loop {
+            let Self {
+                gate,
+                question,
+                head,
+                ..
+            } = &mut *self;
+            let Poll::Ready(decision) = gate.poll_answer(question, head, cx) else {
+                return Err(self);
+            };
+            match decision {
+                Decision::Pending(next) => *question = next,
+                Decision::Refuse(refusal) => {
+                    return Ok(State::Refused {
+                        response: Some(gate.respond(head, refusal)),
+                    });
+                }
+                Decision::Admit(passage) => {
+                    let Self {
+                        head,
+                        body,
+                        mut ready,
+                        ..
+                    } = *self;
+                    let future = ready.call(Request::from_parts(head, body));
+                    return Ok(State::answering(future, passage));
+                }
+            }
+        }
+    }
+}
+
 impl<S, B, ResBody> ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
@@ -56,7 +114,7 @@ where
 {
     pub(super) fn inner(future: S::Future, passage: Passage) -> Self {
         Self {
-            state: State::Inner { future, passage },
+            state: State::answering(future, passage),
         }
     }
 
@@ -99,11 +157,8 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProj::Inner {
-                    future,
-                    passage: Passage::Plain,
-                } => return future.poll(cx),
-                StateProj::Inner { future, passage } => {
+                StateProj::Inner { future } => return future.poll(cx),
+                StateProj::Marked { future, passage } => {
                     let mut response = ready!(future.poll(cx))?;
                     passage.mark(response.headers_mut());
                     return Poll::Ready(Ok(response));
@@ -115,30 +170,12 @@ where
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Pending { wait } => {
-                    let waiting = wait.as_mut().expect("the state moves on once it is taken");
-                    let Pending {
-                        gate,
-                        question,
-                        head,
-                        ..
-                    } = &mut **waiting;
-                    match ready!(gate.poll_answer(question, head, cx)) {
-                        Decision::Pending(next) => {
-                            *question = next;
-                            continue;
-                        }
-                        Decision::Refuse(refusal) => State::Refused {
-                            response: Some(gate.respond(head, refusal)),
-                        },
-                        Decision::Admit(passage) => {
-                            let Pending {
-                                head,
-                                body,
-                                mut ready,
-                                ..
-                            } = *wait.take().expect("it was there a line above");
-                            let future = ready.call(Request::from_parts(head, body));
-                            State::Inner { future, passage }
+                    let waiting = wait.take().expect("it is there as long as it waits");
+                    match waiting.go_on(cx) {
+                        Ok(next) => next,
+                        Err(waiting) => {
+                            *wait = Some(waiting);
+                            return Poll::Pending;
                         }
                     }
                 }

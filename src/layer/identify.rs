@@ -50,8 +50,8 @@ impl Gate {
             self.check_origin(source, head)
                 .and_then(|()| self.greet(source, Ok(known), rule.scopes()))
                 .map(|(principal, passage)| Asking::Principal(principal, passage))
-        } else if let Some(text) = token.and_then(plain) {
-            self.ask(source, &BearerToken::new(text), head, rule.scopes())
+        } else if let Some(token) = token.and_then(plain) {
+            self.ask(source, &token, head, rule.scopes())
         } else {
             self.read(head, concerned, rule.scopes())
         };

@@ -191,8 +191,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    // Frameworks call it through a pointer anyway; within a caller, its future is moved once more.
-    #[inline(never)]
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // Here it is looked at and not written to, or it would be moved once more.
         match self.gate.rule(&request) {

@@ -62,7 +62,7 @@ struct Met<'a> {
 
 impl<'a> Candidate<'a, '_> {
     fn bytes(&self) -> &'a [u8] {
-        self.token.expose().as_bytes()
+        self.token.bytes()
     }
 
     /// Its header, which is read in this room if it was not met.
@@ -100,7 +100,7 @@ impl Authority {
         }
         let mut candidate = Candidate {
             token,
-            compact: Compact::split(token.expose(), self.rules.max_token_size)?,
+            compact: Compact::split(token.bytes(), self.rules.max_token_size)?,
             now: self.clock.now(),
             met: None,
         };
@@ -156,6 +156,8 @@ impl Authority {
     /// The token of these bytes, whatever they are, if it was verified before and is still good.
     #[inline]
     pub(super) fn known(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
+        // Where nothing is remembered, the keys need not be held for that.
+        self.rules.cache.as_ref()?;
         let known = match &self.keys {
             KeySource::Given { snapshot, .. } => {
                 self.recall(snapshot.load().place(token), token, || self.clock.now())
@@ -247,7 +249,7 @@ impl Authority {
 
         let mut room = Room::<1024>::new();
         let signature = room.decode(compact.signature)?;
-        if !keys.any(|key| key.verifies(compact.signed.as_bytes(), signature)) {
+        if !keys.any(|key| key.verifies(compact.signed, signature)) {
             return Err(RejectionKind::SignatureInvalid);
         }
         let claims = members.judge(payload, rules, now)?;
@@ -255,7 +257,7 @@ impl Authority {
             return Err(RejectionKind::TypeMismatch);
         }
         let verified = Arc::new(VerifiedToken {
-            token: BearerToken::new(token.expose().to_owned()),
+            token: token.copied(),
             vouched: Vouched::Issuer,
             header: Some(match header {
                 HeaderOnce::Known(known) => Arc::clone(known),

@@ -11,11 +11,11 @@ use crate::RejectionKind;
 /// The parts of a token, still encoded. None of them is empty.
 #[derive(Clone, Copy)]
 pub(super) struct Compact<'t> {
-    pub(super) header: &'t str,
-    pub(super) payload: &'t str,
-    pub(super) signature: &'t str,
+    pub(super) header: &'t [u8],
+    pub(super) payload: &'t [u8],
+    pub(super) signature: &'t [u8],
     /// Header, dot and payload: the bytes that were signed.
-    pub(super) signed: &'t str,
+    pub(super) signed: &'t [u8],
 }
 
 impl<'t> Compact<'t> {
@@ -23,14 +23,13 @@ impl<'t> Compact<'t> {
     ///
     /// The alphabet is not looked at here: every part goes through the strict decoding of a [`Room`], or equals a part
     /// that did, before the token is believed.
-    pub(super) fn split(token: &'t str, limit: usize) -> Result<Self, RejectionKind> {
+    pub(super) fn split(token: &'t [u8], limit: usize) -> Result<Self, RejectionKind> {
         if token.len() > limit {
             return Err(RejectionKind::TokenMalformed);
         }
-        let bytes = token.as_bytes();
         let parts = || {
-            let first = memchr::memchr(b'.', bytes)?;
-            let last = memchr::memrchr(b'.', bytes)?;
+            let first = memchr::memchr(b'.', token)?;
+            let last = memchr::memrchr(b'.', token)?;
             let parts = Self {
                 header: token.get(..first)?,
                 payload: token.get(first + 1..last)?,
@@ -40,7 +39,7 @@ impl<'t> Compact<'t> {
             // A JWE has five parts, and a JWS whose payload is detached has an empty one.
             let whole = [parts.header, parts.payload, parts.signature];
             let whole = !whole.iter().any(|part| part.is_empty());
-            let single = memchr::memchr(b'.', parts.payload.as_bytes()).is_none();
+            let single = memchr::memchr(b'.', parts.payload).is_none();
             (whole && single).then_some(parts)
         };
         parts().ok_or(RejectionKind::TokenMalformed)
@@ -66,7 +65,7 @@ impl<const N: usize> Room<N> {
     ///
     /// [RFC 7515 §2]: https://www.rfc-editor.org/rfc/rfc7515#section-2
     /// [RFC 4648 §3.5]: https://www.rfc-editor.org/rfc/rfc4648#section-3.5
-    pub(super) fn decode(&mut self, part: &str) -> Result<&[u8], RejectionKind> {
+    pub(super) fn decode(&mut self, part: &[u8]) -> Result<&[u8], RejectionKind> {
         let most = URL_SAFE_NO_PAD.estimated_decoded_length(part.len());
         let room: Out<'_, [u8]> = if most <= N {
             self.stack.as_mut_slice().as_out()
@@ -75,13 +74,13 @@ impl<const N: usize> Room<N> {
             self.heap.as_mut_slice().as_out()
         };
         URL_SAFE_NO_PAD
-            .decode(part.as_bytes(), room)
+            .decode(part, room)
             .map(|bytes| &*bytes)
             .map_err(|_| RejectionKind::TokenMalformed)
     }
 
     /// Decodes a part that is UTF-8 text.
-    pub(super) fn decode_text(&mut self, part: &str) -> Result<&str, RejectionKind> {
+    pub(super) fn decode_text(&mut self, part: &[u8]) -> Result<&str, RejectionKind> {
         std::str::from_utf8(self.decode(part)?).map_err(|_| RejectionKind::TokenMalformed)
     }
 }
@@ -92,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_token_has_exactly_three_parts_and_a_bounded_size() {
-        assert!(Compact::split("aa.bb.cc", 8).is_ok());
+        assert!(Compact::split(b"aa.bb.cc", 8).is_ok());
         for token in [
             "",
             ".",
@@ -108,9 +107,9 @@ mod tests {
             "aa.bb.cc.dd.ee",
             "aa.bb.ccc",
         ] {
-            assert!(Compact::split(token, 8).is_err(), "{token}");
+            assert!(Compact::split(token.as_bytes(), 8).is_err(), "{token}");
         }
-        assert!(Compact::split(&".".repeat(60_000), 8 * 1024).is_err());
+        assert!(Compact::split(&b".".repeat(60_000), 8 * 1024).is_err());
     }
 
     #[test]
@@ -139,12 +138,12 @@ mod tests {
             ] {
                 let part = format!("{front}{tail}");
                 assert_eq!(
-                    Room::<16>::new().decode(&part).is_ok(),
+                    Room::<16>::new().decode(part.as_bytes()).is_ok(),
                     good,
                     "heap: {part}"
                 );
                 assert_eq!(
-                    Room::<256>::new().decode(&part).is_ok(),
+                    Room::<256>::new().decode(part.as_bytes()).is_ok(),
                     good,
                     "stack: {part}"
                 );
@@ -157,8 +156,8 @@ mod tests {
         for length in 0..200 {
             let bytes: Vec<u8> = (0..length).collect();
             let part = URL_SAFE_NO_PAD.encode_to_string(&bytes);
-            assert_eq!(Room::<0>::new().decode(&part), Ok(&*bytes));
-            assert_eq!(Room::<256>::new().decode(&part), Ok(&*bytes));
+            assert_eq!(Room::<0>::new().decode(part.as_bytes()), Ok(&*bytes));
+            assert_eq!(Room::<256>::new().decode(part.as_bytes()), Ok(&*bytes));
         }
     }
 }

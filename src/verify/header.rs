@@ -101,15 +101,18 @@ fn algorithm_named(name: &str) -> Option<Algorithm> {
 /// slots, so an outsider can neither fill nor empty them.
 #[derive(Default)]
 pub(super) struct HeaderMemo {
-    slots: [OnceLock<(Box<str>, Arc<Header<'static>>)>; 8],
+    slots: [OnceLock<Met>; 8],
 }
+
+/// The encoded text of a header, and what it says.
+type Met = (Box<[u8]>, Arc<Header<'static>>);
 
 impl HeaderMemo {
     /// The longest encoded header that is kept.
     const MAX_LENGTH: usize = 1024;
 
     /// The header with that encoded text, if one was verified before.
-    pub(super) fn find(&self, encoded: &str) -> Option<&Arc<Header<'static>>> {
+    pub(super) fn find(&self, encoded: &[u8]) -> Option<&Arc<Header<'static>>> {
         self.slots
             .iter()
             .map_while(OnceLock::get)
@@ -118,7 +121,7 @@ impl HeaderMemo {
     }
 
     /// Keeps the header of a token that was verified, if there is room.
-    pub(super) fn keep(&self, encoded: &str, header: Header<'_>) -> Arc<Header<'static>> {
+    pub(super) fn keep(&self, encoded: &[u8], header: Header<'_>) -> Arc<Header<'static>> {
         let header = Arc::new(header.into_owned());
         if encoded.len() <= Self::MAX_LENGTH {
             let mut entry = (Box::from(encoded), Arc::clone(&header));
@@ -243,14 +246,17 @@ mod tests {
             media_type: None,
         };
         for id in 0..20 {
-            assert_eq!(*memo.keep(&format!("h{id}"), header(id)), header(id));
+            assert_eq!(
+                *memo.keep(format!("h{id}").as_bytes(), header(id)),
+                header(id)
+            );
         }
         for id in 0..20 {
-            let found = memo.find(&format!("h{id}")).map(|known| &**known);
+            let found = memo.find(format!("h{id}").as_bytes()).map(|known| &**known);
             assert_eq!(found, (id < 8).then(|| header(id)).as_ref());
         }
         let long = HeaderMemo::default();
-        long.keep(&"h".repeat(1025), header(0));
-        assert!(long.find(&"h".repeat(1025)).is_none());
+        long.keep(&b"h".repeat(1025), header(0));
+        assert!(long.find(&b"h".repeat(1025)).is_none());
     }
 }

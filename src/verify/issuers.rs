@@ -70,14 +70,14 @@ impl Issuers {
     pub(super) fn keep_route(&self, token: &VerifiedToken) {
         let index = token.issuer().and_then(|name| self.by_name.get(name));
         if let Some(index) = index {
-            self.routes.keep(token.token().expose().as_bytes(), *index);
+            self.routes.keep(token.token().bytes(), *index);
         }
     }
 
     /// The keys and rules of the issuer that a token names. Nothing else of the token is believed by that, or even read
     /// beyond the name, which is looked at again with all other claims.
     pub(super) fn choose(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, RejectionKind> {
-        let compact = Compact::split(token.expose(), self.max_token_size)?;
+        let compact = Compact::split(token.bytes(), self.max_token_size)?;
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;
         let mut issuer = None;

@@ -91,7 +91,7 @@ impl VerifiedToken {
         let header = self.header.as_ref().map_or(0, |header| header.size());
         COUNTS
             + size_of::<Self>()
-            + self.token.expose().len()
+            + self.token.bytes().len()
             + self.payload.len()
             + self.claims.heap_size()
             + header

@@ -206,7 +206,7 @@ impl Verifier {
             Err(Doubt::Rejected(kind)) => Verification::Rejected(kind.into()),
             #[cfg(feature = "jwks")]
             Err(Doubt::KeyMissing(missing)) => {
-                let (authority, token) = (Arc::clone(authority), token.clone().into_owned());
+                let (authority, token) = (Arc::clone(authority), token.copied());
                 Verification::KeyMissing(KeyWait::new(missing.settle(authority, token)))
             }
             #[cfg(feature = "introspection")]
@@ -308,7 +308,7 @@ impl Verifier {
     fn known_to_one_of_many(&self, token: &BearerToken<'_>) -> Option<Arc<VerifiedToken>> {
         match &self.trust {
             Trust::One(_) => None,
-            Trust::Many(issuers) => issuers.known(token.expose().as_bytes()),
+            Trust::Many(issuers) => issuers.known(token.bytes()),
         }
     }
 

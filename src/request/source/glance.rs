@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use super::TokenSource;
+use super::{BearerToken, TokenSource};
 use crate::HeadRef;
 
 /// What a [`TokenSource`] sees of a request at a [glance](TokenSource::glance). It never prints the bytes that it lends.
@@ -38,9 +38,9 @@ pub(crate) struct Survey<'r> {
     pub(crate) token: Option<&'r [u8]>,
 }
 
-/// The text of bytes that are lent, if their source would [extract just this](Glance::Token).
+/// The token in bytes that are lent, if their source would [extract just this](Glance::Token).
 #[inline]
-pub(crate) fn plain(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn plain(bytes: &[u8]) -> Option<BearerToken<'_>> {
     if matches!(bytes, [] | [b'=', ..]) {
         return None;
     }
@@ -49,7 +49,7 @@ pub(crate) fn plain(bytes: &[u8]) -> Option<&str> {
     if bytes.iter().fold(false, |any, byte| any | strange(byte)) {
         return None;
     }
-    str::from_utf8(bytes).ok()
+    Some(BearerToken::ascii(bytes))
 }
 
 /// Glances at a request, once for each source.
@@ -158,9 +158,9 @@ mod tests {
                     }
                     Glance::Token(bytes) => {
                         prop_assert!(!concealed, "{source:?}");
-                        if let Some(text) = plain(bytes) {
+                        if let Some(lent) = plain(bytes) {
                             let token = extracted.unwrap().unwrap();
-                            prop_assert_eq!(token.expose(), text, "{:?}", source);
+                            prop_assert_eq!(token.expose(), lent.expose(), "{:?}", source);
                         }
                     }
                     Glance::Unclear => {}
@@ -194,11 +194,11 @@ mod tests {
                     let expected = fits && !(at == 0 && byte == b'=');
                     let found = plain(&bytes);
                     assert_eq!(found.is_some(), expected, "{byte:#04x} at {at} of {length}");
-                    assert!(found.is_none_or(|text| text.as_bytes() == bytes));
+                    assert!(found.is_none_or(|token| token.expose().as_bytes() == bytes));
                 }
             }
         }
-        assert_eq!(plain(b""), None);
+        assert!(plain(b"").is_none());
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Place<'_> {
     /// The same token as it was verified, if it is known.
     #[inline]
     pub(super) fn find(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
-        let is_meant = |known: &VerifiedToken| same(known.token.expose().as_bytes(), token);
+        let is_meant = |known: &VerifiedToken| same(known.token.bytes(), token);
         self.table.find(self.tag, is_meant)
     }
 
