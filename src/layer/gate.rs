@@ -80,15 +80,18 @@ pub(super) enum Question {
 }
 
 impl Gate {
-    /// The rule for this request, or `None` where it passes as it came: its path is exempt as it stands, and no header is
-    /// to be stripped.
+    /// Whether this request passes as it came: its path is exempt as it stands, and no header is to be stripped.
     #[inline]
-    pub(super) fn rule<B>(&self, request: &Request<B>) -> Option<PathDecision<'_>> {
+    pub(super) fn passes<B>(&self, request: &Request<B>) -> bool {
         let path = requested_path(request.extensions(), request.uri());
-        if self.stripped.is_none() && self.paths.exempts_plainly(request.method(), path) {
-            return None;
-        }
-        Some(self.paths.decide(request.method(), path))
+        self.stripped.is_none() && self.paths.exempts_plainly(request.method(), path)
+    }
+
+    /// The rule for this request.
+    #[inline]
+    pub(super) fn rule<B>(&self, request: &Request<B>) -> PathDecision<'_> {
+        let path = requested_path(request.extensions(), request.uri());
+        self.paths.decide(request.method(), path)
     }
 
     /// Whether its rule guards this request. If not, it passes unseen: its path is exempt, or it is a preflight and those
