@@ -17,6 +17,7 @@ mod allocations;
 mod bare;
 mod baselines;
 mod budgets;
+mod by_hand;
 mod case;
 mod chart;
 mod crypto;

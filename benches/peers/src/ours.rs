@@ -62,20 +62,24 @@ pub(crate) fn bare_guarded(case: &Case, memory: Memory) -> Subject {
 
 /// `Verifier::verify` alone.
 pub(crate) fn verifier(case: &Case, memory: Memory) -> Subject {
+    let verifier = new_verifier(case, memory);
+    let token = BearerToken::new(case.token.clone());
+    let forged = BearerToken::new(case.forged.clone());
+    assert!(verifier.verify(&forged).is_err());
+    call(move || verifier.verify(black_box(&token)).is_ok())
+}
+
+pub(crate) fn new_verifier(case: &Case, memory: Memory) -> Verifier {
     let builder = Verifier::builder(keys(case))
         .with_issuer(ISSUER)
         .with_audience(AUDIENCE);
-    let verifier = match memory {
+    match memory {
         Memory::Kept => builder,
         Memory::Crowded => builder.with_cache(small()),
         Memory::None => builder.without_cache(),
     }
     .build()
-    .unwrap();
-    let token = BearerToken::new(case.token.clone());
-    let forged = BearerToken::new(case.forged.clone());
-    assert!(verifier.verify(&forged).is_err());
-    call(move || verifier.verify(black_box(&token)).is_ok())
+    .unwrap()
 }
 
 /// The least that a cache may have.

@@ -115,7 +115,9 @@ an extractor. huskarl-resource-server ships no layer, so its validator stands in
 crypto that it ships. axum-keycloak-auth and jwks_client_rs do not look at the issuer; the others were told it. Claims are
 typed where they can be; here a handler asks for them, and has rows of its own. All verify one and the same token again
 and again, which a processor learns; only those that meet a full cache are a thousand, and with ES256 they cost more for
-that alone.
+that alone. The layers by hand do the least that one can: one lets pass whoever asks for its one path, the other whoever
+has a token in `Authorization` that `Verifier::verify` accepts, which it leaves for the handler. What ours takes beyond
+them is its rules of paths, two more places for a token, revocation, and refusals that say why.
 ";
 
 fn notes(results: &Results) -> String {

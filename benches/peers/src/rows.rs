@@ -3,6 +3,7 @@
 use crate::{
     bare,
     baselines::{self, Handler},
+    by_hand,
     case::Case,
     harness::Subject,
     machine::version,
@@ -24,6 +25,9 @@ pub(crate) enum Row {
     FirstSeen,
     FirstSeenClaims,
     FirstSeenFull,
+    ByHandPath,
+    ByHandRepeat,
+    ByHandFirstSeen,
     AxumJwtAuth,
     JwtAuthorizer,
     TowerOauth2,
@@ -36,6 +40,9 @@ pub(crate) enum Row {
     BareExempt,
     BareRepeat,
     BareFirstSeen,
+    BareByHandPath,
+    BareByHandRepeat,
+    BareByHandFirstSeen,
     // Without a layer.
     Raw,
     Verifier,
@@ -53,7 +60,7 @@ pub(crate) enum Section {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::Router,
         Self::RouterLayered,
         Self::RouterTelling,
@@ -64,6 +71,9 @@ impl Row {
         Self::FirstSeen,
         Self::FirstSeenClaims,
         Self::FirstSeenFull,
+        Self::ByHandPath,
+        Self::ByHandRepeat,
+        Self::ByHandFirstSeen,
         Self::AxumJwtAuth,
         Self::JwtAuthorizer,
         Self::TowerOauth2,
@@ -75,6 +85,9 @@ impl Row {
         Self::BareExempt,
         Self::BareRepeat,
         Self::BareFirstSeen,
+        Self::BareByHandPath,
+        Self::BareByHandRepeat,
+        Self::BareByHandFirstSeen,
         Self::Raw,
         Self::Verifier,
         Self::VerifierRepeat,
@@ -95,6 +108,9 @@ impl Row {
         match self {
             Self::Bare
             | Self::BareTelling
+            | Self::BareByHandPath
+            | Self::BareByHandFirstSeen
+            | Self::BareByHandRepeat
             | Self::BareExempt
             | Self::BareRepeat
             | Self::BareFirstSeen => Section::Bare,
@@ -120,19 +136,20 @@ impl Row {
     }
 
     pub(crate) fn is_ours(self) -> bool {
-        match self.section() {
-            Section::Router => {
-                let open = [
-                    Self::Router,
-                    Self::RouterLayered,
-                    Self::RouterTelling,
-                    Self::Router07,
-                ];
-                !open.contains(&self) && !Self::PEERS.contains(&self)
-            }
-            Section::Bare => !matches!(self, Self::Bare | Self::BareTelling),
-            Section::NoLayer => matches!(self, Self::Verifier | Self::VerifierRepeat),
-        }
+        matches!(
+            self,
+            Self::Exempt
+                | Self::Repeat
+                | Self::RepeatClaims
+                | Self::FirstSeen
+                | Self::FirstSeenClaims
+                | Self::FirstSeenFull
+                | Self::BareExempt
+                | Self::BareRepeat
+                | Self::BareFirstSeen
+                | Self::Verifier
+                | Self::VerifierRepeat
+        )
     }
 
     pub(crate) fn name(self) -> String {
@@ -144,6 +161,15 @@ impl Row {
                 "no authentication, axum 0.8, a layer that only inserts an extension".into()
             }
             Self::Router07 => "no authentication, axum 0.7".into(),
+            Self::ByHandPath | Self::BareByHandPath => {
+                "by hand: a layer that compares the path".into()
+            }
+            Self::ByHandFirstSeen | Self::BareByHandFirstSeen => {
+                "by hand: a layer around `Verifier::verify`, first-seen token".into()
+            }
+            Self::ByHandRepeat | Self::BareByHandRepeat => {
+                "by hand: a layer around `Verifier::verify`, repeat token".into()
+            }
             Self::Exempt | Self::BareExempt => "tower-warden, exempt path".into(),
             Self::Repeat | Self::BareRepeat => "tower-warden, repeat token".into(),
             Self::RepeatClaims => {
@@ -178,6 +204,10 @@ impl Row {
             Self::Jsonwebtoken | Self::Raw => "aws-lc",
             Self::JwtAuthorizer | Self::AxumKeycloak => "ring, jsonwebtoken 9",
             Self::Huskarl => "RustCrypto",
+            Self::ByHandRepeat
+            | Self::ByHandFirstSeen
+            | Self::BareByHandRepeat
+            | Self::BareByHandFirstSeen => "aws-lc",
             _ if self.is_ours() => "aws-lc",
             _ => "",
         }
@@ -193,6 +223,9 @@ impl Row {
             Self::Router => baselines::router(case),
             Self::RouterLayered => baselines::router_layered(case),
             Self::RouterTelling => baselines::router_telling(case),
+            Self::ByHandPath => by_hand::comparing(case),
+            Self::ByHandFirstSeen => by_hand::verifying(case, Memory::None),
+            Self::ByHandRepeat => by_hand::verifying(case, Memory::Kept),
             Self::Router07 => peers::jwt_authorizer::router(case),
             Self::Exempt => ours::exempt(case),
             Self::Repeat => ours::guarded(case, Memory::Kept, Handler::Plain),
@@ -208,6 +241,9 @@ impl Row {
             Self::Huskarl => peers::huskarl::subject(case, provider).await,
             Self::Bare => baselines::bare(case),
             Self::BareTelling => baselines::bare_telling(case),
+            Self::BareByHandPath => by_hand::bare_comparing(case),
+            Self::BareByHandFirstSeen => by_hand::bare_verifying(case, Memory::None),
+            Self::BareByHandRepeat => by_hand::bare_verifying(case, Memory::Kept),
             Self::BareExempt => ours::bare_exempt(case),
             Self::BareRepeat => ours::bare_guarded(case, Memory::Kept),
             Self::BareFirstSeen => ours::bare_guarded(case, Memory::None),
