@@ -87,14 +87,14 @@ impl Gate {
         self.stripped.is_none() && self.paths.exempts_plainly(request.method(), path)
     }
 
-    /// The rule for this request.
+    /// The rule of the path that this request asks for.
     #[inline]
     pub(super) fn rule<B>(&self, request: &Request<B>) -> PathDecision<'_> {
         let path = requested_path(request.extensions(), request.uri());
         self.paths.decide(request.method(), path)
     }
 
-    /// Whether its rule guards this request. If not, it passes unseen: its path is exempt, or it is a preflight and those
+    /// Whether this rule guards the request. If not, it passes unseen: its path is exempt, or it is a preflight and those
     /// pass.
     #[inline]
     pub(super) fn guards<B>(&self, request: &mut Request<B>, rule: &PathDecision<'_>) -> bool {

@@ -200,7 +200,7 @@ where
     }
 }
 
-/// Lets a request through to the service that is ready for it, as far as this rule allows.
+/// Lets a request through to the service that is ready for it, as far as the rule of its path allows.
 ///
 /// It stands apart, and asks for the rule by itself: an exempt request is moved less where nothing points into it.
 #[inline(never)]

@@ -101,11 +101,11 @@ fn algorithm_named(name: &str) -> Option<Algorithm> {
 /// slots, so an outsider can neither fill nor empty them.
 #[derive(Default)]
 pub(super) struct HeaderMemo {
-    slots: [OnceLock<Met>; 8],
+    slots: [OnceLock<Slot>; 8],
 }
 
 /// The encoded text of a header, and what it says.
-type Met = (Box<[u8]>, Arc<Header<'static>>);
+type Slot = (Box<[u8]>, Arc<Header<'static>>);
 
 impl HeaderMemo {
     /// The longest encoded header that is kept.
