@@ -37,7 +37,7 @@ impl<'r> BearerToken<'r> {
     pub fn expose(&self) -> &str {
         match &self.0 {
             Text::Str(text) => text,
-            Text::Bytes(bytes) => str::from_utf8(bytes).unwrap_or_default(),
+            Text::Bytes(bytes) => simdutf8::basic::from_utf8(bytes).unwrap_or_default(),
         }
     }
 

@@ -81,7 +81,7 @@ impl<const N: usize> Room<N> {
 
     /// Decodes a part that is UTF-8 text.
     pub(super) fn decode_text(&mut self, part: &[u8]) -> Result<&str, RejectionKind> {
-        std::str::from_utf8(self.decode(part)?).map_err(|_| RejectionKind::TokenMalformed)
+        simdutf8::basic::from_utf8(self.decode(part)?).map_err(|_| RejectionKind::TokenMalformed)
     }
 }
 

@@ -102,7 +102,7 @@ impl TokenSource for CookieToken {
         }
         match found {
             None | Some([]) => Ok(None),
-            Some(value) => match str::from_utf8(value) {
+            Some(value) => match simdutf8::basic::from_utf8(value) {
                 Ok(text) => Ok(Some(BearerToken::new(text))),
                 Err(_) => Err(MalformedCredentials::Unreadable),
             },
