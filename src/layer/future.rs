@@ -42,20 +42,6 @@ pin_project! {
     }
 }
 
-impl<S, B, F, R> State<S, B, F, R> {
-    /// The inner service answers a request that came in like this.
-    #[inline]
-    fn answering(future: F, passage: Passage) -> Self {
-        match passage {
-            Passage::Plain => Self::Inner { future },
-            passage => Self::Marked { future, passage },
-        }
-    }
-}
-
-type StateOf<S, B> =
-    State<S, B, <S as Service<Request<B>>>::Future, <S as Service<Request<B>>>::Response>;
-
 /// A request that waits for a verdict, with the service that was made ready for it.
 struct Pending<S, B> {
     gate: Arc<Gate>,
@@ -74,7 +60,7 @@ where
     ///
     /// It stands apart: within `poll` it costs those some nanoseconds who need not wait.
     #[inline(never)]
-    fn go_on(mut self: Box<Self>, cx: &mut Context<'_>) -> Result<StateOf<S, B>, Box<Self>> {
+    fn go_on(mut self: Box<Self>, cx: &mut Context<'_>) -> Result<ResponseFuture<S, B>, Box<Self>> {
         loop {
             let Self {
                 gate,
@@ -88,9 +74,7 @@ where
             match decision {
                 Decision::Pending(next) => *question = next,
                 Decision::Refuse(refusal) => {
-                    return Ok(State::Refused {
-                        response: Some(gate.respond(head, refusal)),
-                    });
+                    return Ok(ResponseFuture::refused(gate, head, refusal));
                 }
                 Decision::Admit(passage) => {
                     let Self {
@@ -99,8 +83,8 @@ where
                         mut ready,
                         ..
                     } = *self;
-                    let future = ready.call(Request::from_parts(head, body));
-                    return Ok(State::answering(future, passage));
+                    let future = || ready.call(Request::from_parts(head, body));
+                    return Ok(ResponseFuture::inner(passage, future));
                 }
             }
         }
@@ -112,9 +96,19 @@ where
     S: Service<Request<B>, Response = Response<ResBody>>,
     ResBody: ResponseBody,
 {
-    pub(super) fn inner(future: S::Future, passage: Passage) -> Self {
-        Self {
-            state: State::answering(future, passage),
+    /// The inner service answers a request that came in like this. Its future is made where it stays.
+    #[inline(always)]
+    pub(super) fn inner(passage: Passage, future: impl FnOnce() -> S::Future) -> Self {
+        match passage {
+            Passage::Plain => Self {
+                state: State::Inner { future: future() },
+            },
+            passage => Self {
+                state: State::Marked {
+                    future: future(),
+                    passage,
+                },
+            },
         }
     }
 
@@ -180,7 +174,7 @@ where
                     }
                 }
             };
-            state.set(next);
+            state.set(next.state);
         }
     }
 }

@@ -194,7 +194,7 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.gate.passes(&request) {
-            return ResponseFuture::inner(call(&mut self.inner, request), Passage::Plain);
+            return ResponseFuture::inner(Passage::Plain, || call(&mut self.inner, request));
         }
         guard(&self.gate, &mut self.inner, request)
     }
@@ -215,7 +215,7 @@ where
 {
     let rule = gate.rule(&request);
     if !gate.guards(&mut request, &rule) {
-        return ResponseFuture::inner(call(inner, request), Passage::Plain);
+        return ResponseFuture::inner(Passage::Plain, || call(inner, request));
     }
     let sight = match gate.look(HeadRef::from(&request), &rule) {
         // Nothing is to be concealed, and nobody else to be asked: the request is handed on as it came.
@@ -225,7 +225,7 @@ where
         } if traces.is_empty() && gate.asks_nobody_else() => {
             gate.stripped.apply(request.headers_mut());
             request.extensions_mut().insert(principal);
-            return ResponseFuture::inner(call(inner, request), passage);
+            return ResponseFuture::inner(passage, || call(inner, request));
         }
         sight => sight,
     };
@@ -233,7 +233,7 @@ where
     match gate.decide(&mut head, rule, sight) {
         // Verified on the spot: the principal already stands in the extensions.
         Decision::Admit(passage) => {
-            ResponseFuture::inner(call(inner, Request::from_parts(head, body)), passage)
+            ResponseFuture::inner(passage, || call(inner, Request::from_parts(head, body)))
         }
         Decision::Refuse(refusal) => ResponseFuture::refused(gate, &mut head, refusal),
         // Somebody else has to be asked first: the rare way.
