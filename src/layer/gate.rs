@@ -18,7 +18,7 @@ use super::{
     passage::Passage,
 };
 use crate::{
-    Access, CompiledPaths, ConflictPolicy, PathDecision, Preflight, Principal, Rejection,
+    Access, CompiledPaths, ConflictPolicy, HeadRef, PathDecision, Preflight, Principal, Rejection,
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::{Anonymous, Context, LayerContext},
@@ -89,26 +89,26 @@ impl Gate {
 
     /// The rule of the path that this request asks for.
     #[inline]
-    pub(super) fn rule<B>(&self, request: &Request<B>) -> PathDecision<'_> {
-        let path = requested_path(request.extensions(), request.uri());
-        self.paths.decide(request.method(), path)
+    pub(super) fn rule(&self, head: HeadRef<'_>) -> PathDecision<'_> {
+        self.paths.decide(head.method, head.requested.path())
     }
 
-    /// Whether this rule guards the request. If not, it passes unseen: its path is exempt, or it is a preflight and those
-    /// pass.
+    /// Whether this rule guards the request. If not, it passes [unseen](Self::pass_unseen): its path is exempt, or it is a
+    /// preflight and those pass.
     #[inline]
-    pub(super) fn guards<B>(&self, request: &mut Request<B>, rule: &PathDecision<'_>) -> bool {
-        let preflight = self.preflight == Preflight::PassThrough
-            && is_preflight(request.method(), request.headers());
+    pub(super) fn guards(&self, head: HeadRef<'_>, rule: &PathDecision<'_>) -> bool {
+        let preflight =
+            || self.preflight == Preflight::PassThrough && is_preflight(head.method, head.headers);
+        rule.access() != Access::Public && !preflight()
+    }
+
+    /// Prepares a request that this rule does not guard.
+    pub(super) fn pass_unseen<B>(&self, request: &mut Request<B>, rule: &PathDecision<'_>) {
         if rule.access() != Access::Public {
-            if !preflight {
-                return true;
-            }
-            // A handler that asks for a principal shall say 401 to it, and not that no layer has looked at it.
+            // A handler that asks for a principal shall say 401 to a preflight, and not that no layer has looked at it.
             self.leave_anonymous(request.extensions_mut());
         }
         self.stripped.apply(request.headers_mut());
-        false
     }
 
     /// Whether nobody but the rule of the path has a say in who passes.

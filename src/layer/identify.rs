@@ -7,7 +7,7 @@ use std::{ops::Range, pin::Pin, sync::Arc};
 use super::{gate::Gate, passage::Passage};
 use crate::{
     BearerToken, ConflictPolicy, HeadRef, PathDecision, Principal, Rejection, RejectionKind,
-    request::{Found, Survey, plain, requested_path, select, survey},
+    request::{Found, Survey, plain, select, survey},
     verify::{Authenticated, Authentication, VerifiedToken},
 };
 
@@ -107,7 +107,7 @@ impl Gate {
 
     fn conflict_policy(&self, head: HeadRef<'_>) -> ConflictPolicy {
         for (template, policy) in &self.conflicts_on {
-            match template.find(requested_path(head.extensions, head.uri)) {
+            match template.find(head.requested.path()) {
                 Found::Here(_) => return *policy,
                 // Nobody knows which policy is meant, so the strictest holds.
                 Found::Doubtful => return ConflictPolicy::RejectAny,

@@ -213,11 +213,13 @@ where
     S: Service<Request<B>, Response = Response<ResBody>> + Clone,
     ResBody: ResponseBody,
 {
-    let rule = gate.rule(&request);
-    if !gate.guards(&mut request, &rule) {
+    let head = HeadRef::from(&request);
+    let rule = gate.rule(head);
+    if !gate.guards(head, &rule) {
+        gate.pass_unseen(&mut request, &rule);
         return ResponseFuture::inner(Passage::Plain, || call(inner, request));
     }
-    let sight = match gate.look(HeadRef::from(&request), &rule) {
+    let sight = match gate.look(head, &rule) {
         // Nothing is to be concealed, and nobody else to be asked: the request is handed on as it came.
         Sight {
             asking: Ok(Asking::Principal(principal, passage)),

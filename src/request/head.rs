@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version, request::Parts};
 
+use super::target::requested;
+
 /// The head of a request, lent: what [`Parts`] holds, without taking the request apart. It prints method and path only, as
 /// a token may stand in all else.
 ///
@@ -30,6 +32,8 @@ pub struct HeadRef<'r> {
     pub headers: &'r HeaderMap,
     /// What server and middleware have added.
     pub extensions: &'r Extensions,
+    /// The target before any nested router cut its prefix off. It is looked for once, since it takes as long as a source.
+    pub(crate) requested: &'r Uri,
 }
 
 impl fmt::Debug for HeadRef<'_> {
@@ -42,6 +46,7 @@ impl fmt::Debug for HeadRef<'_> {
 }
 
 impl<'r, B> From<&'r Request<B>> for HeadRef<'r> {
+    #[inline]
     fn from(request: &'r Request<B>) -> Self {
         Self {
             method: request.method(),
@@ -49,6 +54,7 @@ impl<'r, B> From<&'r Request<B>> for HeadRef<'r> {
             version: request.version(),
             headers: request.headers(),
             extensions: request.extensions(),
+            requested: requested(request.extensions(), request.uri()),
         }
     }
 }
@@ -61,6 +67,7 @@ impl<'r> From<&'r Parts> for HeadRef<'r> {
             version: head.version,
             headers: &head.headers,
             extensions: &head.extensions,
+            requested: requested(&head.extensions, &head.uri),
         }
     }
 }

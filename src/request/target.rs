@@ -14,6 +14,16 @@ pub(crate) fn requested_path<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'
     }
 }
 
+/// The whole target that the client asked for.
+#[inline(always)]
+pub(super) fn requested<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
+    if extensions.is_empty() {
+        uri
+    } else {
+        original(extensions, uri)
+    }
+}
+
 fn original<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
     #[cfg(feature = "axum")]
     if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {

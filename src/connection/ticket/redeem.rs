@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     BearerToken, HeadRef, Rejection, RejectionKind, VerifiedToken, Verifier,
-    request::{Found, requested_path},
+    request::Found,
     verify::{Authenticate, Authenticated, Authentication},
 };
 
@@ -103,10 +103,7 @@ impl Shown {
     fn read(office: &Office, ticket: &BearerToken<'_>, head: HeadRef<'_>) -> Option<Self> {
         let hash = TicketHash::of(ticket, office.backend)?;
         let names = office.template.names();
-        let resource = match office
-            .template
-            .find(requested_path(head.extensions, head.uri))
-        {
+        let resource = match office.template.find(head.requested.path()) {
             Found::Here(values) => {
                 let names = names.iter().map(ToString::to_string);
                 Some(names.zip(values.into_iter().map(Into::into)).collect())

@@ -8,7 +8,7 @@ use super::{BearerToken, Carrier, Glance, MalformedCredentials, TokenSource, pai
 use crate::{
     HeadRef,
     error::ConfigError,
-    request::{Found, PathTemplate, requested_path, upgrade::is_websocket_handshake},
+    request::{Found, PathTemplate, upgrade::is_websocket_handshake},
 };
 
 /// The token of a query parameter ([RFC 6750 §2.3]), by default of WebSocket handshakes only.
@@ -130,7 +130,7 @@ impl QueryParameter {
         if self.scope == Scope::Everywhere || is_websocket_handshake(head) {
             return true;
         }
-        let path = requested_path(head.extensions, head.uri);
+        let path = head.requested.path();
         self.paths
             .iter()
             .any(|allowed| matches!(allowed.find(path), Found::Here(_)))
@@ -189,13 +189,7 @@ impl TokenSource for QueryParameter {
     }
 
     fn glance<'r>(&self, head: HeadRef<'r>) -> Glance<'r> {
-        #[cfg(feature = "axum")]
-        if let Some(axum::extract::OriginalUri(original)) = head.extensions.get()
-            && self.concerns(original)
-        {
-            return Glance::Unclear;
-        }
-        if self.concerns(head.uri) {
+        if self.concerns(head.uri) || self.concerns(head.requested) {
             Glance::Unclear
         } else {
             Glance::Nothing
