@@ -83,8 +83,8 @@ where
                         mut ready,
                         ..
                     } = *self;
-                    let future = || ready.call(Request::from_parts(head, body));
-                    return Ok(ResponseFuture::inner(passage, future));
+                    let request = Request::from_parts(head, body);
+                    return Ok(ResponseFuture::inner(passage, request, |it| ready.call(it)));
                 }
             }
         }
@@ -96,16 +96,23 @@ where
     S: Service<Request<B>, Response = Response<ResBody>>,
     ResBody: ResponseBody,
 {
-    /// The inner service answers a request that came in like this. Its future is made where it stays.
+    /// The inner service answers a request that came in like this, and is called in each case by itself: so its future is
+    /// made where it stays.
     #[inline(always)]
-    pub(super) fn inner(passage: Passage, future: impl FnOnce() -> S::Future) -> Self {
+    pub(super) fn inner(
+        passage: Passage,
+        request: Request<B>,
+        call: impl FnOnce(Request<B>) -> S::Future,
+    ) -> Self {
         match passage {
             Passage::Plain => Self {
-                state: State::Inner { future: future() },
+                state: State::Inner {
+                    future: call(request),
+                },
             },
             passage => Self {
                 state: State::Marked {
-                    future: future(),
+                    future: call(request),
                     passage,
                 },
             },

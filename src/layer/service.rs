@@ -194,7 +194,7 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.gate.passes(&request) {
-            return ResponseFuture::inner(Passage::Plain, || call(&mut self.inner, request));
+            return ResponseFuture::inner(Passage::Plain, request, |it| call(&mut self.inner, it));
         }
         guard(&self.gate, &mut self.inner, request)
     }
@@ -217,7 +217,7 @@ where
     let rule = gate.rule(head);
     if !gate.guards(head, &rule) {
         gate.pass_unseen(&mut request, &rule);
-        return ResponseFuture::inner(Passage::Plain, || call(inner, request));
+        return ResponseFuture::inner(Passage::Plain, request, |it| call(inner, it));
     }
     let sight = match gate.look(head, &rule) {
         // Nothing is to be concealed, and nobody else to be asked: the request is handed on as it came.
@@ -227,7 +227,7 @@ where
         } if traces.is_empty() && gate.asks_nobody_else() => {
             gate.stripped.apply(request.headers_mut());
             request.extensions_mut().insert(principal);
-            return ResponseFuture::inner(passage, || call(inner, request));
+            return ResponseFuture::inner(passage, request, |it| call(inner, it));
         }
         sight => sight,
     };
@@ -235,7 +235,8 @@ where
     match gate.decide(&mut head, rule, sight) {
         // Verified on the spot: the principal already stands in the extensions.
         Decision::Admit(passage) => {
-            ResponseFuture::inner(passage, || call(inner, Request::from_parts(head, body)))
+            let request = Request::from_parts(head, body);
+            ResponseFuture::inner(passage, request, |it| call(inner, it))
         }
         Decision::Refuse(refusal) => ResponseFuture::refused(gate, &mut head, refusal),
         // Somebody else has to be asked first: the rare way.
