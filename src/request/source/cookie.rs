@@ -1,6 +1,6 @@
 //! [`CookieToken`]: the session cookie of a browser.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, iter, ops::Range};
 
 use http::header;
 use memchr::{memchr, memmem::Finder};
@@ -61,24 +61,32 @@ impl CookieToken {
 
     /// The values of our cookie in one `Cookie` line, trimmed, in order.
     fn values<'r>(&self, line: &'r [u8]) -> impl Iterator<Item = &'r [u8]> {
-        self.finder
-            .find_iter(line)
-            .filter_map(move |at| value_at(line, at, self.name.len()))
+        let mut from = 0;
+        iter::from_fn(move || {
+            loop {
+                let at = from + self.finder.find(line.get(from..)?)?;
+                from = at + self.name.len();
+                if let Some(value) = value_at(line, at, from) {
+                    // No pair begins within a value.
+                    from = value.end;
+                    return Some(line.get(value)?.trim_ascii());
+                }
+            }
+        })
     }
 }
 
-/// The value, if the name that was found at this place is the name of a pair and not a part of something else.
-fn value_at(line: &[u8], at: usize, length: usize) -> Option<&[u8]> {
-    let (before, rest) = line.split_at_checked(at)?;
-    match before.trim_ascii_end() {
+/// Where the value stands, if the name that was found at this place is the name of a pair and not a part of something else.
+fn value_at(line: &[u8], at: usize, after: usize) -> Option<Range<usize>> {
+    match line.get(..at)?.trim_ascii_end() {
         [] | [.., b';'] => {}
         _ => return None,
     }
-    let [b'=', value @ ..] = rest.get(length..)?.trim_ascii_start() else {
+    let [b'=', value @ ..] = line.get(after..)?.trim_ascii_start() else {
         return None;
     };
-    let end = memchr(b';', value).unwrap_or(value.len());
-    Some(value.get(..end)?.trim_ascii())
+    let begin = line.len() - value.len();
+    Some(begin..memchr(b';', value).map_or(line.len(), |length| begin + length))
 }
 
 impl fmt::Debug for CookieToken {
@@ -135,6 +143,7 @@ mod tests {
     use super::*;
     use MalformedCredentials::{Repeated, Unreadable};
     use http::{HeaderValue, Request};
+    use proptest::prelude::*;
 
     fn extract(
         name: &'static str,
@@ -206,6 +215,22 @@ mod tests {
     fn a_header_that_http_2_split_is_read_whole() {
         let found = extract("jwt_token", &[b"x=1", b"jwt_token=a", b"y=2"]);
         assert_eq!(found, Ok(Some("a".to_owned())));
+    }
+
+    proptest! {
+        #[test]
+        fn the_values_are_those_that_a_plain_reading_finds(
+            words in prop::collection::vec("jwt_token *=?|; ?|[=a\\t]|jwt_", 0..16),
+        ) {
+            let line = words.concat();
+            let plain = line.split(';').filter_map(|pair| {
+                let (name, value) = pair.split_once('=')?;
+                (name.trim_ascii() == "jwt_token").then_some(value.trim_ascii().as_bytes())
+            });
+            let source = CookieToken::new("jwt_token").unwrap();
+            let found: Vec<_> = source.values(line.as_bytes()).collect();
+            prop_assert_eq!(found, plain.collect::<Vec<_>>(), "{:?}", line);
+        }
     }
 
     #[test]
