@@ -246,9 +246,9 @@ where
     }
 }
 
-/// Calls the service, and from a place of its own where its future is large: then that is made where it stays, instead
-/// of being made beside it and copied, which would take half of what an exempt request takes. A small one gains more
-/// where all is inlined.
+/// Calls the service, and from a place of its own where its future is large, as that of axum's routes is with 320 bytes:
+/// then that is made where it stays, instead of being made beside it and copied, which would take half of what an exempt
+/// request takes. A small one gains more where all is inlined.
 #[inline(always)]
 fn call<S: Service<Request<B>>, B>(inner: &mut S, request: Request<B>) -> S::Future {
     #[inline(never)]

@@ -4,7 +4,8 @@ use http::{Extensions, Uri};
 
 /// The path that the client asked for; with axum the one before any `nest` cut its prefix off.
 ///
-/// It is asked for on the way of every request, which is why it is always inlined.
+/// It is asked for on the way of every request, which is why it is always inlined, and why each way asks for its path by
+/// itself: joined before that, they take some nanoseconds more.
 #[inline(always)]
 pub(crate) fn requested_path<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r str {
     if extensions.is_empty() {
