@@ -79,8 +79,8 @@ impl ApiKeysBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a pepper under 32 bytes or one that is the text of a key, for another prefix than the above,
-    /// for a bound out of its range, and where no crypto backend was compiled in.
+    /// [`ConfigError`] for a pepper that is under 32 bytes, is the text of a key, repeats one byte or holds only blanks, for
+    /// another prefix than the above, for a bound out of its range, and where no crypto backend was compiled in.
     pub fn build(self) -> Result<ApiKeys, ConfigError> {
         let setting = |name, value: Cow<'_, str>, problem| ConfigError::Setting {
             name,

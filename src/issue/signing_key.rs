@@ -79,7 +79,8 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`ConfigError::Key`] if the text is no such key, is encrypted, does not fit the algorithm, is weak (RSA under
-    /// 2048 bits), or if its private and public parts do not belong together; [`ConfigError::NoCryptoBackend`].
+    /// 2048 bits, a private part that repeats one byte), or if its private and public parts do not belong together;
+    /// [`ConfigError::NoCryptoBackend`].
     pub fn pem(text: impl AsRef<str>, algorithm: Algorithm) -> Result<Self, ConfigError> {
         let block = pem::decode(text.as_ref()).map_err(|problem| refused("PEM", problem))?;
         match block.label {
@@ -157,6 +158,13 @@ impl SigningKey {
                 &format!("{algorithm:?} does not fit this type of key"),
             )
         };
+        // The private part of a curve's key has 32 bytes at least, and nothing else in PKCS#8 repeats a byte as often.
+        if keys::has_run_of(32, inner) {
+            return Err(refused(
+                name,
+                "repeats one byte in its private part: generate another key",
+            ));
+        }
         match (key_type, algorithm) {
             (KeyType::Rsa, _) => Self::rsa(name, Zeroizing::new(inner.to_vec()), algorithm),
             (KeyType::Ec(curve), _) if curve.algorithm() == algorithm => {

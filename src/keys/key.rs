@@ -29,7 +29,8 @@ use crate::{ConfigError, CryptoBackend, verify::SignatureVerifier};
 /// ```
 /// use tower_warden::{Algorithm, ConfigError, Key, Keys};
 /// # fn main() -> Result<(), ConfigError> {
-/// let current = Key::secret([7; 32], Algorithm::HS256)?.with_id("2026-11");
+/// let secret = "a secret of at least 32 bytes, from a safe place";
+/// let current = Key::secret(secret, Algorithm::HS256)?.with_id("2026-11");
 /// let keys = Keys::new([current])?;
 ///
 /// // Too short for SHA-256, and a public key in the place of a secret: both are refused.
@@ -76,7 +77,7 @@ impl Key {
     ///
     /// # Errors
     /// [`ConfigError::SecretTooShort`]; [`ConfigError::SecretIsKey`] for the text of a key (PEM, JWK, DER, SSH);
-    /// [`ConfigError::Key`] if the algorithm takes no secret.
+    /// [`ConfigError::Key`] if the algorithm takes no secret, or if the secret repeats one byte or holds only blanks.
     ///
     /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
     pub fn secret(secret: impl AsRef<[u8]>, algorithm: Algorithm) -> Result<Self, ConfigError> {

@@ -20,7 +20,7 @@ const LONGEST_ID: usize = 256;
 /// ```
 /// use tower_warden::{Algorithm, ConfigError, Key, Keys};
 /// # fn main() -> Result<(), ConfigError> {
-/// # let (current, previous) = ([1; 32], [2; 32]);
+/// # let (current, previous) = ("this month's secret, of at least 32 bytes", "last month's secret, of at least 32 bytes");
 /// // Two secrets while one replaces the other.
 /// let keys = Keys::hs256([current, previous])?;
 ///

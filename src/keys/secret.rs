@@ -12,7 +12,8 @@ use super::{
 };
 use crate::ConfigError;
 
-/// Checks a secret: right algorithm, no public key in disguise, at least as long as the hash (RFC 7518 §3.2).
+/// Checks a secret: right algorithm, no public key in disguise, at least as long as the hash (RFC 7518 §3.2), neither one
+/// byte repeated nor blanks only.
 pub(crate) fn check(secret: &[u8], algorithm: Algorithm) -> Result<Material, ConfigError> {
     if algorithm.family() != AlgorithmFamily::Hmac {
         return Err(ConfigError::Key {
@@ -33,7 +34,29 @@ pub(crate) fn check(secret: &[u8], algorithm: Algorithm) -> Result<Material, Con
             minimum,
         });
     }
+    if let Some(problem) = trivial(secret) {
+        return Err(ConfigError::Key {
+            key: "secret".into(),
+            problem: problem.into(),
+        });
+    }
     Ok(Material::Secret(Zeroizing::new(secret.to_vec())))
+}
+
+/// Returns the reason why a secret of sufficient length is guessed at once: a placeholder, or memory that was never filled.
+fn trivial(secret: &[u8]) -> Option<&'static str> {
+    if secret.iter().all(u8::is_ascii_whitespace) {
+        return Some("consists of blanks only: draw it at random, with `openssl rand -base64 48`");
+    }
+    has_run_of(secret.len(), secret)
+        .then_some("repeats one byte: draw it at random, with `openssl rand -base64 48`")
+}
+
+/// Checks whether one byte stands at least `length` times in a row.
+pub(crate) fn has_run_of(length: usize, bytes: &[u8]) -> bool {
+    bytes
+        .chunk_by(|one, next| one == next)
+        .any(|run| run.len() >= length)
 }
 
 /// The format of a key that was given where a secret belongs.
@@ -81,7 +104,8 @@ mod tests {
             (Algorithm::HS384, 48),
             (Algorithm::HS512, 64),
         ] {
-            assert!(check(&vec![7; minimum], algorithm).is_ok());
+            let secret: Vec<u8> = (0..minimum as u8).collect();
+            assert!(check(&secret, algorithm).is_ok());
             for length in [0, minimum - 1] {
                 let Err(ConfigError::SecretTooShort {
                     length: told,
@@ -94,6 +118,31 @@ mod tests {
                 assert_eq!((told, least), (length, minimum));
             }
         }
+    }
+
+    #[test]
+    fn a_secret_of_one_byte_or_of_blanks_is_refused_and_never_shown() {
+        let blanks = b" \t\r\n".repeat(16);
+        for secret in [
+            vec![0; 64],
+            vec![7; 64],
+            vec![b'x'; 64],
+            vec![b' '; 64],
+            vec![0xff; 64],
+            blanks,
+        ] {
+            for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+                let error = match check(&secret, algorithm) {
+                    Err(error @ ConfigError::Key { .. }) => error.to_string(),
+                    other => panic!("{algorithm:?} {:?}: {:?}", secret[0], other.is_ok()),
+                };
+                assert!(error.contains("at random"), "{error}");
+                assert!(!error.contains("xxx") && !error.contains("7, 7"), "{error}");
+            }
+        }
+        let mut nearly = vec![b'x'; 64];
+        nearly[63] = b'y';
+        assert!(check(&nearly, Algorithm::HS512).is_ok());
     }
 
     #[test]

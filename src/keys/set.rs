@@ -190,8 +190,10 @@ mod tests {
     #[test]
     fn an_exact_id_takes_the_token_from_keys_without_id() {
         let keys = Keys::new([
-            Key::secret([1; 32], Algorithm::HS256).unwrap(),
-            Key::secret([2; 32], Algorithm::HS256).unwrap().with_id("b"),
+            Key::secret("the first secret of thirty-two bytes", Algorithm::HS256).unwrap(),
+            Key::secret("the second secret of thirty-two bytes", Algorithm::HS256)
+                .unwrap()
+                .with_id("b"),
             Key::pem(RSA, Algorithm::RS256).unwrap().with_id("r"),
         ])
         .unwrap();

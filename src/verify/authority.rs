@@ -258,7 +258,7 @@ mod tests {
             assert_eq!(epoch(&authority), 2 * round);
         }
         // Keys that cannot be used change nothing.
-        let secret = Keys::hs256([[1; 32]]).unwrap();
+        let secret = Keys::hs256(["a secret of at least 32 bytes, all the same"]).unwrap();
         let only = Rules {
             algorithms: Some(vec![jsonwebtoken::Algorithm::RS256]),
             ..Rules::default()

@@ -557,6 +557,9 @@ fn bad_settings_fail_at_once() {
         .build()
         .unwrap_err();
     assert!(matches!(short, ConfigError::SecretTooShort { .. }));
+    let repeated = ApiKeys::new(MemoryApiKeyStore::new(), [b'z'; 48]).unwrap_err();
+    assert!(repeated.to_string().contains("repeats one byte"));
+    assert!(!repeated.to_string().contains("zz"), "{repeated}");
     assert!(ApiKeyHeader::named("x api key").is_err());
 
     let keys = builder().build().unwrap();

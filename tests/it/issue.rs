@@ -360,6 +360,30 @@ fn a_key_that_must_not_sign_is_refused() {
 }
 
 #[test]
+fn a_private_key_of_one_repeated_byte_is_refused() {
+    for byte in [0, 7, 255] {
+        let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+        der.extend([byte; 32]);
+        let pem = |der: &[u8]| {
+            let text = base64_simd::STANDARD.encode_to_string(der);
+            let text = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
+            SigningKey::pem(text, Algorithm::EdDSA)
+        };
+        match pem(&der) {
+            Err(error) => assert!(error.to_string().contains("repeats one byte"), "{error}"),
+            Ok(_) => panic!("accepted {byte}"),
+        }
+        *der.last_mut().unwrap() = 1;
+        assert!(pem(&der).is_ok());
+    }
+    let repeated = SigningKey::hs256([b'z'; 32]).unwrap_err().to_string();
+    assert!(
+        repeated.contains("repeats one byte") && !repeated.contains("zz"),
+        "{repeated}"
+    );
+}
+
+#[test]
 fn a_rotated_key_signs_at_once_and_the_old_one_verifies_until_retired() {
     let issuer = TokenIssuer::builder(signing_key(Algorithm::ES256).with_id("a"))
         .with_issuer("https://id.example")
@@ -439,7 +463,9 @@ fn secrets_rotate_but_are_never_published() {
     let issuer = TokenIssuer::builder(signing_key(Algorithm::HS256))
         .build()
         .unwrap();
-    issuer.rotate(SigningKey::hs256([9; 32]).unwrap()).unwrap();
+    issuer
+        .rotate(SigningKey::hs256("another secret of thirty-two bytes!").unwrap())
+        .unwrap();
     issuer
         .rotate(signing_key(Algorithm::HS512).with_id("s"))
         .unwrap();

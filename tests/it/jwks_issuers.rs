@@ -11,6 +11,7 @@ use crate::provider::{Provider, Reply, StillClock, key, on_the_spot, signer, tok
 
 const A: &str = "https://a.example";
 const B: &str = "https://b.example";
+const LOCAL: &str = "a secret of at least thirty-two bytes";
 
 fn minted(key: SigningKey, issuer: &str, audience: &str, clock: &StillClock) -> TokenIssuer {
     TokenIssuer::builder(key)
@@ -129,7 +130,7 @@ async fn each_issuer_has_its_own_rules_and_provider() {
         let remote = remote.clone();
         Provider::start(move |_| Reply::json(remote.jwk_set())).await
     };
-    let secret = SigningKey::hs256([7; 32]).unwrap();
+    let secret = SigningKey::hs256(LOCAL).unwrap();
     let local = TokenIssuer::builder(secret)
         .with_issuer(B)
         .with_audience("api")
@@ -145,7 +146,7 @@ async fn each_issuer_has_its_own_rules_and_provider() {
         .build()
         .await
         .unwrap();
-    let of_b = Verifier::builder(Keys::hs256([[7; 32]]).unwrap())
+    let of_b = Verifier::builder(Keys::hs256([LOCAL]).unwrap())
         .with_issuer(B)
         .with_audience("api")
         .with_token_type(TokenType::AccessToken)
@@ -156,7 +157,7 @@ async fn each_issuer_has_its_own_rules_and_provider() {
     assert!(on_the_spot(&verifier, &token(&remote)));
     assert!(on_the_spot(&verifier, &token(&local)));
     // What one issuer may declare as the type of its tokens, the other may not.
-    let untyped = minted(SigningKey::hs256([7; 32]).unwrap(), B, "api", &clock);
+    let untyped = minted(SigningKey::hs256(LOCAL).unwrap(), B, "api", &clock);
     for (token, wanted) in [
         (token(&remote), Ok(())),
         (token(&untyped), Err(RejectionKind::TypeMismatch)),
@@ -171,7 +172,7 @@ async fn each_issuer_has_its_own_rules_and_provider() {
         assert_eq!(verdict(&verifier, &token).await, wanted);
     }
     // The secret of one issuer is no key of the other, and no reason to ask its provider.
-    let crossed = minted(SigningKey::hs256([7; 32]).unwrap(), A, "api", &clock);
+    let crossed = minted(SigningKey::hs256(LOCAL).unwrap(), A, "api", &clock);
     assert_eq!(
         verdict(&verifier, &token(&crossed)).await,
         Err(RejectionKind::AlgorithmNotAllowed)

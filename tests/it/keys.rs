@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
 use tower_warden::{Algorithm, ConfigError, Key, Keys};
 
+use super::tokens::secret;
+
 const ED_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 fn file(name: &str) -> PathBuf {
@@ -179,7 +181,13 @@ fn a_secret_in_a_jwk_keeps_the_rules_of_secrets() {
         let k = URL_SAFE_NO_PAD.encode_to_string(secret);
         format!(r#"{{"kty":"oct","k":"{k}"{alg}}}"#)
     };
-    assert!(Key::jwk(jwk(&[7; 32], r#","alg":"HS256""#)).is_ok());
+    assert!(
+        Key::jwk(jwk(
+            b"0123456789abcdef0123456789abcdef",
+            r#","alg":"HS256""#
+        ))
+        .is_ok()
+    );
     assert!(matches!(
         Key::jwk(jwk(&[], r#","alg":"HS256""#)),
         Err(ConfigError::SecretTooShort {
@@ -189,7 +197,10 @@ fn a_secret_in_a_jwk_keeps_the_rules_of_secrets() {
         })
     ));
     assert!(matches!(
-        Key::jwk(jwk(&[7; 32], r#","alg":"HS384""#)),
+        Key::jwk(jwk(
+            b"0123456789abcdef0123456789abcdef",
+            r#","alg":"HS384""#
+        )),
         Err(ConfigError::SecretTooShort {
             length: 32,
             minimum: 48,
@@ -200,8 +211,14 @@ fn a_secret_in_a_jwk_keeps_the_rules_of_secrets() {
         Key::jwk(jwk(text("ed25519.pub.pem").as_bytes(), r#","alg":"HS256""#)),
         Err(ConfigError::SecretIsKey { format: "PEM" })
     ));
-    assert!(problem(Key::jwk(jwk(&[7; 32], ""))).contains("`alg`"));
-    assert!(problem(Key::jwk(jwk(&[7; 32], r#","alg":"RS256""#))).contains("a shared secret"));
+    assert!(problem(Key::jwk(jwk(b"0123456789abcdef0123456789abcdef", ""))).contains("`alg`"));
+    assert!(
+        problem(Key::jwk(jwk(
+            b"0123456789abcdef0123456789abcdef",
+            r#","alg":"RS256""#
+        )))
+        .contains("a shared secret")
+    );
 }
 
 #[test]
@@ -258,7 +275,7 @@ fn a_set_given_by_hand_is_used_whole_or_refused() {
 #[test]
 fn keys_that_tokens_cannot_tell_apart_are_refused() {
     let rsa = || Key::pem(text("rsa2048.pub.pem"), Algorithm::RS256).unwrap();
-    let secret = |byte: u8| Key::secret([byte; 32], Algorithm::HS256).unwrap();
+    let secret = |number| Key::secret(secret::<32>(number), Algorithm::HS256).unwrap();
     assert!(problem(Keys::new([rsa(), rsa()])).contains("give each an ID"));
     assert!(problem(Keys::new([rsa().with_id("a"), rsa().with_id("a")])).contains("same ID"));
     assert!(
@@ -289,8 +306,8 @@ fn secrets_rotate_by_standing_side_by_side() {
         ])
         .is_ok()
     );
-    assert!(Keys::hs384([[7; 48]]).is_ok());
-    assert!(Keys::hs512([[7; 64]]).is_ok());
+    assert!(Keys::hs384([secret::<48>(7)]).is_ok());
+    assert!(Keys::hs512([secret::<64>(7)]).is_ok());
     assert!(matches!(
         Keys::hs384([[7; 32]]),
         Err(ConfigError::SecretTooShort { minimum: 48, .. })

@@ -16,7 +16,9 @@ use tower_warden::{
 
 use crate::{
     support::{self, get, send},
-    tokens::{TestClock, hs256, key, keys, refusal, signed, token, verifier, verify},
+    tokens::{
+        SECRET, TestClock, hs256, key, keys, refusal, secret, signed, token, verifier, verify,
+    },
 };
 
 /// A token that is good from 1 000 s to 2 000 s after the epoch.
@@ -153,7 +155,7 @@ fn a_change_of_keys_empties_the_cache_at_once() {
         &before,
         &verify(&verifier, &kid("b")).unwrap()
     ));
-    let other = tower_warden::Key::secret([0x33; 32], Algorithm::HS256).unwrap();
+    let other = tower_warden::Key::secret(secret::<32>(0x33), Algorithm::HS256).unwrap();
     verifier
         .reload(Keys::new([other.with_id("b")]).unwrap())
         .unwrap();
@@ -220,8 +222,8 @@ fn verifiers_with_one_key_know_their_own_tokens_only() {
 
 #[test]
 fn several_issuers_know_their_own_tokens_only() {
-    let named = |issuer: &str, secret: u8| {
-        let key = tower_warden::Key::secret([secret; 64], Algorithm::HS256).unwrap();
+    let named = |issuer: &str, secret: [u8; 64]| {
+        let key = tower_warden::Key::secret(secret, Algorithm::HS256).unwrap();
         Verifier::builder(Keys::new([key]).unwrap())
             .with_issuer(format!("https://{issuer}.example"))
             .with_clock(TestClock::at(1_000))
@@ -234,8 +236,8 @@ fn several_issuers_know_their_own_tokens_only() {
             r#"{{"iss":"https://{issuer}.example","sub":"alice","exp":2000}}"#
         ))
     };
-    let one = named("one", 0x5a);
-    let both = Verifier::issuers([one.clone(), named("two", 0x33)]).unwrap();
+    let one = named("one", SECRET);
+    let both = Verifier::issuers([one.clone(), named("two", secret(0x33))]).unwrap();
     assert!(is_known(&both, &text("one")));
     assert_eq!(
         refusal(&both, &text("two")),
@@ -248,7 +250,8 @@ fn several_issuers_know_their_own_tokens_only() {
     // What one of them has verified on his own is no news to the others, and a new key of his is none of theirs.
     let known = verify(&one, &text("one")).unwrap();
     assert!(Arc::ptr_eq(&known, &verify(&both, &text("one")).unwrap()));
-    one.reload(Keys::hs256([[0x44; 32]]).unwrap()).unwrap();
+    one.reload(Keys::hs256([secret::<32>(0x44)]).unwrap())
+        .unwrap();
     assert_eq!(
         refusal(&both, &text("one")),
         RejectionKind::SignatureInvalid
@@ -333,8 +336,8 @@ fn a_token_in_use_outlives_a_flood_of_good_ones() {
 #[test]
 fn threads_that_share_a_small_cache_get_their_own_tokens_and_never_a_dead_one() {
     const THREADS: usize = 4;
-    let named = |secret: u8| {
-        let key = tower_warden::Key::secret([secret; 64], Algorithm::HS256).unwrap();
+    let named = |secret: [u8; 64]| {
+        let key = tower_warden::Key::secret(secret, Algorithm::HS256).unwrap();
         Keys::new([key]).unwrap()
     };
     let small = CacheConfig::new().with_max_bytes(64 * 1024);
@@ -367,7 +370,7 @@ fn threads_that_share_a_small_cache_get_their_own_tokens_and_never_a_dead_one() 
             .collect();
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
-                verifier.reload(named(0x33)).unwrap();
+                verifier.reload(named(secret(0x33))).unwrap();
                 void.fetch_add(1, Ordering::SeqCst);
                 thread::yield_now();
                 // Counted before it is there: in between, both verdicts are right.

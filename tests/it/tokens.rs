@@ -29,7 +29,13 @@ pub(crate) const ALGORITHMS: [Algorithm; 12] = [
     Algorithm::EdDSA,
 ];
 
-pub(crate) const SECRET: [u8; 64] = [0x5a; 64];
+pub(crate) const SECRET: [u8; 64] =
+    *b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// Another secret for each number.
+pub(crate) fn secret<const N: usize>(number: u8) -> [u8; N] {
+    std::array::from_fn(|index| number.wrapping_add(7 * index as u8))
+}
 
 const RSA: &[u8] = include_bytes!("../keys/rsa2048.pem");
 const P256: &[u8] = include_bytes!("../keys/ec256.pem");

@@ -9,8 +9,8 @@ use RejectionKind::{
 };
 
 use super::tokens::{
-    ALGORITHMS, SECRET, TestClock, base64, hs256, key, keys, public_pem, refusal, signature,
-    signed, token, verifier, verify,
+    ALGORITHMS, SECRET, TestClock, base64, hs256, key, keys, public_pem, refusal, secret,
+    signature, signed, token, verifier, verify,
 };
 
 const CLAIMS: &str = r#"{"sub":"alice","exp":2000}"#;
@@ -572,7 +572,7 @@ fn issuer_not_bound_to_its_key_set() {
             base64(signer.try_sign(message.as_bytes()).unwrap())
         )
     };
-    let (a, b) = ([1; 32], [2; 32]);
+    let (a, b) = (secret(1), secret(2));
     let verifier = of(a, "https://a.example");
     assert!(verify(&verifier, &mint(a, "https://a.example")).is_ok());
     assert_eq!(

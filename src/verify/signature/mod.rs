@@ -159,7 +159,7 @@ mod without_backend {
         let no_backend = |error| matches!(error, ConfigError::NoCryptoBackend);
         assert!(CryptoBackend::preferred().is_err_and(no_backend));
         assert!(SigningKey::generate(Algorithm::EdDSA).is_err_and(no_backend));
-        let secret = SigningKey::hs256([7; 32]);
+        let secret = SigningKey::hs256("a secret of at least thirty-two bytes");
         let issuer = secret.and_then(|key| TokenIssuer::builder(key).build());
         assert!(issuer.is_err_and(no_backend));
     }

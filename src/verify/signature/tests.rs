@@ -18,7 +18,7 @@ const P384: &str = include_str!("../../../tests/keys/ec384.pem");
 const P384_PUBLIC: &str = include_str!("../../../tests/keys/ec384.pub.pem");
 const ED: &str = include_str!("../../../tests/keys/ed25519.pem");
 const ED_PUBLIC: &str = include_str!("../../../tests/keys/ed25519.pub.pem");
-const SECRET: [u8; 64] = [0x5a; 64];
+const SECRET: [u8; 64] = *b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const MESSAGE: &[u8] = b"eyJhbGciOiJYIn0.eyJzdWIiOiJhbGljZSJ9";
 
 fn key(algorithm: Algorithm) -> Key {

@@ -17,7 +17,8 @@ pub const ISSUER: &str = "https://id.example/realms/acme";
 pub const AUDIENCE: &str = "https://api.example";
 pub const KEY_ID: &str = "2026-11-22-main";
 /// What tokens of HS256 are signed with.
-pub const SECRET: [u8; 64] = [0x5a; 64];
+pub const SECRET: [u8; 64] =
+    *b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// The guard of the tokens of one algorithm in one place, which has seen none of them yet.
 pub fn guard(algorithm: Algorithm, place: Place) -> Guard {
@@ -28,7 +29,7 @@ pub fn guard(algorithm: Algorithm, place: Place) -> Guard {
 /// The same for ten issuers, of whom one issues what [`good`] returns.
 pub fn guard_of_ten(algorithm: Algorithm) -> Guard {
     let others = (1..10).map(|number| {
-        let key = SigningKey::hs256([number; 64]).unwrap();
+        let key = SigningKey::hs256([[number; 32], [0x5a; 32]].concat()).unwrap();
         let name = format!("https://id.example/realms/{number}");
         trusting(&issuer_with(key, NOW), &name)
     });
