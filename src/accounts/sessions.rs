@@ -10,7 +10,10 @@ use super::{
     handle::Shared,
     refresh::{Place, RefreshToken},
 };
-use crate::{NumericDate, Rejection, RejectionKind, StoreError, VerifiedToken};
+use crate::{
+    NumericDate, Rejection, RejectionKind, StoreError, VerifiedToken,
+    refuse::{Claim, Found},
+};
 
 /// How many sessions a user has at once; a login beyond ends the one that was not heard of for longest.
 pub(super) const MOST_SESSIONS: usize = 50;
@@ -99,7 +102,7 @@ impl Shared {
         let token = token.ok_or(RejectionKind::TokenMissing)?;
         let token = self.verifier.verify(&token)?;
         self.revocations.judge(&token)?;
-        let id = token.session_id().ok_or(RejectionKind::ClaimInvalid)?;
+        let id = token.session_id().ok_or_else(|| absent(Claim::SessionId))?;
         let found = self.store.find_session(id).await.map_err(unavailable)?;
         let (session, user) = found.ok_or(RejectionKind::Revoked)?;
         if token.subject() != Some(&*user.id) {
@@ -129,7 +132,7 @@ impl Shared {
             let touched = self.store.touch(&session.id, now, session.expires_at);
             touched.await.map_err(unavailable)?;
         }
-        let expires_at = token.expires_at().ok_or(RejectionKind::ClaimInvalid)?;
+        let expires_at = token.expires_at().ok_or_else(|| absent(Claim::ExpiresAt))?;
         let left = expires_at.as_secs().saturating_sub(now.as_secs());
         // A token that ends with its session cannot be given a longer life.
         if left > self.lifetimes.token.as_secs() / 2 || expires_at >= session.expires_at {
@@ -232,6 +235,11 @@ fn is_repeat(session: &SessionRecord, now: NumericDate) -> bool {
 
 pub(super) fn after(date: NumericDate, time: Duration) -> NumericDate {
     NumericDate::from_secs(date.as_secs().saturating_add(time.as_secs()))
+}
+
+/// The rejection of a session's token that lacks a claim, which our own tokens never do.
+fn absent(claim: Claim) -> Rejection {
+    Rejection::of_claim(RejectionKind::ClaimInvalid, claim, Found::Absent)
 }
 
 pub(super) fn unavailable(error: StoreError) -> Rejection {

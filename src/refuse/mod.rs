@@ -1,6 +1,7 @@
 //! How a refusal is said: a [`RejectionKind`] becomes a status, a challenge and a body.
 //!
 //! 1. [`rejection`]: the kinds, and the one table from kind to status, code and sentence.
+//!    [`claim`]: the claims that it may name.
 //! 2. [`challenge`]: `WWW-Authenticate` as RFC 6750 and RFC 9110 want it.
 //! 3. [`refusals`]: how a layer answers.
 //! 4. [`presets`]: in our words, or in those of the systems that this crate replaces.
@@ -10,6 +11,7 @@
 
 mod body;
 mod challenge;
+mod claim;
 #[cfg(feature = "ws")]
 mod closing;
 mod metadata;
@@ -23,6 +25,7 @@ mod websocket;
 
 pub use body::ResponseBody;
 pub use challenge::Challenge;
+pub(crate) use claim::{Claim, Found};
 #[cfg(feature = "ws")]
 pub use closing::Closing;
 pub use metadata::{ResourceMetadata, ResourceMetadataBuilder, ResourceMetadataService};

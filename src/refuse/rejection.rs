@@ -4,6 +4,8 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
+use super::claim::{Claim, Found, excerpt};
+
 /// Why a request was refused. One table gives each kind its status, its challenge and its code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -241,6 +243,8 @@ impl fmt::Display for RejectionKind {
 #[derive(Debug, Clone)]
 pub struct Rejection {
     kind: RejectionKind,
+    /// The claim that is to blame, and what stood there.
+    claim: Option<(Claim, Found)>,
     /// Few say more than their kind, and every answer of the gate has to have room for one.
     more: Option<Arc<More>>,
 }
@@ -250,15 +254,57 @@ pub struct Rejection {
 struct More {
     scopes: Option<Arc<str>>,
     detail: Option<Arc<str>>,
+    /// The value of the claim. The signature held.
+    found: Option<Excerpt>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// The value of a claim, fit for the log of refusals; [`Debug`](fmt::Debug) does not show it, as a rejection may be printed
+/// anywhere.
+#[derive(Clone)]
+struct Excerpt(Box<str>);
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
 }
 
 impl Rejection {
     /// A refusal of that kind.
     #[must_use]
     pub const fn new(kind: RejectionKind) -> Self {
-        Self { kind, more: None }
+        Self {
+            kind,
+            claim: None,
+            more: None,
+        }
+    }
+
+    /// A refusal because of one claim.
+    pub(crate) const fn of_claim(kind: RejectionKind, claim: Claim, found: Found) -> Self {
+        Self {
+            kind,
+            claim: Some((claim, found)),
+            more: None,
+        }
+    }
+
+    /// Keeps the value of the claim for the log: 64 characters of it, escaped. Only for tokens whose signature held.
+    pub(crate) fn with_found(mut self, value: &str) -> Self {
+        self.more_mut().found = Some(Excerpt(excerpt(value).into()));
+        self
+    }
+
+    /// Keeps the kind and the claim only, which take no memory of their own.
+    #[cfg(feature = "introspection")]
+    pub(crate) const fn brief(&self) -> Self {
+        Self {
+            kind: self.kind,
+            claim: self.claim,
+            more: None,
+        }
     }
 
     /// A refusal for want of scopes, which the challenge names ([RFC 6750 §3], separated by blanks).
@@ -297,6 +343,45 @@ impl Rejection {
     #[must_use]
     pub const fn kind(&self) -> RejectionKind {
         self.kind
+    }
+
+    /// Returns the name of the claim that the token was refused for, such as `sub` or `aud`.
+    ///
+    /// It is one of a fixed list: `iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `sid`, `client_id`, `act`, `scope`,
+    /// `scp`, `roles` (the claim of [`with_roles_claim`](crate::VerifierBuilder::with_roles_claim)), `typ`, and of an
+    /// introspection answer `token_type` and `token_use`. The log names it too. The client is never told.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{Keys, RejectionKind, SigningKey, TokenIssuer, Verifier};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let secret = "a secret of at least 32 bytes, from a safe place";
+    /// let verifier = Verifier::builder(Keys::hs256([secret])?).with_audience("orders").build()?;
+    ///
+    /// let issuer = TokenIssuer::builder(SigningKey::hs256(secret)?).build()?;
+    /// let refused = verifier.verify(&issuer.mint("alice").sign()?).unwrap_err();
+    /// assert_eq!(refused.kind(), RejectionKind::AudienceMismatch);
+    /// assert_eq!(refused.claim(), Some("aud"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn claim(&self) -> Option<&'static str> {
+        self.claim.map(|(claim, _)| claim.name())
+    }
+
+    /// The claim that is to blame.
+    pub(crate) fn blamed(&self) -> Option<Claim> {
+        self.claim.map(|(claim, _)| claim)
+    }
+
+    /// What stood in the place of the claim, for the log.
+    pub(crate) fn found(&self) -> Option<&str> {
+        let value = self.more.as_ref().and_then(|more| more.found.as_ref());
+        let value = value.map(|Excerpt(value)| &**value);
+        value.or(self.claim.map(|(_, found)| found.as_str()))
     }
 
     /// A sentence for the client: that of the kind, or one that is more exact. Never a token, a key ID or a claim.

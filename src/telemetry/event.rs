@@ -18,7 +18,8 @@ pub(crate) fn mounted_outside(name: &'static str, path: &str) {
 
 /// Logs a refusal once, under the target `tower_warden`.
 ///
-/// Our own faults are errors and warnings; what a client did wrong is information.
+/// Our own faults are errors and warnings; what a client did wrong is information. A refused claim is named, with what
+/// was found in its place.
 pub(crate) fn refused(rejection: &Rejection, source: Option<&'static str>) {
     let kind = rejection.kind();
     let reason = kind.code();
@@ -33,6 +34,12 @@ pub(crate) fn refused(rejection: &Rejection, source: Option<&'static str>) {
         | RejectionKind::Overloaded => {
             tracing::warn!(target: "tower_warden", reason, source, error, "request refused");
         }
-        _ => tracing::info!(target: "tower_warden", reason, source, error, "request refused"),
+        _ => {
+            let (claim, found) = (rejection.claim(), rejection.found());
+            tracing::info!(
+                target: "tower_warden",
+                reason, source, claim, found, error, "request refused"
+            );
+        }
     }
 }

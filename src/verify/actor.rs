@@ -2,8 +2,7 @@
 //!
 //! [RFC 8693 §4.1]: https://www.rfc-editor.org/rfc/rfc8693#section-4.1
 
-use super::json::{self, Kind, Value};
-use crate::RejectionKind;
+use super::json::{self, Kind, Value, WrongType};
 
 /// How many actors may stand behind one another.
 const MAX_CHAIN: usize = 8;
@@ -48,27 +47,27 @@ impl Actor {
     }
 
     /// Reads an `act` claim. Other members than those three are left to the typed claims.
-    pub(super) fn take(value: &Value, payload: &str) -> Result<Self, RejectionKind> {
+    pub(super) fn take(value: &Value, payload: &str) -> Result<Self, WrongType> {
         Self::take_chain(value, payload, MAX_CHAIN)
     }
 
-    fn take_chain(value: &Value, payload: &str, left: usize) -> Result<Self, RejectionKind> {
-        const INVALID: RejectionKind = RejectionKind::ClaimInvalid;
-        let left = left.checked_sub(1).ok_or(INVALID)?;
+    fn take_chain(value: &Value, payload: &str, left: usize) -> Result<Self, WrongType> {
+        let left = left.checked_sub(1).ok_or(WrongType)?;
         if value.kind != Kind::Object {
-            return Err(INVALID);
+            return Err(WrongType);
         }
         let (mut subject, mut issuer, mut prior) = (None, None, None);
         json::scan_within(payload, value.span, |name, value| match name {
             b"sub" => subject = Some(value),
-            b"iss" => issuer = Some(value),
-            b"act" => prior = Some(value),
+            // `null` is none, as in the claims of the token itself.
+            b"iss" if !value.is_null(payload) => issuer = Some(value),
+            b"act" if !value.is_null(payload) => prior = Some(value),
             _ => {}
         })
-        .map_err(|json::Invalid| INVALID)?;
+        .map_err(|json::Invalid| WrongType)?;
         let string = |value: Value| {
             let text = value.string(payload).filter(|text| !text.is_empty());
-            text.map(Into::into).ok_or(INVALID)
+            text.map(Into::into).ok_or(WrongType)
         };
         Ok(Self {
             subject: subject.map(string).transpose()?,
@@ -85,7 +84,7 @@ impl Actor {
 mod tests {
     use super::*;
 
-    fn actor(act: &str) -> Result<Actor, RejectionKind> {
+    fn actor(act: &str) -> Result<Actor, WrongType> {
         let payload = format!(r#"{{"act":{act}}}"#);
         let mut found = None;
         json::scan(&payload, |_, value| found = Some(value)).unwrap();
@@ -108,6 +107,12 @@ mod tests {
     }
 
     #[test]
+    fn null_is_no_issuer_and_no_prior_actor() {
+        let agent = actor(r#"{"sub":"agent-1","iss":null,"act":null}"#).unwrap();
+        assert_eq!((agent.issuer(), agent.prior()), (None, None));
+    }
+
+    #[test]
     fn an_actor_that_cannot_be_read_is_refused() {
         for act in [
             "null",
@@ -121,7 +126,7 @@ mod tests {
             r#"{"sub":"a","act":"b"}"#,
             r#"{"sub":"a","act":{"sub":false}}"#,
         ] {
-            assert_eq!(actor(act), Err(RejectionKind::ClaimInvalid), "{act}");
+            assert_eq!(actor(act), Err(WrongType), "{act}");
         }
     }
 

@@ -20,12 +20,12 @@ use super::{
 };
 #[cfg(feature = "jwks")]
 use crate::keys::Refresher;
-use crate::{BearerToken, RejectionKind};
+use crate::{BearerToken, Rejection, RejectionKind};
 
 /// Why a token is not verified, or not yet.
 pub(super) enum Doubt {
     /// It will not do.
-    Rejected(RejectionKind),
+    Rejected(Rejection),
     /// Its key may be on the way.
     #[cfg(feature = "jwks")]
     KeyMissing(MissingKey),
@@ -137,7 +137,7 @@ impl Authority {
         place: Option<Place<'_>>,
         token: &[u8],
         now: impl FnOnce() -> Duration,
-    ) -> Option<Result<Arc<VerifiedToken>, RejectionKind>> {
+    ) -> Option<Result<Arc<VerifiedToken>, Rejection>> {
         let known = place?.find(token)?;
         let still = known.claims.check_times(&self.rules, now());
         Some(still.map(|()| known))
@@ -148,7 +148,7 @@ impl Authority {
     fn recall_met(
         &self,
         candidate: &Candidate<'_, '_>,
-    ) -> Option<Result<Arc<VerifiedToken>, RejectionKind>> {
+    ) -> Option<Result<Arc<VerifiedToken>, Rejection>> {
         let place = candidate.met.as_ref()?.place;
         self.recall(place, candidate.bytes(), || candidate.now)
     }
@@ -179,7 +179,7 @@ impl Authority {
         &self,
         snapshot: &Snapshot,
         candidate: &Candidate<'_, '_>,
-    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
+    ) -> Result<Arc<VerifiedToken>, Rejection> {
         let mut room = Room::<512>::new();
         let header = candidate.header(&mut room)?;
         self.verify(snapshot, candidate, &header)
@@ -197,21 +197,21 @@ impl Authority {
         let snapshot = keys.map(|(snapshot, _)| snapshot);
         let mut room = Room::<512>::new();
         let header = candidate.header(&mut room)?;
-        let kind = match snapshot {
-            None => RejectionKind::KeysUnavailable,
+        let rejection = match snapshot {
+            None => RejectionKind::KeysUnavailable.into(),
             Some(snapshot) => match self.verify(snapshot, candidate, &header) {
                 Ok(verified) => return Ok(verified),
-                Err(kind) => kind,
+                Err(rejection) => rejection,
             },
         };
         let keyless = matches!(
-            kind,
+            rejection.kind(),
             RejectionKind::KeysUnavailable
                 | RejectionKind::KeyUnknown
                 | RejectionKind::AlgorithmNotAllowed
         );
         if !keyless {
-            return Err(kind.into());
+            return Err(rejection.into());
         }
         Err(self.ask(refresher, header.get(), keys, candidate.now, asking))
     }
@@ -221,7 +221,7 @@ impl Authority {
         snapshot: &Snapshot,
         candidate: &Candidate<'_, '_>,
         header: &HeaderOnce<'_, '_>,
-    ) -> Result<Arc<VerifiedToken>, RejectionKind> {
+    ) -> Result<Arc<VerifiedToken>, Rejection> {
         let Candidate {
             token,
             compact,
@@ -250,12 +250,10 @@ impl Authority {
         let mut room = Room::<1024>::new();
         let signature = room.decode(compact.signature)?;
         if !keys.any(|key| key.verifies(compact.signed, signature)) {
-            return Err(RejectionKind::SignatureInvalid);
+            return Err(RejectionKind::SignatureInvalid.into());
         }
         let claims = members.judge(payload, rules, now)?;
-        if !rules.token_type.admits(header.get().media_type.as_deref()) {
-            return Err(RejectionKind::TypeMismatch);
-        }
+        rules.token_type.check(header.get().media_type.as_deref())?;
         let verified = Arc::new(VerifiedToken {
             token: token.copied(),
             vouched: Vouched::Issuer,
@@ -277,19 +275,25 @@ impl Authority {
 
 impl Doubt {
     /// What it comes to if nobody waits.
-    pub(super) fn kind(&self) -> RejectionKind {
+    pub(super) fn rejection(self) -> Rejection {
         match self {
-            Self::Rejected(kind) => *kind,
+            Self::Rejected(rejection) => rejection,
             #[cfg(feature = "jwks")]
-            Self::KeyMissing(_) => RejectionKind::KeysUnavailable,
+            Self::KeyMissing(_) => RejectionKind::KeysUnavailable.into(),
             #[cfg(feature = "introspection")]
-            Self::Asked(_) => RejectionKind::KeysUnavailable,
+            Self::Asked(_) => RejectionKind::KeysUnavailable.into(),
         }
     }
 }
 
 impl From<RejectionKind> for Doubt {
     fn from(kind: RejectionKind) -> Self {
-        Self::Rejected(kind)
+        Self::Rejected(kind.into())
+    }
+}
+
+impl From<Rejection> for Doubt {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
     }
 }

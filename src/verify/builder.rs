@@ -172,10 +172,11 @@ impl<K> VerifierBuilder<K> {
         self
     }
 
-    /// Reads the roles from this claim, an array of strings or one string: `realm_access.roles` of Keycloak,
-    /// `permissions` of Auth0. By default tokens have no roles.
+    /// Reads the roles from this claim: `realm_access.roles` of Keycloak, `permissions` of Auth0,
+    /// `urn:zitadel:iam:org:project:roles` of Zitadel. By default tokens have no roles.
     ///
-    /// A token without the claim has no roles; one whose claim is of another type is refused.
+    /// The claim is an array of strings, one string, or an object whose member names are the roles; a member that is `false`
+    /// or `null` is none. A token without the claim, or with `null` there, has no roles. A claim of another type is refused.
     pub fn with_roles_claim(mut self, path: impl Into<ClaimPath>) -> Self {
         self.rules.roles = Some(path.into());
         self

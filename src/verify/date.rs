@@ -2,8 +2,8 @@
 //!
 //! [RFC 7519 §2]: https://www.rfc-editor.org/rfc/rfc7519#section-2
 
-use super::json::{Kind, Value};
-use crate::{NumericDate, RejectionKind};
+use super::json::{Kind, Value, WrongType};
+use crate::NumericDate;
 
 /// Where a fraction of a second goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,17 +19,17 @@ pub(super) fn numeric_date(
     value: &Value,
     payload: &str,
     rounding: Rounding,
-) -> Result<NumericDate, RejectionKind> {
+) -> Result<NumericDate, WrongType> {
     let number = value.span.of(payload);
     // A minus is refused in front of zero too: no issuer means it.
     if value.kind != Kind::Number || number.starts_with('-') {
-        return Err(RejectionKind::ClaimInvalid);
+        return Err(WrongType);
     }
     if let Ok(seconds) = number.parse() {
         return Ok(NumericDate::from_secs(seconds));
     }
     let seconds = if number.contains(['e', 'E']) {
-        let number: f64 = number.parse().map_err(|_| RejectionKind::ClaimInvalid)?;
+        let number: f64 = number.parse().map_err(|_| WrongType)?;
         // The conversion saturates, and the scanner has refused what is not finite.
         match rounding {
             Rounding::Down => number.floor() as u64,

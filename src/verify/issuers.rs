@@ -8,7 +8,10 @@ use super::{
     compact::{Compact, Room},
     json,
 };
-use crate::{BearerToken, ConfigError, RejectionKind, VerifiedToken};
+use crate::{
+    BearerToken, ConfigError, Rejection, RejectionKind, VerifiedToken,
+    refuse::{Claim, Found},
+};
 
 /// An allow-list of issuers. What a token says of its issuer chooses the keys that then have to prove it.
 #[derive(Default)]
@@ -76,7 +79,7 @@ impl Issuers {
 
     /// The keys and rules of the issuer that a token names. Nothing else of the token is believed by that, or even read
     /// beyond the name, which is looked at again with all other claims.
-    pub(super) fn choose(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, RejectionKind> {
+    pub(super) fn choose(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, Rejection> {
         let compact = Compact::split(token.bytes(), self.max_token_size)?;
         let mut room = Room::<2048>::new();
         let payload = room.decode_text(compact.payload)?;
@@ -87,11 +90,18 @@ impl Issuers {
             }
             issuer.is_none()
         });
+        // The signature has not been checked, so the value is not shown.
+        let refused = |kind, found| Rejection::of_claim(kind, Claim::Issuer, found);
+        let absent = || refused(RejectionKind::IssuerMismatch, Found::Absent);
         let issuer = match (issuer, end) {
-            (Some(value), _) => value.string(payload).ok_or(RejectionKind::ClaimInvalid)?,
-            (None, Ok(())) => return Err(RejectionKind::IssuerMismatch),
-            (None, Err(json::Invalid)) => return Err(RejectionKind::TokenMalformed),
+            (Some(value), _) if value.is_null(payload) => return Err(absent()),
+            (Some(value), _) => value
+                .string(payload)
+                .ok_or_else(|| refused(RejectionKind::ClaimInvalid, Found::WrongType))?,
+            (None, Ok(())) => return Err(absent()),
+            (None, Err(json::Invalid)) => return Err(RejectionKind::TokenMalformed.into()),
         };
-        self.named(&issuer).ok_or(RejectionKind::IssuerMismatch)
+        self.named(&issuer)
+            .ok_or_else(|| refused(RejectionKind::IssuerMismatch, Found::OtherValue))
     }
 }

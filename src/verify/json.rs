@@ -24,6 +24,10 @@ pub(super) const MAX_DEPTH: usize = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Invalid;
 
+/// The value is not of the type that its claim has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WrongType;
+
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -85,6 +89,11 @@ impl Value {
             start: self.span.start + 1,
             end: self.span.end - 1,
         }
+    }
+
+    /// Checks whether this is `null`.
+    pub(super) fn is_null(&self, text: &str) -> bool {
+        self.kind == Kind::Literal && self.span.of(text) == "null"
     }
 
     /// The value of a string, or `None` if this is something else.

@@ -90,7 +90,7 @@ impl MissingKey {
             self.waiting = match authority.attempt(&token, asking) {
                 Ok(verified) => return Ok(verified),
                 Err(Doubt::KeyMissing(next)) => next.waiting.after(&self.waiting),
-                Err(doubt) => return Err(doubt.kind().into()),
+                Err(doubt) => return Err(doubt.rejection()),
             };
             if !self.waiting.fetched().await {
                 return Err(RejectionKind::KeysUnavailable.into());
@@ -98,11 +98,11 @@ impl MissingKey {
         }
         let doubt = match authority.attempt(&token, Asking::Over) {
             Ok(verified) => return Ok(verified),
-            Err(doubt) => doubt.kind(),
+            Err(doubt) => doubt.rejection(),
         };
-        if doubt == RejectionKind::KeyUnknown {
+        if doubt.kind() == RejectionKind::KeyUnknown {
             self.waiting.not_found(self.id.as_deref());
         }
-        Err(doubt.into())
+        Err(doubt)
     }
 }

@@ -12,7 +12,7 @@ use super::{
     token::{VerifiedToken, Vouched},
     verifier::Verifier,
 };
-use crate::{BearerToken, RejectionKind};
+use crate::{BearerToken, Rejection, RejectionKind};
 
 /// The header and the claims of a token that was verified, without the signature: nobody can sign in with them.
 ///
@@ -50,15 +50,15 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// The kind of the rule that is broken: of the last issuer, if there are several.
+    /// The rejection by the rule that is broken: of the last issuer, if there are several.
     pub(crate) fn recall(
         &self,
         remembered: &Remembered,
         token: &BearerToken<'_>,
-    ) -> Result<VerifiedToken, RejectionKind> {
+    ) -> Result<VerifiedToken, Rejection> {
         let payload = remembered.claims.as_str();
         let media_type = remembered.typ.as_deref();
-        let mut claims = Err(RejectionKind::AlgorithmNotAllowed);
+        let mut claims = Err(RejectionKind::AlgorithmNotAllowed.into());
         for authority in self.all() {
             let rules = &authority.rules;
             // What an endpoint vouched for is recalled by whoever would ask one, and what was signed by whoever has keys.
@@ -76,9 +76,10 @@ impl Verifier {
             claims = members
                 .find(payload, rules, authority.clock.now())
                 .and_then(|()| members.judge(payload, rules, authority.clock.now()));
-            if claims.is_ok() && !rules.token_type.admits(media_type) {
-                claims = Err(RejectionKind::TypeMismatch);
-            }
+            claims = claims.and_then(|claims| {
+                rules.token_type.check(media_type)?;
+                Ok(claims)
+            });
             if claims.is_ok() {
                 break;
             }
@@ -188,7 +189,7 @@ mod tests {
         ] {
             let verifier = builder.build().unwrap();
             let refused = verifier.recall(&remembered("orders"), &ticket).unwrap_err();
-            assert_eq!(refused, kind);
+            assert_eq!(refused.kind(), kind);
         }
     }
 }

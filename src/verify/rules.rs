@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use jsonwebtoken::Algorithm;
 
 use super::{CacheConfig, path::ClaimPath};
-use crate::keys::PreparedKey;
+use crate::{
+    Rejection, RejectionKind,
+    keys::PreparedKey,
+    refuse::{Claim, Found},
+};
 
 /// The type a token must declare in its header (`typ`, [RFC 8725 §3.11]).
 ///
@@ -31,7 +35,20 @@ pub enum TokenType {
 }
 
 impl TokenType {
-    pub(super) fn admits(self, media_type: Option<&str>) -> bool {
+    /// Checks the type that a header declares.
+    pub(super) fn check(self, media_type: Option<&str>) -> Result<(), Rejection> {
+        if self.admits(media_type) {
+            return Ok(());
+        }
+        let refused = |found| Rejection::of_claim(RejectionKind::TypeMismatch, Claim::Type, found);
+        // The signature has held, so what the header declares may be logged.
+        Err(match media_type {
+            Some(media_type) => refused(Found::OtherValue).with_found(media_type),
+            None => refused(Found::Absent),
+        })
+    }
+
+    fn admits(self, media_type: Option<&str>) -> bool {
         let wanted = match self {
             Self::Any => return true,
             Self::Jwt => "jwt",

@@ -2,8 +2,7 @@
 
 use std::{iter, slice, str};
 
-use super::json::{Kind, Span, Value};
-use crate::RejectionKind;
+use super::json::{self, Kind, Span, Value, WrongType};
 
 /// A string of the payload.
 #[derive(Debug)]
@@ -16,11 +15,11 @@ pub(super) enum Text {
 
 impl Text {
     /// Takes a string, and refuses every other kind of value.
-    pub(super) fn take(value: &Value, payload: &str) -> Result<Self, RejectionKind> {
+    pub(super) fn take(value: &Value, payload: &str) -> Result<Self, WrongType> {
         if value.kind == Kind::String {
             return Ok(Self::Plain(value.unquoted()));
         }
-        let string = value.string(payload).ok_or(RejectionKind::ClaimInvalid)?;
+        let string = value.string(payload).ok_or(WrongType)?;
         Ok(Self::Unescaped(string.into()))
     }
 
@@ -61,15 +60,32 @@ impl Strings {
         value: &Value,
         payload: &str,
         one: fn(Text) -> Self,
-    ) -> Result<Self, RejectionKind> {
+    ) -> Result<Self, WrongType> {
         match value.kind {
             Kind::String | Kind::EscapedString => Text::take(value, payload).map(one),
             Kind::Strings => Ok(Self::Plain(value.span)),
             Kind::EscapedStrings => serde_json::from_str(value.span.of(payload))
                 .map(Self::Unescaped)
-                .map_err(|_| RejectionKind::ClaimInvalid),
-            _ => Err(RejectionKind::ClaimInvalid),
+                .map_err(|_| WrongType),
+            _ => Err(WrongType),
         }
+    }
+
+    /// Takes roles: a string, an array of strings, or the names of an object's members, as Zitadel writes roles. A member
+    /// that is `false` or `null` denies its role.
+    pub(super) fn take_roles(value: &Value, payload: &str) -> Result<Self, WrongType> {
+        if value.kind != Kind::Object {
+            return Self::take(value, payload, Self::One);
+        }
+        let mut names = Vec::new();
+        json::scan_within(payload, value.span, |name, value| {
+            let denied = value.kind == Kind::Literal && value.span.of(payload) != "true";
+            if !denied {
+                names.push(String::from_utf8_lossy(name).into());
+            }
+        })
+        .map_err(|json::Invalid| WrongType)?;
+        Ok(Self::Unescaped(names.into()))
     }
 
     /// How many bytes they take beside the payload and themselves.

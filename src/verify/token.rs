@@ -1,7 +1,7 @@
 //! [`VerifiedToken`]: what a token says, once it is believed.
 
 use std::{
-    any::Any,
+    any::{self, Any},
     fmt,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -54,7 +54,7 @@ impl VerifiedToken {
         payload: Box<str>,
         rules: &Rules,
         now: Duration,
-    ) -> Result<Self, RejectionKind> {
+    ) -> Result<Self, Rejection> {
         let mut members = Members::default();
         members.find(&payload, rules, now)?;
         let claims = members.judge(&payload, rules, now)?;
@@ -74,7 +74,7 @@ impl VerifiedToken {
         token: BearerToken<'static>,
         claims: String,
         now: Duration,
-    ) -> Result<Self, RejectionKind> {
+    ) -> Result<Self, Rejection> {
         let rules = Rules {
             audience: Audience::Anybody,
             expiry: Presence::Waived,
@@ -221,7 +221,8 @@ impl VerifiedToken {
     ///
     /// # Errors
     ///
-    /// [`RejectionKind::ClaimInvalid`] if they do not fit `T`; the source says where.
+    /// [`RejectionKind::ClaimInvalid`] if they do not fit `T`; the source names the type, and the line and column of the
+    /// claims, never a value.
     pub fn claims<T>(&self) -> Result<Arc<T>, Rejection>
     where
         T: DeserializeOwned + Send + Sync + 'static,
@@ -231,8 +232,13 @@ impl VerifiedToken {
         {
             return Ok(known);
         }
-        let read: T = serde_json::from_str(&self.payload)
-            .map_err(|error| Rejection::new(RejectionKind::ClaimInvalid).with_source(error))?;
+        let read: T = serde_json::from_str(&self.payload).map_err(|error| {
+            Rejection::new(RejectionKind::ClaimInvalid).with_source(Misfit {
+                type_name: any::type_name::<T>(),
+                line: error.line(),
+                column: error.column(),
+            })
+        })?;
         let read = Arc::new(read);
         // If another thread was first, its value is as good for the next one who asks.
         let _ = self
@@ -278,6 +284,15 @@ impl VerifiedToken {
     pub fn token(&self) -> &BearerToken<'static> {
         &self.token
     }
+}
+
+/// The claims are not of the type that the application asks for. What serde says would repeat the value.
+#[derive(Debug, thiserror::Error)]
+#[error("the claims do not fit `{type_name}`: see line {line}, column {column} of the claims")]
+struct Misfit {
+    type_name: &'static str,
+    line: usize,
+    column: usize,
 }
 
 impl fmt::Debug for VerifiedToken {

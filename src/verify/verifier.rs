@@ -16,7 +16,7 @@ use super::{
 use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
-use crate::{BearerToken, ConfigError, Rejection, RejectionKind, keys::Keys};
+use crate::{BearerToken, ConfigError, Rejection, keys::Keys};
 
 /// Verifies tokens: one set of keys, one set of rules.
 ///
@@ -172,7 +172,7 @@ impl Verifier {
         let authority = self.authority_for(token)?;
         match authority.attempt(token, Asking::Allowed) {
             Ok(verified) => Ok(self.routed(verified)),
-            Err(doubt) => Err(doubt.kind().into()),
+            Err(doubt) => Err(doubt.rejection()),
         }
     }
 
@@ -199,11 +199,11 @@ impl Verifier {
         }
         let authority = match self.authority_for(token) {
             Ok(authority) => authority,
-            Err(kind) => return Verification::Rejected(kind.into()),
+            Err(rejection) => return Verification::Rejected(rejection),
         };
         match authority.attempt(token, Asking::Allowed) {
             Ok(verified) => Verification::Verified(self.routed(verified)),
-            Err(Doubt::Rejected(kind)) => Verification::Rejected(kind.into()),
+            Err(Doubt::Rejected(rejection)) => Verification::Rejected(rejection),
             #[cfg(feature = "jwks")]
             Err(Doubt::KeyMissing(missing)) => {
                 let (authority, token) = (Arc::clone(authority), token.copied());
@@ -287,7 +287,7 @@ impl Verifier {
     }
 
     #[inline]
-    fn authority_for(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, RejectionKind> {
+    fn authority_for(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, Rejection> {
         match &self.trust {
             Trust::One(authority) => Ok(authority),
             Trust::Many(issuers) => issuers.choose(token),

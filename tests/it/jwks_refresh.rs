@@ -626,7 +626,11 @@ async fn a_provider_may_change_its_algorithm() {
     assert_eq!(verdict(&verifier, &token(&signer)).await, Ok(()));
 
     // But a token cannot make anybody look for a key that would not be allowed.
-    let secret = TokenIssuer::builder(SigningKey::hs256([7; 32]).unwrap().with_id("c"));
+    let secret = TokenIssuer::builder(
+        SigningKey::hs256("a secret of at least thirty-two bytes")
+            .unwrap()
+            .with_id("c"),
+    );
     let token = token(&secret.with_clock(clock).build().unwrap());
     assert_eq!(
         verdict(&verifier, &token).await,

@@ -46,7 +46,6 @@ mod jwt_layer;
 mod keys;
 #[cfg(feature = "testing")]
 mod lease;
-#[cfg(any(feature = "jwks", feature = "testing"))]
 mod log_lines;
 mod metadata;
 mod minted_elsewhere;
@@ -62,6 +61,7 @@ mod raw_socket;
 mod recognized;
 mod redaction;
 mod refusals;
+mod refused_claims;
 #[cfg(feature = "testing")]
 mod renewal;
 mod requirements;

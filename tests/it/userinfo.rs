@@ -172,7 +172,11 @@ async fn a_token_is_shown_to_nobody_but_its_issuer() {
 async fn an_api_key_is_shown_to_no_provider() {
     let clock = StillClock::new();
     let provider = Provider::always(alice()).await;
-    let keys = ApiKeys::builder(MemoryApiKeyStore::new(), [7; 32]).with_clock(clock.clone());
+    let keys = ApiKeys::builder(
+        MemoryApiKeyStore::new(),
+        "a pepper of at least 32 bytes, kept apart",
+    )
+    .with_clock(clock.clone());
     let keys = keys.build().unwrap();
     let owner = SubjectId::new(ISSUER, "alice").unwrap();
     let created = keys.create(NewApiKey::new(owner)).await.unwrap();

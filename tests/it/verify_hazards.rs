@@ -442,6 +442,11 @@ fn exp_or_nbf_of_wrong_type_counted_as_absent() {
             format!(r#"{{"sub":"alice","exp":2000,"nbf":{value}}}"#),
             format!(r#"{{"sub":"alice","exp":2000,"iat":{value}}}"#),
         ] {
+            // Of the three `exp` alone must not be `null`; in the others that is how some issuers write their absence.
+            if value == "null" && payload.contains("2000") {
+                assert!(verify(&strict, &hs256(&payload)).is_ok(), "{payload}");
+                continue;
+            }
             assert_eq!(
                 refusal(&strict, &hs256(&payload)),
                 ClaimInvalid,
@@ -536,7 +541,7 @@ fn jti_of_wrong_type() {
     for (jti, good) in [
         (r#""t""#, true),
         ("7", false),
-        ("null", false),
+        ("null", true),
         ("[]", false),
     ] {
         let payload = format!(r#"{{"sub":"alice","exp":2000,"jti":{jti}}}"#);

@@ -152,13 +152,13 @@ fn recall(
     verifiers: &[Verifier],
     record: &TicketRecord,
     ticket: &BearerToken<'_>,
-) -> Result<VerifiedToken, RejectionKind> {
+) -> Result<VerifiedToken, Rejection> {
     let mut refused = None;
     for verifier in verifiers {
         match verifier.recall(&record.token, ticket) {
             Ok(token) => return Ok(token),
-            Err(kind) => _ = refused.get_or_insert(kind),
+            Err(rejection) => _ = refused.get_or_insert(rejection),
         }
     }
-    Err(refused.unwrap_or(RejectionKind::Misconfigured))
+    Err(refused.unwrap_or(RejectionKind::Misconfigured.into()))
 }

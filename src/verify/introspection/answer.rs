@@ -3,7 +3,8 @@
 //! [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
 
 use crate::{
-    RejectionKind,
+    Rejection, RejectionKind,
+    refuse::{Claim, Found},
     verify::json::{self, Kind, Value},
 };
 
@@ -18,26 +19,33 @@ pub(super) struct Broken;
 /// token for bearers is refused.
 ///
 /// [RFC 7662 §2.1]: https://www.rfc-editor.org/rfc/rfc7662#section-2.1
-pub(super) fn read(text: &str) -> Result<Result<(), RejectionKind>, Broken> {
+pub(super) fn read(text: &str) -> Result<Result<(), Rejection>, Broken> {
     let mut active = None;
     let mut uses = Vec::new();
     json::scan(text, |name, value| match name {
         b"active" => active = Some(value),
-        b"token_type" | b"token_use" | b"typ" => uses.push(value),
+        b"token_type" => uses.push((Claim::TokenType, value)),
+        b"token_use" => uses.push((Claim::TokenUse, value)),
+        b"typ" => uses.push((Claim::Type, value)),
         _ => {}
     })
     .map_err(|json::Invalid| Broken)?;
     let active = active.filter(|value| value.kind == Kind::Literal);
     match active.map(|value| value.span.of(text)) {
         Some("true") => {}
-        Some("false") => return Ok(Err(RejectionKind::TokenInactive)),
+        Some("false") => return Ok(Err(RejectionKind::TokenInactive.into())),
         _ => return Err(Broken),
     }
-    if uses.iter().all(|value| is_access_token(value, text)) {
-        Ok(Ok(()))
-    } else {
-        Ok(Err(RejectionKind::TypeMismatch))
+    for (claim, value) in uses {
+        if !value.is_null(text) && !is_access_token(&value, text) {
+            let refused =
+                Rejection::of_claim(RejectionKind::TypeMismatch, claim, Found::OtherValue);
+            let found = value.string(text);
+            let found = found.as_deref().unwrap_or(value.span.of(text));
+            return Ok(Err(refused.with_found(found)));
+        }
     }
+    Ok(Ok(()))
 }
 
 fn is_access_token(value: &Value, text: &str) -> bool {
@@ -57,6 +65,10 @@ fn is_access_token(value: &Value, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn verdict(text: &str) -> Result<Result<(), RejectionKind>, Broken> {
+        read(text).map(|verdict| verdict.map_err(|rejection| rejection.kind()))
+    }
 
     #[test]
     fn active_is_true_and_nothing_that_looks_like_it() {
@@ -86,7 +98,7 @@ mod tests {
             ("<!doctype html>", Err(Broken)),
             ("", Err(Broken)),
         ] {
-            assert_eq!(read(text), wanted, "{text}");
+            assert_eq!(verdict(text), wanted, "{text}");
         }
     }
 
@@ -98,7 +110,7 @@ mod tests {
             (r#""token_type":"access_token""#, true),
             (r#""token_type":"DPoP""#, false),
             (r#""token_type":"refresh_token""#, false),
-            (r#""token_type":null"#, false),
+            (r#""token_type":null,"token_use":null,"typ":null"#, true),
             (r#""token_use":"access_token""#, true),
             (r#""token_use":"refresh_token""#, false),
             (r#""typ":"Bearer""#, true),
@@ -117,7 +129,7 @@ mod tests {
             } else {
                 Err(RejectionKind::TypeMismatch)
             };
-            assert_eq!(read(&text), Ok(wanted), "{member}");
+            assert_eq!(verdict(&text), Ok(wanted), "{member}");
         }
     }
 }

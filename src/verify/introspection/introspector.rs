@@ -27,7 +27,7 @@ const TYPICAL_BYTES: usize = 1024;
 const REFUSED_BYTES: usize = 1024 * 1024;
 
 /// What the endpoint, and then the rules, say of a token.
-type Verdict = Result<Arc<VerifiedToken>, RejectionKind>;
+type Verdict = Result<Arc<VerifiedToken>, Rejection>;
 
 /// A question on its way to the endpoint.
 pub(in crate::verify) struct Question(Awaited<Verdict>);
@@ -36,7 +36,7 @@ impl Question {
     /// Waits for the answer: as long as the endpoint may take for one.
     pub(in crate::verify) async fn settle(self) -> Result<Arc<VerifiedToken>, Rejection> {
         let verdict = self.0.answer().await;
-        Ok(verdict.unwrap_or(Err(RejectionKind::KeysUnavailable))?)
+        verdict.unwrap_or(Err(RejectionKind::KeysUnavailable.into()))
     }
 }
 
@@ -52,7 +52,7 @@ struct Desk {
     backend: CryptoBackend,
     accepted: Kept<Arc<VerifiedToken>>,
     /// Apart from the good ones, so that junk pushes none of them out.
-    refused: Kept<RejectionKind>,
+    refused: Kept<Rejection>,
     questions: Questions<Verdict>,
 }
 
@@ -131,7 +131,7 @@ impl Desk {
             Ok(answer) => answer,
             Err(error) => {
                 self.lookup.failed(&error);
-                return Err(RejectionKind::KeysUnavailable);
+                return Err(RejectionKind::KeysUnavailable.into());
             }
         };
         self.lookup.answered();
@@ -151,9 +151,10 @@ impl Desk {
                     .keep(hash, Arc::clone(token), bytes, Span { from, until });
                 self.refused.forget(&hash);
             }
-            Err(kind) => {
+            Err(rejection) => {
                 let until = from.saturating_add(self.refused_lifetime);
-                self.refused.keep(hash, *kind, 0, Span { from, until });
+                self.refused
+                    .keep(hash, rejection.brief(), 0, Span { from, until });
                 self.accepted.forget(&hash);
             }
         }
@@ -164,7 +165,7 @@ impl Desk {
     async fn exchange(
         &self,
         token: &BearerToken<'static>,
-    ) -> Result<(String, Result<(), RejectionKind>), KeyFetchError> {
+    ) -> Result<(String, Result<(), Rejection>), KeyFetchError> {
         let mut form = Zeroizing::new(String::from("token_type_hint=access_token&token="));
         form.extend(byte_serialize(token.expose().as_bytes()));
         let answer = self
