@@ -1,6 +1,9 @@
-//! What the environment says, and what it is when it says nothing.
+//! The settings: environment variables, the file `.env` of the working directory, and defaults.
 
-use std::{env, error::Error, fmt::Display, net::SocketAddr, str::FromStr, time::Duration};
+use std::{
+    collections::HashMap, env, error::Error, fmt::Display, io, net::SocketAddr, str::FromStr,
+    time::Duration,
+};
 
 use tower_warden::{SigningKey, TokenIssuer};
 use tracing::Level;
@@ -27,25 +30,26 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn from_env() -> Result<Self, Box<dyn Error>> {
-        let given: Option<String> = variable("JWT_SECRET")?;
+        let variables = Variables::load()?;
+        let given: Option<String> = variables.get("JWT_SECRET")?;
         let secret_is_random = given.is_none();
         let secret = match given {
             Some(secret) => secret,
             None => random_secret()?,
         };
-        let origins: Option<String> = variable("ALLOWED_ORIGINS")?;
+        let origins: Option<String> = variables.get("ALLOWED_ORIGINS")?;
         Ok(Self {
-            port: variable("PORT")?.unwrap_or(8787),
-            pepper: variable("API_KEY_PEPPER")?.unwrap_or_else(|| secret.clone()),
-            database_url: variable("DATABASE_URL")?
+            port: variables.get("PORT")?.unwrap_or(8787),
+            pepper: variables.get("API_KEY_PEPPER")?.unwrap_or_else(|| secret.clone()),
+            database_url: variables.get("DATABASE_URL")?
                 .unwrap_or_else(|| String::from("sqlite:agent_chat.db")),
-            redis_url: variable("REDIS_URL")?,
+            redis_url: variables.get("REDIS_URL")?,
             secret,
-            issuer: variable("JWT_ISSUER")?,
-            audience: variable("JWT_AUDIENCE")?,
-            leeway: Duration::from_secs(variable("JWT_LEEWAY")?.unwrap_or(30)),
-            session_token: Duration::from_secs(variable("SESSION_TOKEN")?.unwrap_or(900)),
-            public_origin: variable("PUBLIC_ORIGIN")?
+            issuer: variables.get("JWT_ISSUER")?,
+            audience: variables.get("JWT_AUDIENCE")?,
+            leeway: Duration::from_secs(variables.get("JWT_LEEWAY")?.unwrap_or(30)),
+            session_token: Duration::from_secs(variables.get("SESSION_TOKEN")?.unwrap_or(900)),
+            public_origin: variables.get("PUBLIC_ORIGIN")?
                 .unwrap_or_else(|| String::from("http://localhost")),
             allowed_origins: origins
                 .iter()
@@ -53,7 +57,7 @@ impl Config {
                 .map(|origin| origin.trim().to_owned())
                 .filter(|origin| !origin.is_empty())
                 .collect(),
-            log_level: variable("LOG_LEVEL")?.unwrap_or(Level::INFO),
+            log_level: variables.get("LOG_LEVEL")?.unwrap_or(Level::INFO),
             secret_is_random,
         })
     }
@@ -107,19 +111,51 @@ impl Config {
     }
 }
 
-/// The value of an environment variable; an empty one counts as not set.
-fn variable<T>(name: &str) -> Result<Option<T>, String>
-where
-    T: FromStr<Err: Display>,
-{
-    match env::var(name) {
-        Ok(value) if value.is_empty() => Ok(None),
-        Ok(value) => match value.parse() {
-            Ok(parsed) => Ok(Some(parsed)),
-            Err(error) => Err(format!("{name} = `{value}`: {error}")),
-        },
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not UTF-8")),
+/// The settings by name. A variable of the environment wins over a line of `.env`.
+struct Variables {
+    file: HashMap<String, String>,
+}
+
+impl Variables {
+    /// Reads `.env` in the working directory, where there is one.
+    fn load() -> Result<Self, String> {
+        let lines = match dotenvy::from_path_iter(".env") {
+            Ok(lines) => lines,
+            Err(dotenvy::Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self {
+                    file: HashMap::new(),
+                });
+            }
+            Err(error) => return Err(format!("cannot open .env: {error}")),
+        };
+        let mut file = HashMap::new();
+        for (index, line) in lines.enumerate() {
+            // The error of the library shows the line, which may hold a secret.
+            let (name, value) = line.map_err(|_| {
+                format!("cannot read setting {} of .env: expected `NAME=value`", index + 1)
+            })?;
+            file.insert(name, value);
+        }
+        Ok(Self { file })
+    }
+
+    /// Returns the value of a setting. An empty one counts as not set.
+    fn get<T>(&self, name: &str) -> Result<Option<T>, String>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let value = match env::var(name) {
+            Ok(value) => Some(value),
+            Err(env::VarError::NotPresent) => self.file.get(name).cloned(),
+            Err(env::VarError::NotUnicode(_)) => return Err(format!("{name} is not UTF-8")),
+        };
+        match value.filter(|value| !value.is_empty()) {
+            Some(value) => match value.parse() {
+                Ok(parsed) => Ok(Some(parsed)),
+                Err(error) => Err(format!("{name} = `{value}`: {error}")),
+            },
+            None => Ok(None),
+        }
     }
 }
 

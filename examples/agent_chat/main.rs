@@ -19,6 +19,7 @@
 //! | `GET /agents/{agent}/{room}` as a WebSocket handshake | 101; the token in header, query, subprotocol, cookie or ticket |
 //! | `POST /auth/ticket`, `{"agent": …, "room": …}`, with a token | 200, a ticket for one handshake |
 //! | `POST /auth/refresh`, `{"connection_id": …}`, with a newer token | 200, the open connection goes on |
+//! | `GET /api/users/me` with a token | 200, the subject, the issuer and the end of the token |
 //! | `POST /auth/revoke` with a token | 200, and the token opens nothing any more |
 //! | a room, or a chat, of somebody else | 403 `not_owner`; its handshake 101, then close 1008 |
 //! | `POST /agents/{agent}/{room}/share`, `{"subject": …, "role": …}`, by who may share | 204; `"role": null` takes it back |
@@ -29,7 +30,8 @@
 //! A room and all that is said there belong to whoever enters it first, and to whom they share it with. So does a chat that
 //! the header `makers-conversation-id` names; without it a chat is the caller's own.
 //!
-//! Environment: `PORT` (8787), `JWT_SECRET` (random), `JWT_ISSUER` and `JWT_AUDIENCE` (demanded in bearer tokens when
+//! Settings are environment variables, or lines of a file `.env` in the working directory, over which the environment wins:
+//! `PORT` (8787), `JWT_SECRET` (random), `JWT_ISSUER` and `JWT_AUDIENCE` (demanded in bearer tokens when
 //! set), `JWT_LEEWAY` in seconds (30), `SESSION_TOKEN`, the life of a session's token in seconds (900), `PUBLIC_ORIGIN`, where
 //! browsers find the service (`http://localhost`), `ALLOWED_ORIGINS` separated by commas (the page's own), `LOG_LEVEL` (info),
 //! `DATABASE_URL` (`sqlite:agent_chat.db`, or `postgres://…`), `REDIS_URL` (none; then it keeps tickets and revocations),
@@ -61,7 +63,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_warden::{Owners, RedactUri, RenewalService, Revocations, StreamLeaseLayer};
+use tower_warden::{NumericDate, Owners, Principal, RedactUri, RenewalService, Revocations, StreamLeaseLayer};
 
 use crate::{agent::Agent, config::Config, gate::Gate, history::History, stores::Stores};
 
@@ -124,6 +126,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .route_service("/auth/ticket", tickets.service())
         .route_service("/auth/refresh", RenewalService::new())
         .route("/auth/revoke", post(revoke))
+        .route("/api/users/me", get(me))
         .merge(accounts.router())
         .with_state(Arc::new(Agent::new(history)))
         .layer(gate.auth)
@@ -143,6 +146,15 @@ async fn serve() -> Result<(), Box<dyn Error>> {
 
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
+}
+
+/// Tells a client who its token stands for, as Cloudflare's clients ask before they reconnect.
+async fn me(principal: Principal) -> Json<Value> {
+    Json(json!({
+        "subject": principal.subject(),
+        "issuer": principal.issuer(),
+        "expires_at": principal.expires_at().map(NumericDate::as_secs),
+    }))
 }
 
 /// Whether this process hears what others revoke, share and hand over.

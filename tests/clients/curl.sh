@@ -43,9 +43,15 @@ start_server() {
     local attempt
     for attempt in 1 2 3 4 5; do
         port=$((10240 + RANDOM % 20000))
+        # The audience comes from `.env` alone. The environment wins over the issuer there.
+        printf 'JWT_AUDIENCE="%s"\nJWT_ISSUER=https://other.example\n' "$AUDIENCE" >"$scratch/.env"
         # `cargo run` becomes the example (exec), so this process id is the server's own.
-        PORT=$port JWT_SECRET=$SECRET JWT_ISSUER=$ISSUER JWT_AUDIENCE=$AUDIENCE DATABASE_URL=sqlite:$scratch/agent_chat.db \
-            cargo run --quiet --example agent_chat --features full >"$scratch/log" 2>&1 &
+        (
+            manifest=$PWD/Cargo.toml
+            cd -- "$scratch"
+            PORT=$port JWT_SECRET=$SECRET JWT_ISSUER=$ISSUER DATABASE_URL=sqlite:$scratch/agent_chat.db \
+                exec cargo run --quiet --manifest-path "$manifest" --example agent_chat --features full
+        ) >"$scratch/log" 2>&1 &
         server=$!
         local tick
         for ((tick = 0; tick < 150; tick++)); do
@@ -220,6 +226,11 @@ expect_stream 'header' -H "Authorization: Bearer $valid"
 expect_stream 'header, scheme in lower case' -H "authorization: bearer $valid"
 expect_agent 'header, agent' /agents/a/r -H "Authorization: Bearer $valid"
 expect 'header, history' 200 /history -H "Authorization: Bearer $valid"
+expect 'who am I' 200 /api/users/me -H "Authorization: Bearer $valid"
+check 'who am I' has_body '"subject" *: *"alice"'
+check 'who am I' has_body "\"issuer\" *: *\"$ISSUER\""
+expect_bare_challenge 'who am I, no token' /api/users/me
+expect_error 'who am I, forged' 401 invalid_token /api/users/me -H "Authorization: Bearer $forged"
 expect_error 'forged' 401 invalid_token /chat "${message[@]}" -H "Authorization: Bearer $forged"
 expect_error 'no token at all' 401 invalid_token /chat "${message[@]}" -H 'Authorization: Bearer abc'
 expect_error 'broken carrier' 400 invalid_request /chat "${message[@]}" -H 'Authorization: Bearer a b'
