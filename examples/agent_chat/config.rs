@@ -40,8 +40,11 @@ impl Config {
         let origins: Option<String> = variables.get("ALLOWED_ORIGINS")?;
         Ok(Self {
             port: variables.get("PORT")?.unwrap_or(8787),
-            pepper: variables.get("API_KEY_PEPPER")?.unwrap_or_else(|| secret.clone()),
-            database_url: variables.get("DATABASE_URL")?
+            pepper: variables
+                .get("API_KEY_PEPPER")?
+                .unwrap_or_else(|| secret.clone()),
+            database_url: variables
+                .get("DATABASE_URL")?
                 .unwrap_or_else(|| String::from("sqlite:agent_chat.db")),
             redis_url: variables.get("REDIS_URL")?,
             secret,
@@ -49,7 +52,8 @@ impl Config {
             audience: variables.get("JWT_AUDIENCE")?,
             leeway: Duration::from_secs(variables.get("JWT_LEEWAY")?.unwrap_or(30)),
             session_token: Duration::from_secs(variables.get("SESSION_TOKEN")?.unwrap_or(900)),
-            public_origin: variables.get("PUBLIC_ORIGIN")?
+            public_origin: variables
+                .get("PUBLIC_ORIGIN")?
                 .unwrap_or_else(|| String::from("http://localhost")),
             allowed_origins: origins
                 .iter()
@@ -132,7 +136,10 @@ impl Variables {
         for (index, line) in lines.enumerate() {
             // The error of the library shows the line, which may hold a secret.
             let (name, value) = line.map_err(|_| {
-                format!("cannot read setting {} of .env: expected `NAME=value`", index + 1)
+                format!(
+                    "cannot read setting {} of .env: expected `NAME=value`",
+                    index + 1
+                )
             })?;
             file.insert(name, value);
         }

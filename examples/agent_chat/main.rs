@@ -63,7 +63,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_warden::{NumericDate, Owners, Principal, RedactUri, RenewalService, Revocations, StreamLeaseLayer};
+use tower_warden::{
+    NumericDate, Owners, Principal, RedactUri, RenewalService, Revocations, StreamLeaseLayer,
+};
 
 use crate::{agent::Agent, config::Config, gate::Gate, history::History, stores::Stores};
 
