@@ -239,8 +239,8 @@ pub use userinfo::{UserInfo, UserInfoBuilder, UserInfoError, UserProfile};
 #[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
 pub use verify::Introspection;
 pub use verify::{
-    Actor, CacheConfig, ClaimPath, CryptoBackend, KeyWait, TokenType, Verification, VerifiedToken,
-    Verifier, VerifierBuilder,
+    Actor, CacheConfig, ClaimPath, CredentialKind, CryptoBackend, KeyWait, TokenType, Verification,
+    VerifiedToken, Verifier, VerifierBuilder,
 };
 pub use watch::Watch;
 

@@ -6,8 +6,8 @@ use http::{HeaderName, request::Parts};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Actor, Algorithm, BearerToken, NumericDate, Refusals, Rejection, RejectionKind, Revocations,
-    VerifiedToken,
+    Actor, Algorithm, BearerToken, CredentialKind, NumericDate, Refusals, Rejection, RejectionKind,
+    Revocations, VerifiedToken,
     connection::{RenewalRule, Timer},
     verify::Authenticate,
 };
@@ -39,8 +39,10 @@ pub struct Principal {
 /// What the source of a token leaves to those who meet its principal later.
 #[derive(Debug)]
 pub(crate) struct Context {
-    /// Where the token travelled.
+    /// Where the token travelled: for logs, never for a decision.
     pub(crate) source: &'static str,
+    /// The kind of a token that says no other.
+    pub(crate) token_kind: CredentialKind,
     /// Who answered for the token.
     pub(crate) authenticator: Arc<dyn Authenticate>,
     pub(crate) layer: Arc<LayerContext>,
@@ -64,11 +66,13 @@ pub(crate) struct LayerContext {
 impl Context {
     pub(crate) fn new(
         source: &'static str,
+        token_kind: CredentialKind,
         authenticator: Arc<dyn Authenticate>,
         layer: Arc<LayerContext>,
     ) -> Self {
         Self {
             source,
+            token_kind,
             authenticator,
             layer,
             timer: Timer::default(),
@@ -196,7 +200,20 @@ impl Principal {
         self.token.claims()
     }
 
-    /// Where the token travelled, such as `header`, `query` or `cookie`.
+    /// Returns the kind of credential that the principal authenticated with.
+    ///
+    /// Decide by this, and not by [`source`](Self::source).
+    #[must_use]
+    pub fn credential_kind(&self) -> CredentialKind {
+        match self.token.kind() {
+            CredentialKind::Token => self.context.token_kind,
+            kind => kind,
+        }
+    }
+
+    /// Returns the name of the place where the token travelled, such as `header`, `query` or `cookie`.
+    ///
+    /// It is for logs. A custom source chooses its name freely, so never decide by it.
     #[must_use]
     pub fn source(&self) -> &'static str {
         self.context.source
@@ -219,6 +236,7 @@ impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Principal")
             .field("source", &self.source())
+            .field("credential_kind", &self.credential_kind())
             .field("algorithm", &self.algorithm())
             .finish_non_exhaustive()
     }

@@ -16,9 +16,9 @@ use super::{
     usage::Usage,
 };
 use crate::{
-    BearerToken, Clock, ConfigError, HeadRef, Listing, NumericDate, Page, Rejection, RejectionKind,
-    Revocation, RevocationError, RevocationTarget, Revocations, StoreError, SubjectId,
-    VerifiedToken,
+    BearerToken, Clock, ConfigError, CredentialKind, HeadRef, Listing, NumericDate, Page,
+    Rejection, RejectionKind, Revocation, RevocationError, RevocationTarget, Revocations,
+    StoreError, SubjectId, VerifiedToken,
     issue::Signer,
     keys::KeySet,
     verify::{Authenticate, Authentication},
@@ -179,8 +179,9 @@ impl ApiKeys {
             return Err(RejectionKind::TokenExpired.into());
         }
         let claims = claims(&record);
-        let token =
-            VerifiedToken::from_claims(key.clone().into_owned(), claims, shared.clock.now())?;
+        let key = key.clone().into_owned();
+        let kind = CredentialKind::ApiKey;
+        let token = VerifiedToken::from_claims(kind, key, claims, shared.clock.now())?;
         self.note_use(&record, now).await;
         Ok(Arc::new(token))
     }

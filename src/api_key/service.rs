@@ -17,7 +17,8 @@ use tower_service::Service;
 
 use super::{ApiKeyError, ApiKeyRecord, ApiKeys, NewApiKey};
 use crate::{
-    AnswerFuture, NumericDate, Page, Principal, Rejection, RejectionKind, StoreError, SubjectId,
+    AnswerFuture, CredentialKind, NumericDate, Page, Principal, Rejection, RejectionKind,
+    StoreError, SubjectId,
     endpoint::{self, Answer},
 };
 
@@ -123,7 +124,11 @@ where
 
 /// A key outlives what it was made with, so that has to be the owner's own.
 fn check_in_person(principal: &Principal) -> Result<(), Rejection> {
-    if matches!(principal.source(), "api_key" | "ticket") || principal.actor().is_some() {
+    let own = matches!(
+        principal.credential_kind(),
+        CredentialKind::Token | CredentialKind::Session
+    );
+    if !own || principal.actor().is_some() {
         return Err(RejectionKind::Forbidden.into());
     }
     Ok(())

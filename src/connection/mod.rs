@@ -64,11 +64,11 @@ pub use stream::{
     LeasedBody, StreamBody, StreamBound, StreamEnded, StreamLease, StreamLeaseFuture,
     StreamLeaseLayer, StreamPolicy,
 };
+pub(crate) use ticket::Redeemer;
 pub use ticket::{
     MemoryTickets, Ticket, TicketHash, TicketOffice, TicketOfficeBuilder, TicketRecord,
     TicketService, TicketStore,
 };
-pub(crate) use ticket::{Redeemer, TICKET};
 pub(crate) use timer::Timer;
 #[cfg(feature = "ws")]
 pub use websocket::{GuardedSocket, MessageSocket, WebSocketPolicy};

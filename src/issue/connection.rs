@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{IssueError, TokenIssuer};
-use crate::{BearerToken, ClaimPath, Principal, connection::TICKET};
+use crate::{BearerToken, ClaimPath, CredentialKind, Principal};
 
 impl TokenIssuer {
     /// How long a connection token usually lives: 60 s, time enough for a handshake.
@@ -77,7 +77,7 @@ impl TokenIssuer {
                 return Err(IssueError::ResourceMissing);
             }
             let held = token.claim_holds(&ClaimPath::new([name]), &value);
-            if held == Some(false) || principal.source() == TICKET {
+            if held == Some(false) || principal.credential_kind() == CredentialKind::Ticket {
                 return Err(IssueError::ResourceForeign { name });
             }
             mint = mint.with_claim(name, value);

@@ -13,7 +13,7 @@ use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{
-    ConfigError, Keys, Verifier,
+    ConfigError, CredentialKind, Keys, Verifier,
     connection::Redeemer,
     principal::{Context, LayerContext},
     request::{AllowedOrigins, PathTemplate},
@@ -118,7 +118,12 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
                 }
                 Answered::ByKeys(keys) => Arc::new(keys),
             };
-            let context = Context::new(place.source.name(), authenticator, Arc::clone(&layer));
+            let token_kind = match place.source.is_ambient() {
+                true => CredentialKind::Session,
+                false => CredentialKind::Token,
+            };
+            let name = place.source.name();
+            let context = Context::new(name, token_kind, authenticator, Arc::clone(&layer));
             contexts.push(Arc::new(context));
             sources.push(place.source);
         }

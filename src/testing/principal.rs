@@ -12,8 +12,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    BearerToken, Clock, HeadRef, Principal, Refusals, Rejection, RejectionKind, Revocations,
-    SystemClock, VerifiedToken,
+    BearerToken, Clock, CredentialKind, HeadRef, Principal, Refusals, Rejection, RejectionKind,
+    Revocations, SystemClock, VerifiedToken,
     principal::{Context, LayerContext},
     verify::{Authenticate, Authentication},
 };
@@ -49,6 +49,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct PrincipalLayer {
     claims: Map<String, Value>,
+    kind: CredentialKind,
 }
 
 impl PrincipalLayer {
@@ -56,7 +57,10 @@ impl PrincipalLayer {
     #[must_use]
     pub fn new(subject: impl Into<String>) -> Self {
         let claims = Map::from_iter([(String::from("sub"), Value::String(subject.into()))]);
-        Self { claims }
+        Self {
+            claims,
+            kind: CredentialKind::Token,
+        }
     }
 
     /// Adds a claim, or replaces one; roles are found in `roles`.
@@ -73,6 +77,13 @@ impl PrincipalLayer {
         self.with_claim("scope", scopes.join(" "))
     }
 
+    /// Sets the kind of credential: [`CredentialKind::Token`] by default.
+    #[must_use]
+    pub fn with_credential_kind(mut self, kind: CredentialKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// The principal itself, for code that is called without a request.
     ///
     /// # Panics
@@ -82,7 +93,7 @@ impl PrincipalLayer {
     pub fn principal(&self) -> Principal {
         let claims = Value::Object(self.claims.clone()).to_string();
         let token = BearerToken::new("a-token-of-no-issuer");
-        let token = VerifiedToken::from_claims(token, claims, SystemClock.now())
+        let token = VerifiedToken::from_claims(self.kind, token, claims, SystemClock.now())
             .expect("the claims of a test's principal are such as a verifier accepts");
         let layer = Arc::new(LayerContext {
             refusals: Refusals::default(),
@@ -91,7 +102,7 @@ impl PrincipalLayer {
             revocations: Revocations::default(),
         });
         let authenticator = Arc::new(Nobody);
-        let context = Context::new("test", authenticator, layer);
+        let context = Context::new("test", self.kind, authenticator, layer);
         Principal::new(Arc::new(token), Arc::new(context))
     }
 }

@@ -16,7 +16,7 @@ use super::{
     compact::{Compact, Room},
     header::Header,
     snapshot::{HeaderOnce, Snapshot},
-    token::{VerifiedToken, Vouched},
+    token::{CredentialKind, VerifiedToken, Vouched},
 };
 #[cfg(feature = "jwks")]
 use crate::keys::Refresher;
@@ -257,6 +257,7 @@ impl Authority {
         let verified = Arc::new(VerifiedToken {
             token: token.copied(),
             vouched: Vouched::Issuer,
+            kind: CredentialKind::Token,
             header: Some(match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
                 HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh.clone()),

@@ -62,7 +62,7 @@ pub use signature::CryptoBackend;
 #[cfg(feature = "aws-lc-rs")]
 pub(crate) use signature::hmac_with;
 pub(crate) use signature::{SignatureVerifier, sha256};
-pub use token::VerifiedToken;
 pub(crate) use token::Vouched;
+pub use token::{CredentialKind, VerifiedToken};
 pub use verifier::Verifier;
 pub use wait::{KeyWait, Verification};

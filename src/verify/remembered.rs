@@ -9,7 +9,7 @@ use super::{
     claims::Members,
     header::Header,
     strings::Strings,
-    token::{VerifiedToken, Vouched},
+    token::{CredentialKind, VerifiedToken, Vouched},
     verifier::Verifier,
 };
 use crate::{BearerToken, Rejection, RejectionKind};
@@ -91,6 +91,7 @@ impl Verifier {
             token: token.clone().into_owned(),
             // Whoever vouched for the token that was remembered has never seen the text that came in its place.
             vouched: Vouched::Ourselves,
+            kind: CredentialKind::Ticket,
             header: remembered.alg.map(|algorithm| {
                 Arc::new(Header {
                     algorithm,

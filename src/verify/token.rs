@@ -27,6 +27,7 @@ use crate::{BearerToken, NumericDate, Rejection, RejectionKind};
 pub struct VerifiedToken {
     pub(super) token: BearerToken<'static>,
     pub(super) vouched: Vouched,
+    pub(super) kind: CredentialKind,
     /// Only what was signed has one.
     pub(super) header: Option<Arc<Header<'static>>>,
     /// The payload's text, into which the claims point.
@@ -45,11 +46,44 @@ pub(crate) enum Vouched {
     Ourselves,
 }
 
+/// The kind of credential that a principal authenticated with.
+///
+/// The part of the layer that verifies the credential sets it. The name of the
+/// [source](crate::Principal::source) has no influence on it.
+///
+/// # Examples
+///
+/// A handler that accepts people only:
+///
+/// ```
+/// use tower_warden::{CredentialKind, Principal};
+///
+/// fn is_person(principal: &Principal) -> bool {
+///     matches!(principal.credential_kind(), CredentialKind::Token | CredentialKind::Session)
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CredentialKind {
+    /// A token of an issuer, signed or introspected.
+    Token,
+    /// A token for one resource, signed by
+    /// [`TokenIssuer::connection_token`](crate::TokenIssuer::connection_token).
+    ConnectionToken,
+    /// A token that the browser attaches by itself, in a cookie.
+    Session,
+    /// An API key, verified by [`ApiKeys`](crate::ApiKeys).
+    ApiKey,
+    /// A single-use ticket, redeemed by a [`TicketOffice`](crate::TicketOffice).
+    Ticket,
+}
+
 impl VerifiedToken {
     /// Makes one of claims that somebody vouches for whom we trust, instead of a signature; they are held to the rules all
     /// the same. `token` is what came.
     pub(super) fn vouched(
         vouched: Vouched,
+        kind: CredentialKind,
         token: BearerToken<'static>,
         payload: Box<str>,
         rules: &Rules,
@@ -61,6 +95,7 @@ impl VerifiedToken {
         Ok(Self {
             token,
             vouched,
+            kind,
             header: None,
             payload,
             claims,
@@ -71,6 +106,7 @@ impl VerifiedToken {
     /// Makes one of claims that we vouch for ourselves. An audience and an expiry need not be there: we know for whom they
     /// are, and for how long. Roles are read from `roles`.
     pub(crate) fn from_claims(
+        kind: CredentialKind,
         token: BearerToken<'static>,
         claims: String,
         now: Duration,
@@ -81,7 +117,7 @@ impl VerifiedToken {
             roles: Some(ClaimPath::new(["roles"])),
             ..Rules::default()
         };
-        Self::vouched(Vouched::Ourselves, token, claims.into(), &rules, now)
+        Self::vouched(Vouched::Ourselves, kind, token, claims.into(), &rules, now)
     }
 
     /// How many bytes it takes, what it alone refers to included; not what an application's type of claims does.
@@ -100,6 +136,11 @@ impl VerifiedToken {
     /// Who stands behind it, which is who may be shown its text.
     pub(crate) const fn voucher(&self) -> Vouched {
         self.vouched
+    }
+
+    /// The kind of credential, as far as the credential itself tells it.
+    pub(crate) const fn kind(&self) -> CredentialKind {
+        self.kind
     }
 
     /// The algorithm that it was signed with, which is the key's own. Where no signature stands behind it, there is none.
@@ -300,6 +341,7 @@ impl fmt::Debug for VerifiedToken {
         f.debug_struct("VerifiedToken")
             .field("algorithm", &self.algorithm())
             .field("vouched", &self.vouched)
+            .field("kind", &self.kind)
             .field("token", &self.token)
             .finish_non_exhaustive()
     }

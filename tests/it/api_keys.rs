@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt};
 use tower_warden::{
     ApiKeyError, ApiKeyHeader, ApiKeyLayer, ApiKeyRecord, ApiKeyStore, ApiKeys,
-    AuthorizationHeader, BearerToken, ConfigError, CreatedApiKey, JwtAuthLayer, LeaseEnd, Listing,
+    AuthorizationHeader, BearerToken, ConfigError, CookieAuthLayer, CookieToken, CreatedApiKey,
+    CredentialKind, HeadRef, JwtAuthLayer, Keys, LeaseEnd, Listing, MalformedCredentials,
     MemoryApiKeyStore, MemoryOwnerStore, MemoryRevocationStore, NewApiKey, NumericDate, OwnerStore,
-    OwnershipLayer, Page, Paths, Principal, RejectionKind, ResourceId, ResourceKey, Revocations,
-    StoreError, StoreFuture, SubjectId,
+    OwnershipLayer, Page, Paths, Principal, QueryParameter, RejectionKind, ResourceId, ResourceKey,
+    Revocations, StoreError, StoreFuture, SubjectId, SubprotocolToken, TokenSource, Verifier,
     testing::{ManualClock, conformance},
 };
 
@@ -962,4 +963,266 @@ fn a_principal_of_a_key_names_nobody_in_logs() {
     let principal: &Principal = seen(&response).principal.as_ref().unwrap();
     let text = format!("{principal:?} {:?}", principal.token());
     assert!(!text.contains("alice") && !text.contains(&key), "{text}");
+}
+
+/// A source under a name of the application's choice, which may be that of another kind of credential.
+#[derive(Debug)]
+struct Custom(&'static str);
+
+impl TokenSource for Custom {
+    fn extract<'r>(
+        &self,
+        head: HeadRef<'r>,
+    ) -> Result<Option<BearerToken<'r>>, MalformedCredentials> {
+        let line = head.headers.get("x-custom");
+        let text = line.and_then(|line| line.to_str().ok());
+        Ok(text.map(BearerToken::new))
+    }
+
+    fn name(&self) -> &'static str {
+        self.0
+    }
+}
+
+/// The kind is the authenticator's to say. Each public way to mount keys is here: a key makes and deletes no key by any.
+#[test]
+fn a_key_is_a_key_whatever_its_source_is_called() {
+    let jwt = || JwtAuthLayer::hs256(SECRET).unwrap();
+    let (keys, store) = keys(&ManualClock::at(NOW));
+    let (key, record) = create(&keys, NewApiKey::new(alice()));
+    let query = QueryParameter::new("key").unwrap().everywhere();
+    let verifier = Verifier::builder(Keys::hs256([SECRET]).unwrap())
+        .build()
+        .unwrap();
+    type Mounted = Box<dyn Fn(Request<Full<bytes::Bytes>>) -> (u16, Option<CredentialKind>)>;
+    fn mount<L>(layer: L, keys: &ApiKeys) -> Mounted
+    where
+        L: Layer<tower_warden::ApiKeyService> + Layer<KindOf> + 'static,
+        <L as Layer<tower_warden::ApiKeyService>>::Service: Service<
+                Request<Full<bytes::Bytes>>,
+                Response = Response<Full<bytes::Bytes>>,
+                Error = Infallible,
+            >,
+        <L as Layer<KindOf>>::Service: Service<
+                Request<Full<bytes::Bytes>>,
+                Response = Response<Full<bytes::Bytes>>,
+                Error = Infallible,
+            >,
+    {
+        let keys = keys.clone();
+        Box::new(move |request| {
+            let copy = Request::from_parts(request.clone().into_parts().0, Full::default());
+            let kind = Layer::<KindOf>::layer(&layer, KindOf);
+            let kind = block_on(kind.oneshot(copy)).unwrap();
+            let kind = kind.extensions().get::<CredentialKind>().copied();
+            let service = Layer::<tower_warden::ApiKeyService>::layer(&layer, keys.service());
+            (
+                block_on(service.oneshot(request))
+                    .unwrap()
+                    .status()
+                    .as_u16(),
+                kind,
+            )
+        })
+    }
+    let built = |name: &'static str, layer: Mounted, carrier: (&'static str, String)| {
+        (name, layer, carrier)
+    };
+    let bearer = ("authorization", format!("Bearer {key}"));
+    let custom = ("x-custom", key.clone());
+    let ways = [
+        built(
+            "ApiKeyLayer",
+            mount(ApiKeyLayer::new(keys.clone()).build().unwrap(), &keys),
+            ("x-api-key", key.clone()),
+        ),
+        built(
+            "with_api_keys",
+            mount(jwt().with_api_keys(keys.clone()).build().unwrap(), &keys),
+            ("x-api-key", key.clone()),
+        ),
+        built(
+            "with_api_keys of a cookie layer",
+            mount(
+                CookieAuthLayer::hs256(SECRET)
+                    .unwrap()
+                    .with_api_keys(keys.clone())
+                    .build()
+                    .unwrap(),
+                &keys,
+            ),
+            ("x-api-key", key.clone()),
+        ),
+        built(
+            "another header",
+            mount(
+                jwt()
+                    .with_api_keys_in(ApiKeyHeader::named("x-custom").unwrap(), keys.clone())
+                    .build()
+                    .unwrap(),
+                &keys,
+            ),
+            custom.clone(),
+        ),
+        built(
+            "Authorization",
+            mount(
+                CookieAuthLayer::hs256(SECRET)
+                    .unwrap()
+                    .with_api_keys_in(AuthorizationHeader::default(), keys.clone())
+                    .build()
+                    .unwrap(),
+                &keys,
+            ),
+            bearer.clone(),
+        ),
+        built(
+            "query",
+            mount(
+                jwt().with_api_keys_in(query, keys.clone()).build().unwrap(),
+                &keys,
+            ),
+            ("?key", key.clone()),
+        ),
+        built(
+            "subprotocol",
+            mount(
+                jwt()
+                    .with_sources([AuthorizationHeader::default()])
+                    .with_api_keys_in(SubprotocolToken::default(), keys.clone())
+                    .build()
+                    .unwrap(),
+                &keys,
+            ),
+            ("sec-websocket-protocol", format!("chat, bearer, {key}")),
+        ),
+        built(
+            "cookie",
+            mount(
+                jwt()
+                    .with_api_keys_in(CookieToken::new("key").unwrap(), keys.clone())
+                    .build()
+                    .unwrap(),
+                &keys,
+            ),
+            ("cookie", format!("key={key}")),
+        ),
+        built(
+            "custom",
+            mount(
+                jwt()
+                    .with_api_keys_in(Custom("header"), keys.clone())
+                    .build()
+                    .unwrap(),
+                &keys,
+            ),
+            custom.clone(),
+        ),
+        built(
+            "beside a verified source",
+            mount(
+                ApiKeyLayer::new(keys.clone())
+                    .with_verified_source(AuthorizationHeader::default(), verifier)
+                    .with_api_keys_in(Custom("cookie"), keys.clone())
+                    .build()
+                    .unwrap(),
+                &keys,
+            ),
+            custom,
+        ),
+    ];
+    for (name, service, (carrier, value)) in ways {
+        for (method, path) in [
+            ("POST", String::from("/keys")),
+            ("DELETE", format!("/keys/{}", record.id)),
+        ] {
+            let upgraded = carrier == "sec-websocket-protocol";
+            let target = match carrier {
+                "?key" => format!("{path}?key={value}"),
+                _ => path,
+            };
+            // A subprotocol is read in handshakes only, which are `GET` or `CONNECT`: the service answers 405 there.
+            let method = if upgraded { "GET" } else { method };
+            let mut request = Request::builder()
+                .method(method)
+                .uri(target)
+                .header("host", "h.example")
+                .header("origin", "http://h.example")
+                .header("content-type", "application/json");
+            if carrier != "?key" {
+                request = request.header(carrier, &value);
+            }
+            if upgraded {
+                for (name, value) in crate::support::upgrade() {
+                    request = request.header(name, value);
+                }
+            }
+            let (status, kind) = service(request.body(Full::from("{}")).unwrap());
+            assert_eq!(kind, Some(CredentialKind::ApiKey), "{name}");
+            if !upgraded {
+                assert_eq!(status, 403, "{name} {method}");
+            }
+        }
+    }
+    let left = block_on(store.list(&alice(), &Page::first())).unwrap();
+    assert_eq!(left.items.len(), 1, "no key was made, and none was deleted");
+}
+
+/// Answers with the kind of its principal.
+#[derive(Clone)]
+struct KindOf;
+
+impl<B> Service<Request<B>> for KindOf {
+    type Response = Response<Full<bytes::Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut response = Response::new(Full::default());
+        let principal = request.extensions().get::<Principal>();
+        if let Some(principal) = principal {
+            response
+                .extensions_mut()
+                .insert(principal.credential_kind());
+        }
+        std::future::ready(Ok(response))
+    }
+}
+
+/// The other way round: a token is no key because its source is called so, and a session is one whatever its name.
+#[test]
+fn a_token_is_no_key_whatever_its_source_is_called() {
+    let (keys, _) = keys(&ManualClock::at(NOW));
+    for name in ["api_key", "ticket"] {
+        let layer = JwtAuthLayer::hs256(SECRET)
+            .unwrap()
+            .with_sources([Custom(name)]);
+        let service = layer.build().unwrap().layer(keys.service());
+        let request = Request::post("/keys")
+            .header("x-custom", scoped("alice").expose())
+            .header("content-type", "application/json")
+            .body(Full::<bytes::Bytes>::from("{}"))
+            .unwrap();
+        assert_eq!(
+            block_on(service.oneshot(request)).unwrap().status(),
+            201,
+            "{name}"
+        );
+    }
+    let layer = CookieAuthLayer::hs256(SECRET).unwrap().build().unwrap();
+    let cookie = format!("jwt_token={}", token("alice").expose());
+    let response = send(&layer, get_with("/chat", [("cookie", cookie)]));
+    let principal = seen(&response).principal.as_ref().unwrap();
+    assert_eq!(principal.credential_kind(), CredentialKind::Session);
+    let layer = JwtAuthLayer::hs256(SECRET).unwrap().build().unwrap();
+    let response = send(&layer, get("/chat", &token("alice")));
+    let principal = seen(&response).principal.as_ref().unwrap();
+    assert_eq!(principal.credential_kind(), CredentialKind::Token);
 }

@@ -26,5 +26,4 @@ pub use office::{Ticket, TicketOffice, TicketOfficeBuilder};
 pub use record::{TicketHash, TicketRecord};
 pub(crate) use redeem::Redeemer;
 pub use service::TicketService;
-pub(crate) use source::NAME as TICKET;
 pub use store::TicketStore;

@@ -11,10 +11,9 @@ use super::{
     source::{self, EventStreams, TicketSource},
 };
 use crate::{
-    BearerToken, Clock, ConfigError, CryptoBackend, Principal, QueryParameter, Rejection,
-    RejectionKind, SystemClock,
+    BearerToken, Clock, ConfigError, CredentialKind, CryptoBackend, Principal, QueryParameter,
+    Rejection, RejectionKind, SystemClock,
     request::{PathTemplate, source::pairs},
-    verify::Vouched,
 };
 
 /// The longest life of a ticket: between two lines of a page's script.
@@ -177,7 +176,10 @@ impl TicketOffice {
             return Err(RejectionKind::RequestMalformed.into());
         }
         // Who came by a ticket draws no other, and a program that holds an API key sends it along with the handshake.
-        if principal.token().voucher() == Vouched::Ourselves {
+        if !matches!(
+            principal.credential_kind(),
+            CredentialKind::Token | CredentialKind::Session
+        ) {
             return Err(RejectionKind::Forbidden.into());
         }
         let now = office.clock.now();

@@ -6,8 +6,8 @@ use crate::{
     BearerToken, Carrier, Glance, HeadRef, MalformedCredentials, QueryParameter, TokenSource,
 };
 
-/// The name under which a principal remembers that it came by a ticket.
-pub(crate) const NAME: &str = "ticket";
+/// The query parameter of a ticket, and the source's name in logs.
+pub(super) const NAME: &str = "ticket";
 
 /// The query parameter `ticket`: of WebSocket handshakes, and of event streams where the office says so.
 #[derive(Debug)]

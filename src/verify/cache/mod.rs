@@ -118,7 +118,10 @@ mod tests {
     fn verified(text: &str) -> Arc<VerifiedToken> {
         let token = BearerToken::new(text.to_owned());
         let claims = String::from(r#"{"sub":"alice"}"#);
-        Arc::new(VerifiedToken::from_claims(token, claims, Duration::ZERO).unwrap())
+        Arc::new(
+            VerifiedToken::from_claims(crate::CredentialKind::Token, token, claims, Duration::ZERO)
+                .unwrap(),
+        )
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
         authority::Authority,
         rules::Rules,
         sha256,
-        token::{VerifiedToken, Vouched},
+        token::{CredentialKind, VerifiedToken, Vouched},
     },
 };
 
@@ -138,7 +138,8 @@ impl Desk {
         let length = token.expose().len();
         let now = authority.clock.now();
         let verdict = active.and_then(|()| {
-            VerifiedToken::vouched(Vouched::Issuer, token, text.into(), &authority.rules, now)
+            let (rules, kind) = (&authority.rules, CredentialKind::Token);
+            VerifiedToken::vouched(Vouched::Issuer, kind, token, text.into(), rules, now)
                 .map(Arc::new)
         });
         // An answer may be as old as the question.
