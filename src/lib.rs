@@ -122,6 +122,8 @@
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod http_util;
+
 mod layer;
 
 mod request;

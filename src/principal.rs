@@ -9,6 +9,7 @@ use crate::{
     Actor, Algorithm, BearerToken, CredentialKind, NumericDate, Refusals, Rejection, RejectionKind,
     Revocations, VerifiedToken,
     connection::{RenewalRule, Timer},
+    http_util::ClientAddress,
     verify::Authenticate,
 };
 
@@ -61,6 +62,8 @@ pub(crate) struct LayerContext {
     pub(crate) renewal_rules: Vec<RenewalRule>,
     /// What holds no longer, and the connections that it ends.
     pub(crate) revocations: Revocations,
+    /// Finds the address of a client.
+    pub(crate) clients: ClientAddress,
 }
 
 impl Context {

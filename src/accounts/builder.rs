@@ -5,12 +5,11 @@ use std::{
     time::Duration,
 };
 
-use http::request::Parts;
+use http::{Extensions, HeaderMap};
 use zeroize::Zeroizing;
 
 use super::{
     AccountStore, Accounts, PasswordHashing,
-    client::Clients,
     cookies::{Cookies, Scheme},
     handle::{Lifetimes, Shared},
     hasher::Hasher,
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     Clock, ConfigError, CryptoBackend, Keys, Refusals, Revocations, SigningKey, SystemClock,
-    TokenIssuer, Verifier, request::AllowedOrigins,
+    TokenIssuer, Verifier, http_util::ClientAddress, request::AllowedOrigins,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -57,7 +56,7 @@ pub struct AccountsBuilder {
     username_lengths: RangeInclusive<usize>,
     account_limit: RateLimit,
     address_limit: RateLimit,
-    clients: Clients,
+    clients: ClientAddress,
     clock: Arc<dyn Clock>,
     failure: Option<ConfigError>,
 }
@@ -93,7 +92,7 @@ impl AccountsBuilder {
                 burst: 60,
                 refill: Duration::from_secs(2),
             },
-            clients: Clients::default(),
+            clients: ClientAddress::default(),
             clock: Arc::new(SystemClock),
             failure: None,
         }
@@ -222,7 +221,9 @@ impl AccountsBuilder {
     }
 
     /// Sets the proxies whose `X-Forwarded-For` is believed, by address or network: `10.0.0.7`, `10.0.0.0/8`. None by
-    /// default: then the client is whoever has opened the connection.
+    /// default: then the client is the peer of the connection.
+    ///
+    /// An entry that is no IP address counts as the address of the trusted proxy that passed it on; the log says so once.
     pub fn with_trusted_proxies<'p>(mut self, proxies: impl IntoIterator<Item = &'p str>) -> Self {
         for proxy in proxies {
             if let Err(error) = self.clients.trust(proxy) {
@@ -236,9 +237,9 @@ impl AccountsBuilder {
     /// `ConnectInfo<SocketAddr>`. A request without one is answered 500, and the log says what to do.
     pub fn with_client_address(
         mut self,
-        address: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static,
+        address: impl Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + Sync + 'static,
     ) -> Self {
-        self.clients.told_by(address);
+        self.clients.set_peer(address);
         self
     }
 

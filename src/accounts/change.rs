@@ -23,7 +23,7 @@ impl Shared {
         let Asking { session, user, .. } = self.asking(head).await?;
         next.check_new(self.hasher.policy().longest())
             .map_err(|why| Rejection::new(RejectionKind::PasswordInvalid).with_detail(why))?;
-        let attempt = self.limits.count(self.clients.address(head)?, &user.id)?;
+        let attempt = self.limits.count(self.client_address(head)?, &user.id)?;
         let hash = Some(user.password_hash.clone());
         let verified = self.hasher.verify(Arc::new(present), hash).await;
         let verified = verified.inspect_err(|_| self.limits.give_back(attempt))?;

@@ -1,14 +1,17 @@
 //! [`Accounts`]: what an application holds, and its parts share.
 
-use std::{borrow::Cow, fmt, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, net::IpAddr, ops::RangeInclusive, sync::Arc, time::Duration};
+
+use http::request::Parts;
 
 use super::{
-    AccountService, AccountStore, AccountsBuilder, client::Clients, cookies::Cookies,
-    hasher::Hasher, limits::Limits, refresh::Refresher,
+    AccountService, AccountStore, AccountsBuilder, cookies::Cookies, hasher::Hasher,
+    limits::Limits, refresh::Refresher,
 };
 use crate::{
-    AuthLayerBuilder, Clock, CookieAuthLayer, CookieToken, NumericDate, Refusals, Revocations,
-    SessionCookie, StoreError, TokenIssuer, Verifier, request::AllowedOrigins,
+    AuthLayerBuilder, Clock, CookieAuthLayer, CookieToken, NumericDate, Refusals, Rejection,
+    RejectionKind, Revocations, SessionCookie, StoreError, TokenIssuer, Verifier,
+    http_util::ClientAddress, request::AllowedOrigins,
 };
 
 /// The accounts of a service: who may sign in, and who has.
@@ -73,7 +76,7 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn AccountStore>,
     pub(super) hasher: Hasher,
     pub(super) limits: Limits,
-    pub(super) clients: Clients,
+    pub(super) clients: ClientAddress,
     pub(super) username_lengths: RangeInclusive<usize>,
 
     pub(super) issuer: TokenIssuer,
@@ -116,13 +119,14 @@ impl Accounts {
     }
 
     /// Begins the gate for the rest of the application: its session cookie, keys, revocations, origins and refusals are
-    /// those of these accounts.
+    /// those of these accounts, and so are the trusted proxies.
     pub fn auth_layer(&self) -> AuthLayerBuilder<SessionCookie> {
         CookieAuthLayer::verifier(self.0.verifier.clone())
             .with_cookie_name(self.0.cookies.name().clone())
             .with_revocations(self.0.revocations.clone())
             .with_allowed_origins(self.0.listed_origins.clone())
             .with_refusals(self.0.refusals.clone())
+            .with_clients(self.0.clients.clone())
     }
 
     /// Where a layer of other tokens finds the session cookie: give it with [`verifier`](Self::verifier) to
@@ -166,6 +170,26 @@ impl Accounts {
 impl Shared {
     pub(super) fn now(&self) -> NumericDate {
         NumericDate::from_secs(self.clock.now().as_secs())
+    }
+
+    /// Returns the address that limits are counted for; `None` where addresses are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`RejectionKind::Misconfigured`] where the peer of the connection is unknown.
+    pub(super) fn client_address(&self, head: &Parts) -> Result<Option<IpAddr>, Rejection> {
+        match self.clients.find(&head.headers, &head.extensions) {
+            None if !self.clients.is_ignored() => {
+                tracing::error!(
+                    target: "tower_warden",
+                    "the accounts do not know from where a request comes: with axum serve \
+                     `into_make_service_with_connect_info::<SocketAddr>()`, else put the `SocketAddr` into its extensions, \
+                     or say `with_client_address`",
+                );
+                Err(RejectionKind::Misconfigured.into())
+            }
+            found => Ok(found),
+        }
     }
 }
 

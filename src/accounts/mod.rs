@@ -15,7 +15,7 @@
 //!
 //! 1. `username`, `password`: what was typed, in one spelling, and for as short a time as possible.
 //! 2. `hashing`, `hasher`: how passwords are hashed, and how many at once.
-//! 3. `client`, `limits`: who tries, and how often they may.
+//! 3. `limits`: how often a client may try.
 //! 4. `record`, `store`: what is kept, and where.
 //! 5. `refresh`, `cookies`: what the browser is given.
 //! 6. `handle`, `builder`: what an application holds, and how it is made.
@@ -24,7 +24,6 @@
 
 mod builder;
 mod change;
-mod client;
 mod cookies;
 mod ended;
 mod handle;

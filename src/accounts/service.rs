@@ -96,13 +96,13 @@ where
     shared.origins.check(head)?;
     match (place, &head.method) {
         ("/register", &Method::POST) => {
-            shared.limits.count_address(shared.clients.address(head)?)?;
+            shared.limits.count_address(shared.client_address(head)?)?;
             let Named { username, password } = read(&head.headers, body).await?;
             let granted = shared.register(&username, password, head).await?;
             signed_in(&granted)
         }
         ("/login", &Method::POST) => {
-            shared.limits.count_address(shared.clients.address(head)?)?;
+            shared.limits.count_address(shared.client_address(head)?)?;
             let Named { username, password } = read(&head.headers, body).await?;
             let granted = shared.log_in(&username, password, head).await?;
             signed_in(&granted)
@@ -116,7 +116,7 @@ where
         ("/user", &Method::GET | &Method::HEAD) => Ok(with_expiry(&shared.user(head).await?)),
         ("/session/refresh", &Method::POST) => refresh(shared, head).await,
         ("/password", &Method::POST) => {
-            shared.limits.count_address(shared.clients.address(head)?)?;
+            shared.limits.count_address(shared.client_address(head)?)?;
             let change: Change = read(&head.headers, body).await?;
             let granted =
                 shared.change_password(change.current_password, change.new_password, head);

@@ -157,7 +157,7 @@ impl Shared {
                 None => None,
             };
             let Some((token, place, mut session, user)) = found else {
-                self.limits.count_address(self.clients.address(head)?)?;
+                self.limits.count_address(self.client_address(head)?)?;
                 return Err(RejectionKind::TokenInactive.into());
             };
             // A session that ended may be in the store still: whoever ended it told the gates first.

@@ -54,7 +54,7 @@ impl Shared {
         let name = Username::fold(username);
         // What is no name is counted as it came.
         let account = name.as_ref().map_or(username, Username::as_str);
-        let attempt = self.limits.count(self.clients.address(head)?, account)?;
+        let attempt = self.limits.count(self.client_address(head)?, account)?;
         let password = Arc::new(password);
         // Another login may have renewed the hash since it was read; whether the password was changed is found out by a new
         // read.

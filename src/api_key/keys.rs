@@ -19,6 +19,7 @@ use crate::{
     BearerToken, Clock, ConfigError, CredentialKind, HeadRef, Listing, NumericDate, Page,
     Rejection, RejectionKind, Revocation, RevocationError, RevocationTarget, Revocations,
     StoreError, SubjectId, VerifiedToken,
+    http_util::ClientAddress,
     issue::Signer,
     keys::KeySet,
     verify::{Authenticate, Authentication},
@@ -307,7 +308,12 @@ fn claims(record: &ApiKeyRecord) -> String {
 }
 
 impl Authenticate for ApiKeys {
-    fn authenticate(&self, token: &BearerToken<'_>, _: HeadRef<'_>) -> Authentication {
+    fn authenticate(
+        &self,
+        token: &BearerToken<'_>,
+        _: HeadRef<'_>,
+        _: &ClientAddress,
+    ) -> Authentication {
         self.verify_renewal(token)
     }
 

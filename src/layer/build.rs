@@ -94,6 +94,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             connection_cap: self.connection_cap,
             renewal_rules: self.renewal_rules,
             revocations: self.revocations,
+            clients: self.clients,
         });
         let verifiers: Arc<[Verifier]> = verifier
             .into_iter()

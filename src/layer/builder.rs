@@ -2,15 +2,15 @@
 //!
 //! Nothing here can fail but [`build`](AuthLayerBuilder::build), which names the offending value.
 
-use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, net::IpAddr, sync::Arc, time::Duration};
 
-use http::request::Parts;
+use http::{Extensions, HeaderMap, request::Parts};
 
 use super::{Face, places::Place, verification::Verification};
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
     ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders, Verdict,
-    authorize::Requirement, connection::RenewalRule,
+    authorize::Requirement, connection::RenewalRule, http_util::ClientAddress,
 };
 
 /// Configures a [`JwtAuthLayer`](crate::JwtAuthLayer) or a [`CookieAuthLayer`](crate::CookieAuthLayer).
@@ -33,6 +33,7 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     pub(super) connection_cap: Option<Duration>,
     pub(super) renewal_rules: Vec<RenewalRule>,
     pub(super) revocations: Revocations,
+    pub(super) clients: ClientAddress,
     pub(super) failure: Option<ConfigError>,
     pub(super) face: PhantomData<fn() -> F>,
 }
@@ -57,6 +58,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             connection_cap: None,
             renewal_rules: Vec::new(),
             revocations: Revocations::default(),
+            clients: ClientAddress::default(),
             failure: None,
             face: PhantomData,
         }
@@ -146,6 +148,54 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// [`Lease`](crate::Lease). Layers may share it; none by default.
     pub fn with_revocations(mut self, revocations: Revocations) -> Self {
         self.revocations = revocations;
+        self
+    }
+
+    /// Sets the proxies whose `X-Forwarded-For` is believed, by address or network: `10.0.0.7`, `10.0.0.0/8`. None by
+    /// default: then the client is the peer of the connection.
+    ///
+    /// An entry that is no IP address counts as the address of the trusted proxy that passed it on; the log says so once.
+    ///
+    /// # Security
+    ///
+    /// Name proxies only that append to the header or write it anew. A network of the clients would let them choose their
+    /// address. [`build`](Self::build) fails where an entry is neither, or is a network of all addresses.
+    pub fn with_trusted_proxies<'p>(mut self, proxies: impl IntoIterator<Item = &'p str>) -> Self {
+        for proxy in proxies {
+            if let Err(error) = self.clients.trust(proxy) {
+                self = self.failed(error);
+            }
+        }
+        self
+    }
+
+    /// Sets how the peer of the connection is found: by default as a `SocketAddr` in the extensions, or with axum as its
+    /// `ConnectInfo<SocketAddr>`. A request without one has no client address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::JwtAuthLayer;
+    ///
+    /// # fn main() -> Result<(), tower_warden::ConfigError> {
+    /// let auth = JwtAuthLayer::hs256("a secret of at least thirty-two bytes")?
+    ///     .with_client_address(|headers, _| headers.get("fly-client-ip")?.to_str().ok()?.parse().ok())
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_client_address(
+        mut self,
+        address: impl Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.clients.set_peer(address);
+        self
+    }
+
+    /// Takes over the trusted proxies and the peer of another builder.
+    #[cfg(feature = "accounts")]
+    pub(crate) fn with_clients(mut self, clients: ClientAddress) -> Self {
+        self.clients = clients;
         self
     }
 

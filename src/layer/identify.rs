@@ -84,7 +84,7 @@ impl Gate {
         self.check_origin(source, head)?;
         match self.contexts[source]
             .authenticator
-            .authenticate(token, head)
+            .authenticate(token, head, &self.layer.clients)
         {
             Authentication::Now(answer) => {
                 let (principal, passage) = self.greet(source, answer, scopes)?;

@@ -14,6 +14,7 @@ use tower_service::Service;
 use crate::{
     BearerToken, Clock, CredentialKind, HeadRef, Principal, Refusals, Rejection, RejectionKind,
     Revocations, SystemClock, VerifiedToken,
+    http_util::ClientAddress,
     principal::{Context, LayerContext},
     verify::{Authenticate, Authentication},
 };
@@ -100,6 +101,7 @@ impl PrincipalLayer {
             connection_cap: None,
             renewal_rules: Vec::new(),
             revocations: Revocations::default(),
+            clients: ClientAddress::default(),
         });
         let authenticator = Arc::new(Nobody);
         let context = Context::new("test", self.kind, authenticator, layer);
@@ -145,7 +147,12 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for AsPrincipal<S> {
 struct Nobody;
 
 impl Authenticate for Nobody {
-    fn authenticate(&self, _: &BearerToken<'_>, _: HeadRef<'_>) -> Authentication {
+    fn authenticate(
+        &self,
+        _: &BearerToken<'_>,
+        _: HeadRef<'_>,
+        _: &ClientAddress,
+    ) -> Authentication {
         Authentication::Now(Err(Rejection::new(RejectionKind::TokenMalformed)))
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::{Verification, VerifiedToken, Verifier};
-use crate::{BearerToken, HeadRef, Rejection};
+use crate::{BearerToken, HeadRef, Rejection, http_util::ClientAddress};
 
 /// The answer to the question who sent a token.
 pub(crate) type Authenticated = Result<Arc<VerifiedToken>, Rejection>;
@@ -18,7 +18,16 @@ pub(crate) enum Authentication {
 
 /// Tells what stands behind a token, each kind of token its own way.
 pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
-    fn authenticate(&self, token: &BearerToken<'_>, head: HeadRef<'_>) -> Authentication;
+    /// Says who sent this token.
+    ///
+    /// `clients` finds the address of the client in `head`, for authenticators that ration work by address. Most need no
+    /// address, so it is not looked for ahead of time.
+    fn authenticate(
+        &self,
+        token: &BearerToken<'_>,
+        head: HeadRef<'_>,
+        clients: &ClientAddress,
+    ) -> Authentication;
 
     /// What stands behind bytes that nobody has looked at, if they are those of a token that was verified before and is
     /// still good. Who has to be asked each time knows nothing.
@@ -38,7 +47,12 @@ pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
 }
 
 impl Authenticate for Verifier {
-    fn authenticate(&self, token: &BearerToken<'_>, _: HeadRef<'_>) -> Authentication {
+    fn authenticate(
+        &self,
+        token: &BearerToken<'_>,
+        _: HeadRef<'_>,
+        _: &ClientAddress,
+    ) -> Authentication {
         self.verify_renewal(token)
     }
 

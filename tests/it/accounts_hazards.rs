@@ -5,11 +5,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 use tower_warden::{
-    MemoryRevocationStore, Revocation, RevocationStore, Revocations, accounts::PasswordHashing,
-    testing::ManualClock,
+    MemoryAccountStore, MemoryRevocationStore, Revocation, RevocationStore, Revocations,
+    accounts::PasswordHashing, testing::ManualClock,
 };
 
-use crate::accounts_support::{Browser, NOW, PASSWORD, Reply, Watched, accounts, builder, row};
+use crate::{
+    accounts_support::{Browser, NOW, PASSWORD, Reply, Watched, accounts, builder, row},
+    log_lines::LogLines,
+};
 
 /// What a client can tell two answers apart by.
 fn visible(reply: &Reply) -> String {
@@ -247,6 +250,53 @@ async fn hazard_brute_force() {
         assert_eq!(mallory.log_in("alice", "mistyped").await.status, 401);
     }
     assert_eq!(mallory.log_in("alice", PASSWORD).await.status, 200);
+}
+
+/// A trusted proxy that sends no address makes its clients one, under its own address. The log says so, once.
+#[tokio::test]
+async fn an_entry_that_is_no_address_counts_as_the_proxys_and_is_logged_once() {
+    let clock = ManualClock::at(NOW);
+    let accounts = builder(MemoryAccountStore::new(), &clock)
+        .with_trusted_proxies(["10.0.0.0/8"])
+        .with_address_limit(2, Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let log = LogLines::capture();
+    let behind = async |entry: &str| {
+        let mut browser = Browser::at(&accounts, "10.0.0.7:4711");
+        let body = json!({ "username": "alice", "password": "mistyped" });
+        let request = browser
+            .request(http::Method::POST, "/auth/login")
+            .header("content-type", "application/json")
+            .header("x-forwarded-for", entry)
+            .body(body.to_string().into())
+            .unwrap();
+        browser.send(request).await.status.as_u16()
+    };
+    // Behind 10.0.0.8, which names none of its clients.
+    let unnamed = [
+        "unknown, 10.0.0.8",
+        "_hidden, 10.0.0.8",
+        "unknown, 10.0.0.8",
+    ];
+    let mut answers = Vec::new();
+    for entry in unnamed {
+        answers.push(behind(entry).await);
+    }
+    assert_eq!(answers, [401, 401, 429]);
+    // A client that has a name is not among them, and neither is what another proxy sends.
+    assert_eq!(behind("198.51.100.1").await, 401);
+    assert_eq!(behind("unknown, 10.0.0.9").await, 401);
+    let lines = log.take();
+    let warnings: Vec<_> = lines
+        .lines()
+        .filter(|it| it.contains("X-Forwarded-For"))
+        .collect();
+    assert_eq!(warnings.len(), 1, "{lines}");
+    assert!(
+        warnings[0].contains("WARN") && warnings[0].contains("10.0.0.8"),
+        "{lines}"
+    );
 }
 
 /// A stolen cookie is no place to guess the password either.

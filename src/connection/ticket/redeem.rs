@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     BearerToken, HeadRef, Rejection, RejectionKind, VerifiedToken, Verifier,
+    http_util::ClientAddress,
     request::Found,
     verify::{Authenticate, Authenticated, Authentication},
 };
@@ -32,7 +33,12 @@ impl Redeemer {
 }
 
 impl Authenticate for Redeemer {
-    fn authenticate(&self, token: &BearerToken<'_>, head: HeadRef<'_>) -> Authentication {
+    fn authenticate(
+        &self,
+        token: &BearerToken<'_>,
+        head: HeadRef<'_>,
+        _: &ClientAddress,
+    ) -> Authentication {
         let office = Arc::clone(&self.office.0);
         let Some(shown) = Shown::read(&office, token, head) else {
             return Authentication::Now(Err(RejectionKind::TicketInvalid.into()));
