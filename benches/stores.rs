@@ -85,7 +85,7 @@ fn tickets(c: &mut Criterion, runtime: &Runtime, engine: &str, store: &dyn Ticke
     let claims = r#"{\"iss\":\"https://id.example/realms/acme\",\"sub\":\"alice\",\"scope\":\"chat:read chat:write\"}"#;
     let ends = (now + Duration::from_secs(30)).as_millis();
     let text = format!(
-        r#"{{"token":{{"alg":"HS256","kid":null,"typ":"JWT","claims":"{claims}","scopes":["chat:read","chat:write"],"roles":[]}},"holder":{{"issuer":"https://id.example/realms/acme","subject":"alice"}},"resource":{{"agent":"support","room":"r1"}},"origin":"https://app.example","expires_at":{ends}}}"#
+        r#"{{"token":{{"alg":"HS256","kid":null,"typ":"JWT","claims":"{claims}","scopes":["chat:read","chat:write"],"roles":[]}},"holder":{{"issuer":"https://id.example/realms/acme","subject":"alice"}},"resource":{{"agent":"support","room":"r1"}},"origin":"https://app.example","authority":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU","expires_at":{ends}}}"#
     );
     let record = TicketRecord::from_text(&text).unwrap();
     let mut count = 0_u64;

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Actor, Algorithm, BearerToken, CredentialKind, NumericDate, Refusals, Rejection, RejectionKind,
-    Revocations, VerifiedToken,
-    connection::{RenewalRule, Timer},
+    ResourceBinding, Revocations, VerifiedToken,
+    connection::{Renewal, Timer},
     http_util::ClientAddress,
     verify::Authenticate,
 };
@@ -59,11 +59,44 @@ pub(crate) struct LayerContext {
     /// The longest life of a connection, however often it is renewed.
     pub(crate) connection_cap: Option<Duration>,
     /// What a newer token of a connection has to fulfil besides.
-    pub(crate) renewal_rules: Vec<RenewalRule>,
+    pub(crate) renewal: Renewal,
+    /// What ties a token to the resource that a request names.
+    pub(crate) bindings: Vec<Arc<ResourceBinding>>,
     /// What holds no longer, and the connections that it ends.
     pub(crate) revocations: Revocations,
     /// Finds the address of a client.
     pub(crate) clients: ClientAddress,
+}
+
+impl LayerContext {
+    /// Checks that a connection token comes only where bindings compare all claims that it is bound by.
+    ///
+    /// `concerns` selects the bindings that count.
+    ///
+    /// # Errors
+    ///
+    /// `TypeMismatch` where the layer has no binding at all, `ResourceMismatch` where a claim is compared by none.
+    pub(crate) fn check_bound(
+        &self,
+        token: &VerifiedToken,
+        concerns: impl Fn(&ResourceBinding) -> bool,
+    ) -> Result<(), RejectionKind> {
+        if token.kind() != CredentialKind::ConnectionToken {
+            return Ok(());
+        }
+        if self.bindings.is_empty() {
+            return Err(RejectionKind::TypeMismatch);
+        }
+        let names = token.bound_claims();
+        let compared = |name: &String| {
+            let mut bindings = self.bindings.iter();
+            bindings.any(|binding| binding.compares(name) && concerns(binding))
+        };
+        if names.is_empty() || !names.iter().all(compared) {
+            return Err(RejectionKind::ResourceMismatch);
+        }
+        Ok(())
+    }
 }
 
 impl Context {
@@ -226,6 +259,21 @@ impl Principal {
     #[must_use]
     pub fn token(&self) -> &VerifiedToken {
         &self.token
+    }
+
+    /// Returns whether the credential is good for one resource only: by its kind, or by a binding of its layer.
+    pub(crate) fn is_bound(&self) -> bool {
+        let by_kind = matches!(
+            self.credential_kind(),
+            CredentialKind::ConnectionToken | CredentialKind::Ticket
+        );
+        let mut bindings = self.context.layer.bindings.iter();
+        by_kind || bindings.any(|binding| binding.binds(&self.token))
+    }
+
+    /// Returns the bindings of the layer that let this principal in.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = &ResourceBinding> {
+        self.context.layer.bindings.iter().map(|binding| &**binding)
     }
 
     /// How the layer that let this principal in answers a refusal.

@@ -17,8 +17,8 @@ use super::{
     refresh::Refresher,
 };
 use crate::{
-    Clock, ConfigError, CryptoBackend, Keys, Refusals, Revocations, SigningKey, SystemClock,
-    TokenIssuer, Verifier, http_util::ClientAddress, request::AllowedOrigins,
+    ApiKeys, Clock, ConfigError, CryptoBackend, Keys, Refusals, Revocations, SigningKey,
+    SystemClock, TokenIssuer, Verifier, http_util::ClientAddress, request::AllowedOrigins,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -49,6 +49,7 @@ pub struct AccountsBuilder {
     base: Cow<'static, str>,
     origins: Vec<String>,
     revocations: Revocations,
+    api_keys: Option<ApiKeys>,
     refusals: Refusals,
     hashing: PasswordHashing,
     threads: usize,
@@ -79,6 +80,7 @@ impl AccountsBuilder {
             base: Cow::Borrowed("/auth"),
             origins: Vec::new(),
             revocations: Revocations::new(),
+            api_keys: None,
             refusals: Refusals::default(),
             hashing: PasswordHashing::default(),
             threads: cores.saturating_sub(1).max(1),
@@ -174,6 +176,15 @@ impl AccountsBuilder {
     /// where they outlive it, or let tokens live for minutes.
     pub fn with_revocations(mut self, revocations: Revocations) -> Self {
         self.revocations = revocations;
+        self
+    }
+
+    /// Sets the API keys of these users: a change of the password and
+    /// [`sign_out_everywhere`](Accounts::sign_out_everywhere) revoke all keys of the user. Without it the keys stay good.
+    ///
+    /// The owner of a key is the user's ID under the [issuer](Self::with_issuer) of these accounts.
+    pub fn with_api_keys(mut self, keys: ApiKeys) -> Self {
+        self.api_keys = Some(keys);
         self
     }
 
@@ -300,6 +311,7 @@ impl AccountsBuilder {
             verifier,
             refresher,
             revocations: self.revocations,
+            api_keys: self.api_keys,
             lifetimes: self.lifetimes,
             cookies,
             base: self.base,

@@ -43,6 +43,7 @@ impl Shared {
                 revoked.push(other.id);
             }
         }
+        self.revoke_keys(&user.id).await?;
         let (begun, refresh) = self.draft(&user.id, head)?;
         let ended = self
             .store
@@ -58,6 +59,11 @@ impl Shared {
                 let error: &dyn std::error::Error = &rejection;
                 tracing::error!(target: "tower_warden", error, "a session goes on until its token expires");
             }
+        }
+        // Keys that one of these sessions made meanwhile.
+        if let Err(rejection) = self.revoke_keys(&user.id).await {
+            let error: &dyn std::error::Error = &rejection;
+            tracing::error!(target: "tower_warden", error, "API keys made during a change of the password may go on");
         }
         self.grant(user, &begun, Some(&refresh))
     }

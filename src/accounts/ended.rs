@@ -11,18 +11,19 @@ use super::{
     refresh::RefreshToken,
     sessions::{after, is_session_id, unavailable},
 };
-use crate::{NumericDate, Rejection, RejectionKind, Revocation};
+use crate::{NumericDate, Rejection, RejectionKind, Revocation, SubjectId};
 
 impl Accounts {
-    /// Ends every session of a user: for whoever blocks or deletes an account.
+    /// Ends every session of a user, and revokes their keys of
+    /// [`with_api_keys`](super::AccountsBuilder::with_api_keys): for whoever blocks or deletes an account.
     ///
     /// A [`Revocation::subject`] would not be enough: it concerns what was issued before, and a refresh token is good for
     /// a newer token. Who is blocked has to be kept from signing in besides: by another password hash in the table, or none.
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] of the kind [`StoreUnavailable`](RejectionKind::StoreUnavailable): some sessions may go on; call it
-    /// again.
+    /// A [`Rejection`] of the kind [`StoreUnavailable`](RejectionKind::StoreUnavailable): some sessions or keys may go on;
+    /// call it again.
     pub async fn sign_out_everywhere(&self, user_id: &str) -> Result<(), Rejection> {
         let shared = &*self.0;
         let known = shared.sessions(user_id).await?;
@@ -36,7 +37,8 @@ impl Accounts {
                 shared.revoke(&id).await?;
             }
         }
-        Ok(())
+        // Last: no session is left that could make another key.
+        shared.revoke_keys(user_id).await
     }
 }
 
@@ -45,6 +47,20 @@ impl Shared {
     pub(super) async fn sessions(&self, user_id: &str) -> Result<Vec<SessionRecord>, Rejection> {
         let sessions = self.store.list_sessions(user_id, self.now());
         sessions.await.map_err(unavailable)
+    }
+
+    /// Revokes all API keys of this user.
+    pub(super) async fn revoke_keys(&self, user_id: &str) -> Result<(), Rejection> {
+        let Some(keys) = &self.api_keys else {
+            return Ok(());
+        };
+        let issuer = self.issuer_name.as_deref().unwrap_or_default();
+        // A user whose ID is no subject owns no key.
+        let Ok(owner) = SubjectId::new(issuer, user_id) else {
+            return Ok(());
+        };
+        let revoked = keys.revoke_all(&owner).await;
+        revoked.map(drop).map_err(unavailable)
     }
 
     /// Ends a session of this user.

@@ -9,8 +9,8 @@ use super::{
     limits::Limits, refresh::Refresher,
 };
 use crate::{
-    AuthLayerBuilder, Clock, CookieAuthLayer, CookieToken, NumericDate, Refusals, Rejection,
-    RejectionKind, Revocations, SessionCookie, StoreError, TokenIssuer, Verifier,
+    ApiKeys, AuthLayerBuilder, Clock, CookieAuthLayer, CookieToken, NumericDate, Refusals,
+    Rejection, RejectionKind, Revocations, SessionCookie, StoreError, TokenIssuer, Verifier,
     http_util::ClientAddress, request::AllowedOrigins,
 };
 
@@ -84,6 +84,7 @@ pub(super) struct Shared {
     pub(super) verifier: Verifier,
     pub(super) refresher: Refresher,
     pub(super) revocations: Revocations,
+    pub(super) api_keys: Option<ApiKeys>,
     pub(super) lifetimes: Lifetimes,
 
     pub(super) cookies: Cookies,

@@ -1,10 +1,10 @@
 //! [`ApiKeysBuilder`]: every setting of [`ApiKeys`], checked at `build()`.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
-use super::{ApiKeyStore, ApiKeys, keys::Shared, text, usage::Usage};
+use super::{ApiKeyStore, ApiKeys, create::LIFETIMES, keys::Shared, text, usage::Usage};
 use crate::{
     Clock, ConfigError, CryptoBackend, Keys, Revocations, SigningKey, SystemClock, keys::KeySet,
     watch::Watchers,
@@ -12,6 +12,9 @@ use crate::{
 
 /// How many keys an owner may have unless it is told otherwise.
 const MOST_KEYS: u16 = 100;
+
+/// The life of a key that names no other.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Collects what [`ApiKeys`] need, by [`ApiKeys::builder`].
 #[must_use = "keys can be made and verified once it is built"]
@@ -22,6 +25,8 @@ pub struct ApiKeysBuilder {
     prefix: String,
     clock: Arc<dyn Clock>,
     most_keys: u16,
+    default_lifetime: Duration,
+    max_lifetime: Option<Duration>,
     revocations: Option<Revocations>,
 }
 
@@ -33,6 +38,8 @@ impl ApiKeysBuilder {
             prefix: String::from("tw"),
             clock: Arc::new(SystemClock),
             most_keys: MOST_KEYS,
+            default_lifetime: DEFAULT_LIFETIME,
+            max_lifetime: None,
             revocations: None,
         }
     }
@@ -60,6 +67,21 @@ impl ApiKeysBuilder {
         self
     }
 
+    /// Sets the life of a key that is created without a lifetime: from a second to ten years, 90 days by default.
+    pub fn with_default_lifetime(mut self, lifetime: Duration) -> Self {
+        self.default_lifetime = lifetime;
+        self
+    }
+
+    /// Sets the longest life of a key: from a second to ten years, ten years by default.
+    ///
+    /// [`ApiKeys::create`] refuses a longer lifetime, and a key [without end](super::NewApiKey::without_expiry) too.
+    /// [`build`](Self::build) fails if the default lifetime is longer.
+    pub fn with_max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_lifetime = Some(lifetime);
+        self
+    }
+
     /// Ends the connections of a key when it is [revoked](ApiKeys::revoke), on every node that shares these revocations;
     /// without, a revoked key opens nothing new, and what it had opened goes on.
     ///
@@ -80,7 +102,8 @@ impl ApiKeysBuilder {
     /// # Errors
     ///
     /// [`ConfigError`] for a pepper that is under 32 bytes, is the text of a key, repeats one byte or holds only blanks, for
-    /// another prefix than the above, for a bound out of its range, and where no crypto backend was compiled in.
+    /// another prefix than the above, for a bound or a lifetime out of its range, for a default lifetime beyond the longest
+    /// one, and where no crypto backend was compiled in.
     pub fn build(self) -> Result<ApiKeys, ConfigError> {
         let setting = |name, value: Cow<'_, str>, problem| ConfigError::Setting {
             name,
@@ -97,6 +120,23 @@ impl ApiKeysBuilder {
             let problem = "an owner may have 1 to 500 keys";
             return Err(setting("with_max_keys_per_owner", value.into(), problem));
         }
+        for (name, lifetime) in [
+            ("with_default_lifetime", Some(self.default_lifetime)),
+            ("with_max_lifetime", self.max_lifetime),
+        ] {
+            if let Some(lifetime) = lifetime.filter(|lifetime| !LIFETIMES.contains(lifetime)) {
+                let problem = "a key lives from a second to ten years";
+                return Err(setting(name, format!("{lifetime:?}").into(), problem));
+            }
+        }
+        if self
+            .max_lifetime
+            .is_some_and(|most| most < self.default_lifetime)
+        {
+            let value = format!("{:?}", self.default_lifetime);
+            let problem = "the default lifetime is longer than `with_max_lifetime`";
+            return Err(setting("with_default_lifetime", value.into(), problem));
+        }
         let present = self.peppers.first().map_or(&[][..], |pepper| pepper);
         let backend = CryptoBackend::preferred()?;
         let peppers = Keys::hs256(self.peppers.iter().map(|pepper| pepper.as_slice()))?;
@@ -107,6 +147,8 @@ impl ApiKeysBuilder {
             prefix: self.prefix.into(),
             clock: self.clock,
             most_keys: self.most_keys,
+            default_lifetime: self.default_lifetime,
+            max_lifetime: self.max_lifetime,
             usage: Usage::default(),
             watchers: Watchers::default(),
             revocations: self.revocations,

@@ -1,12 +1,13 @@
 //! [`NewApiKey`] and [`CreatedApiKey`]: a key before and after it is made.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use super::ApiKeyRecord;
 use crate::{BearerToken, StoreError, SubjectId, authorize::check_scope};
 
-/// The longest life of a key that has an end.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// The bounds of a lifetime: a second and ten years.
+pub(super) const LIFETIMES: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The longest label, in characters.
 const LONGEST_LABEL: usize = 100;
@@ -22,17 +23,27 @@ pub struct NewApiKey {
     pub(super) owner: SubjectId,
     pub(super) label: String,
     pub(super) scopes: Vec<String>,
-    pub(super) lifetime: Option<Duration>,
+    pub(super) life: Life,
+}
+
+/// How long a key is good.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Life {
+    /// As long as the builder says.
+    Default,
+    For(Duration),
+    WithoutEnd,
 }
 
 impl NewApiKey {
-    /// A key that acts for this subject: without a label, without scopes, for ever.
+    /// A key that acts for this subject: without a label, without scopes, for the
+    /// [default lifetime](super::ApiKeysBuilder::with_default_lifetime).
     pub fn new(owner: SubjectId) -> Self {
         Self {
             owner,
             label: String::new(),
             scopes: Vec::new(),
-            lifetime: None,
+            life: Life::Default,
         }
     }
 
@@ -55,7 +66,19 @@ impl NewApiKey {
 
     /// Sets how long it is good: from a second to ten years; fractions of a second are cut off.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = Some(lifetime);
+        self.life = Life::For(lifetime);
+        self
+    }
+
+    /// Lets the key have no end.
+    ///
+    /// Only the application can ask for that: [`ApiKeyService`](super::ApiKeyService) never does.
+    ///
+    /// # Security
+    ///
+    /// A lost key without end stays good until it is revoked.
+    pub fn without_expiry(mut self) -> Self {
+        self.life = Life::WithoutEnd;
         self
     }
 
@@ -67,14 +90,31 @@ impl NewApiKey {
         if self.scopes.len() > MOST_SCOPES || !self.scopes.iter().all(fits) {
             return Err(ApiKeyError::Scopes);
         }
-        let range = Duration::from_secs(1)..=LONGEST_LIFETIME;
-        if self
-            .lifetime
-            .is_some_and(|lifetime| !range.contains(&lifetime))
+        if let Life::For(lifetime) = self.life
+            && !LIFETIMES.contains(&lifetime)
         {
             return Err(ApiKeyError::Lifetime);
         }
         Ok(())
+    }
+
+    /// Returns the lifetime by these settings, or `None` for a key without end.
+    pub(super) fn lifetime(
+        &self,
+        default: Duration,
+        most: Option<Duration>,
+    ) -> Result<Option<Duration>, ApiKeyError> {
+        let lifetime = match self.life {
+            Life::Default => Some(default),
+            Life::For(lifetime) => Some(lifetime),
+            Life::WithoutEnd => None,
+        };
+        match most {
+            Some(most) if lifetime.is_none_or(|lifetime| lifetime > most) => {
+                Err(ApiKeyError::Lifetime)
+            }
+            _ => Ok(lifetime),
+        }
     }
 }
 
@@ -123,7 +163,7 @@ pub enum ApiKeyError {
     )]
     Scopes,
     /// The lifetime is out of its range.
-    #[error("a key lives from a second to ten years")]
+    #[error("a key lives from a second to ten years, or to the configured maximum")]
     Lifetime,
     /// The owner has as many keys as one may have.
     #[error("this owner has as many keys as one may have")]

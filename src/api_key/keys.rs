@@ -26,6 +26,9 @@ use crate::{
     watch::{Watch, Watchers},
 };
 
+/// How many keys are read at once to be revoked.
+const PAGE: u16 = 500;
+
 /// How many seconds a revocation may be on its way: longer than any node that missed it goes without reading the whole.
 const LONGEST_SPREAD: u64 = 30 * 24 * 60 * 60;
 
@@ -84,6 +87,8 @@ pub(super) struct Shared {
     pub(super) peppers: KeySet,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) most_keys: u16,
+    pub(super) default_lifetime: Duration,
+    pub(super) max_lifetime: Option<Duration>,
     pub(super) usage: Usage,
     pub(super) watchers: Watchers<String>,
     /// By which the connections of revoked keys end, on every node.
@@ -117,6 +122,7 @@ impl ApiKeys {
     pub async fn create(&self, wanted: NewApiKey) -> Result<CreatedApiKey, ApiKeyError> {
         wanted.check()?;
         let shared = &*self.0;
+        let lifetime = wanted.lifetime(shared.default_lifetime, shared.max_lifetime)?;
         let page = Page::first().with_limit(shared.most_keys);
         let present = shared.store.list(&wanted.owner, &page).await?;
         if present.items.len() >= usize::from(shared.most_keys) {
@@ -129,7 +135,6 @@ impl ApiKeys {
             let key = KeyText::parse(&text, &shared.prefix).ok_or(ApiKeyError::Randomness)?;
             let hash = shared.signer.sign(key.body.as_bytes());
             let hash = hash.as_deref().and_then(KeyHash::from_bytes);
-            let lifetime = wanted.lifetime.map(|lifetime| lifetime.as_secs());
             let record = ApiKeyRecord {
                 id: key.id.to_owned(),
                 hash: hash.ok_or(ApiKeyError::Randomness)?,
@@ -137,8 +142,9 @@ impl ApiKeys {
                 label: wanted.label.clone(),
                 scopes: wanted.scopes.clone(),
                 created_at: now,
-                expires_at: lifetime
-                    .map(|s| NumericDate::from_secs(now.as_secs().saturating_add(s))),
+                expires_at: lifetime.map(|lifetime| {
+                    NumericDate::from_secs(now.as_secs().saturating_add(lifetime.as_secs()))
+                }),
                 last_used_at: None,
             };
             if shared.store.insert(&record).await? {
@@ -248,6 +254,39 @@ impl ApiKeys {
         }
         told.map_err(StoreError::new)?;
         Ok(revoked)
+    }
+
+    /// Revokes all keys of this owner, from now on and on every node, and returns how many there were.
+    ///
+    /// Call it when the owner's password changes or the account ends. A
+    /// [`Revocation::subject`] does not replace it: that one lapses, and keys may live longer.
+    ///
+    /// It lists and revokes until none is left to revoke. So a key that is created meanwhile goes too.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as for [`revoke`](Self::revoke). Where the store answers, all keys are tried before the first error
+    /// is returned. Call it again.
+    pub async fn revoke_all(&self, owner: &SubjectId) -> Result<usize, StoreError> {
+        let (mut count, mut first_error) = (0, None);
+        loop {
+            let page = Page::first().with_limit(PAGE);
+            let listing = self.0.store.list(owner, &page).await?;
+            let mut gone = 0;
+            for record in &listing.items {
+                match self.revoke(owner, &record.id).await {
+                    Ok(true) => gone += 1,
+                    // Another node was faster, or only its connections stay open.
+                    Ok(false) => {}
+                    Err(error) => _ = first_error.get_or_insert(error),
+                }
+            }
+            count += gone;
+            if gone == 0 {
+                break;
+            }
+        }
+        first_error.map_or(Ok(count), Err)
     }
 
     /// Has a function told of the ID of each key that is revoked here: it is the

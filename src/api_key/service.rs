@@ -34,12 +34,14 @@ const BODY_LIMIT: usize = 16 * 1024;
 /// | `DELETE /keys/{id}` | 204; 404 for whatever is no key of this principal |
 ///
 /// Each member of the body may be left out: a key without scopes allows nothing that needs one, a key without
-/// `expires_in` (seconds) has no end. The body is a JSON object of at most 16 KiB, sent as `application/json`; an unknown
+/// `expires_in` (seconds) lives for the [default](super::ApiKeysBuilder::with_default_lifetime), 90 days. A request cannot
+/// ask for a key without end. `expires_at` in the answer is in seconds since the Unix epoch. The body is a JSON object of at most 16 KiB, sent as `application/json`; an unknown
 /// member or a cursor that is none is a 400, another method a 405, a store that does not answer a 503.
 ///
 /// A key is never wider than who makes it: scopes that the principal lacks are a 403 `insufficient_scope`. It is made and
-/// revoked in person only: a principal that came with an API key or a ticket, or that somebody else
-/// [acts for](Principal::actor), is answered 403. A stolen key makes no second one.
+/// revoked by the owner's own token or session only. The service answers 403 `forbidden` to a principal that used an API
+/// key, a ticket or a connection token, that has an [actor](Principal::actor), or whose token a
+/// [`ResourceBinding`](crate::ResourceBinding) of the layer ties to a resource. A stolen key makes no second one.
 ///
 /// # Examples
 ///
@@ -128,7 +130,7 @@ fn check_in_person(principal: &Principal) -> Result<(), Rejection> {
         principal.credential_kind(),
         CredentialKind::Token | CredentialKind::Session
     );
-    if !own || principal.actor().is_some() {
+    if !own || principal.actor().is_some() || principal.is_bound() {
         return Err(RejectionKind::Forbidden.into());
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::request::Parts;
 
 use crate::{
-    ClaimPath, ConfigError, Principal, RejectionKind, VerifiedToken,
+    ClaimPath, ConfigError, CredentialKind, Principal, RejectionKind, VerifiedToken,
     request::{Found, PathTemplate, requested_path, source::pairs},
 };
 
@@ -19,6 +19,10 @@ use crate::{
 ///
 /// A token whose claim is another one, of another type or missing is answered 403 `wrong_resource`. Where the claim is
 /// an array, one of its strings has to be the resource.
+///
+/// An API key has no claims but `sub`, so a binding of any other claim refuses it. A connection token needs a binding for
+/// each of its claims; [`TokenIssuer::connection_token`](crate::TokenIssuer::connection_token) says more. Neither is
+/// affected by [`when_present`](Self::when_present).
 ///
 /// # Examples
 ///
@@ -180,6 +184,8 @@ impl ResourceBinding {
 
     /// Lets tokens pass that are bound to nothing: those without the claim, or without an audience that begins as the
     /// pattern does. By default they are refused.
+    ///
+    /// API keys and connection tokens that lack the claim are refused in either case.
     pub fn when_present(mut self) -> Self {
         self.unbound = Unbound::Admitted;
         self
@@ -227,12 +233,41 @@ impl ResourceBinding {
         let Some(values) = self.resource(head)? else {
             return Ok(());
         };
+        // A key or a connection token outlives the handler that made it, so the absence of a claim is no permission.
+        let admits_unbound = self.unbound == Unbound::Admitted
+            && !matches!(
+                principal.credential_kind(),
+                CredentialKind::ApiKey | CredentialKind::ConnectionToken
+            );
         let token = principal.token();
         let bound = self.ties.iter().all(|tie| match tie.holds(token, &values) {
             Some(holds) => holds,
-            None => self.unbound == Unbound::Admitted,
+            None => admits_unbound,
         });
         bound.then_some(()).ok_or(RejectionKind::ResourceMismatch)
+    }
+
+    /// Returns whether the token has something that this binding ties to a resource, other than its subject.
+    pub(crate) fn binds(&self, token: &VerifiedToken) -> bool {
+        self.ties.iter().any(|tie| tie.binds(token))
+    }
+
+    /// Returns whether this binding compares that top-level claim.
+    pub(crate) fn compares(&self, name: &str) -> bool {
+        self.claims().any(|path| *path == ClaimPath::new([name]))
+    }
+
+    /// Returns whether the request names a resource of this binding.
+    pub(crate) fn concerns(&self, head: &Parts) -> bool {
+        matches!(self.resource(head), Ok(Some(_)))
+    }
+
+    /// Returns the claims that this binding compares.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &ClaimPath> {
+        self.ties.iter().filter_map(|tie| match tie {
+            Tie::Claim { path, .. } => Some(path),
+            Tie::Audience(_) => None,
+        })
     }
 
     /// Whether a newer token of a connection is for the same resource as the present one. Which one that was the request
@@ -278,6 +313,19 @@ impl Tie {
                         .audiences()
                         .filter(near)
                         .all(|held| next.audiences().any(|found| found == held))
+            }
+        }
+    }
+
+    /// Returns whether the token has what this tie compares. Every token has a subject, so that one does not count.
+    fn binds(&self, token: &VerifiedToken) -> bool {
+        match self {
+            Self::Claim { path, .. } => {
+                *path != ClaimPath::new(["sub"]) && token.claim_value(path).is_some()
+            }
+            Self::Audience(pattern) => {
+                let mut audiences = token.audiences();
+                audiences.any(|found| found.starts_with(pattern.beginning()))
             }
         }
     }

@@ -54,7 +54,7 @@ pub use ended::Ended;
 pub use id::{ConnectionId, MalformedConnectionId};
 pub use lease::Lease;
 use registry::Connections;
-pub(crate) use renewal::RenewalRule;
+pub(crate) use renewal::{Renewal, RenewalRule};
 pub use renewal::{RenewalMessages, RenewalService};
 pub use revocation::{
     MemoryRevocationFeed, MemoryRevocationStore, Revocation, RevocationError, RevocationFeed,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{IssueError, TokenIssuer};
-use crate::{BearerToken, ClaimPath, CredentialKind, Principal};
+use crate::{BearerToken, ClaimPath, CredentialKind, Principal, verify::BOUND_CLAIMS};
 
 impl TokenIssuer {
     /// How long a connection token usually lives: 60 s, time enough for a handshake.
@@ -15,15 +15,20 @@ impl TokenIssuer {
     /// Signs a token for a principal that is good for one resource only: each parameter becomes a claim, to be held
     /// against the path by a [`ResourceBinding`](crate::ResourceBinding).
     ///
+    /// Its header has the type `connection+jwt`. A layer accepts it only for a request where bindings compare each of these
+    /// claims, even with [`when_present`](crate::ResourceBinding::when_present). A layer without bindings, and
+    /// [`Verifier::verify`](crate::Verifier::verify), refuse it.
+    ///
     /// It reaches no further than the token behind the principal: same issuer, subject and audiences, same scopes, same
-    /// session (`sid`) and actor (`act`), no later `exp` and no earlier `nbf`. Roles and other claims are left out. It
-    /// is another token, so whoever revokes has to do so by subject or session, not by the `jti` of the first.
+    /// session (`sid`) and actor (`act`), no later `exp` and no earlier `nbf`. The claims that tie the principal to a
+    /// resource are kept. Roles and other claims are left out. It is another token, so revoke it by subject or session, not
+    /// by the `jti` of the first. It creates no API keys and draws no tickets.
     ///
     /// # Errors
     ///
     /// - [`IssueError::IssuerForeign`] if the principal's token has another issuer: its subject is somebody else here.
-    /// - [`IssueError::ResourceForeign`] if the principal's token is bound to another resource, or came by a ticket,
-    ///   which is.
+    /// - [`IssueError::ResourceForeign`] if the principal's token is bound to another resource, or if the principal used a
+    ///   ticket.
     /// - [`IssueError::ResourceMissing`] without any parameter, or for an empty one.
     /// - [`IssueError::LifetimeOutOfRange`] for a lifetime under a second or over 5 min, or if the principal's token
     ///   ends within a second.
@@ -66,11 +71,9 @@ impl TokenIssuer {
             mint = mint.with_not_before(not_before);
         }
         for name in ["sid", "act"] {
-            if let Some(value) = token.claim_value(&ClaimPath::new([name])) {
-                mint = mint.with_claim(name, value);
-            }
+            mint = mint.with_copy(token, name);
         }
-        let mut bound = false;
+        let mut names = Vec::new();
         for (name, value) in resource {
             let value = value.into();
             if name.is_empty() || value.is_empty() {
@@ -81,11 +84,27 @@ impl TokenIssuer {
                 return Err(IssueError::ResourceForeign { name });
             }
             mint = mint.with_claim(name, value);
-            bound = true;
+            names.push(name.to_owned());
         }
-        if !bound {
+        if names.is_empty() {
             return Err(IssueError::ResourceMissing);
         }
-        mint.sign()
+        // What ties the principal to a resource ties the new token too.
+        for name in token.bound_claims() {
+            if !names.contains(&name) {
+                names.push(name.clone());
+                mint = mint.with_copy(token, &name);
+            }
+        }
+        let mut kept: Vec<_> = [&["sub", "sid", "act"].map(str::to_owned)[..], &names].concat();
+        for path in principal.bindings().flat_map(|binding| binding.claims()) {
+            if let Some(name) = path.first()
+                && !kept.iter().any(|known| known == name)
+            {
+                kept.push(name.to_owned());
+                mint = mint.with_copy(token, name);
+            }
+        }
+        mint.with_claim(BOUND_CLAIMS, names).for_connection().sign()
     }
 }

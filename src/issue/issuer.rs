@@ -12,7 +12,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{IssueError, JwkSetService, Mint, SigningKey, signer::Signer};
-use crate::{BearerToken, Clock, ConfigError, CryptoBackend, Key, Keys, SystemClock};
+use crate::{
+    BearerToken, Clock, ConfigError, CredentialKind, CryptoBackend, Key, Keys, SystemClock,
+    verify::{CONNECTION_TYPE, is_media_type},
+};
 
 /// The longest life of a token.
 pub(super) const LONGEST_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -72,6 +75,8 @@ pub(super) struct Active {
     signer: Arc<Signer>,
     /// The header of each token, encoded, with its dot.
     header: Arc<str>,
+    /// The same of each connection token.
+    connection_header: Arc<str>,
     /// The verifying half of the signing key first, then those published beside it.
     keys: Keys,
     /// The JWK Set of these keys.
@@ -91,16 +96,20 @@ impl Active {
             .into_iter()
             .filter(|other| !other.is_same_public_key(&verifying));
         let keys = Keys::new([verifying.clone()].into_iter().chain(others))?;
-        let mut header = Map::new();
-        header.insert("alg".into(), format!("{:?}", key.algorithm()).into());
-        header.insert("typ".into(), settings.token_type.as_str().into());
-        if let Some(id) = key.id() {
-            header.insert("kid".into(), id.into());
-        }
-        let header = Value::from(header).to_string();
+        let header = |token_type: &str| {
+            let mut header = Map::new();
+            header.insert("alg".into(), format!("{:?}", key.algorithm()).into());
+            header.insert("typ".into(), token_type.into());
+            if let Some(id) = key.id() {
+                header.insert("kid".into(), id.into());
+            }
+            let header = Value::from(header).to_string();
+            URL_SAFE_NO_PAD.encode_to_string(header) + "."
+        };
         Ok(Self {
             signer: Arc::new(key.prepare(backend)?),
-            header: (URL_SAFE_NO_PAD.encode_to_string(header) + ".").into(),
+            header: header(&settings.token_type).into(),
+            connection_header: header(CONNECTION_TYPE).into(),
             jwk_set: publish(&keys),
             keys,
         })
@@ -116,6 +125,7 @@ impl Active {
         Ok(Self {
             signer: Arc::clone(&self.signer),
             header: Arc::clone(&self.header),
+            connection_header: Arc::clone(&self.connection_header),
             jwk_set: publish(&keys),
             keys,
         })
@@ -233,13 +243,21 @@ impl TokenIssuer {
         &self.0.settings
     }
 
-    /// Signs these claims with the key of the moment.
-    pub(super) fn sign(&self, claims: &str) -> Result<BearerToken<'static>, IssueError> {
+    /// Signs these claims with the key of the moment, under the header of such tokens.
+    pub(super) fn sign(
+        &self,
+        kind: CredentialKind,
+        claims: &str,
+    ) -> Result<BearerToken<'static>, IssueError> {
         let active = self.0.active.load();
+        let header = match kind {
+            CredentialKind::ConnectionToken => &active.connection_header,
+            _ => &active.header,
+        };
         // Room for the longest signature too: a text that had to move would leave a copy behind, unwiped.
-        let room = active.header.len() + 2 * claims.len() + 2 * LONGEST_SIGNATURE;
+        let room = header.len() + 2 * claims.len() + 2 * LONGEST_SIGNATURE;
         let mut token = String::with_capacity(room);
-        token.push_str(&active.header);
+        token.push_str(header);
         URL_SAFE_NO_PAD.encode_append(claims, &mut token);
         let signature = active
             .signer
@@ -295,6 +313,8 @@ impl TokenIssuerBuilder {
     }
 
     /// Sets the header `typ`: `JWT` by default, `at+jwt` for access tokens by [RFC 9068 §2.1].
+    ///
+    /// `connection+jwt` is refused: [connection tokens](TokenIssuer::connection_token) have it.
     ///
     /// [RFC 9068 §2.1]: https://www.rfc-editor.org/rfc/rfc9068#section-2.1
     pub fn with_token_type(mut self, token_type: impl Into<String>) -> Self {
@@ -353,6 +373,10 @@ impl TokenIssuerBuilder {
         let media_type = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
         if token_type.is_empty() || !token_type.bytes().all(media_type) {
             let problem = "a type is a media type such as `JWT` or `at+jwt`";
+            return Err(setting("with_token_type", token_type.clone(), problem));
+        }
+        if is_media_type(Some(token_type), CONNECTION_TYPE) {
+            let problem = "this type is that of `connection_token`, which layers accept with its binding only";
             return Err(setting("with_token_type", token_type.clone(), problem));
         }
         let backend = match self.backend {

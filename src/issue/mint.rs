@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{TokenIssuer, issuer::LONGEST_LIFETIME};
-use crate::{BearerToken, NumericDate};
+use crate::{BearerToken, ClaimPath, CredentialKind, NumericDate, VerifiedToken};
 
 /// The claims that the issuer answers for: each is set by its own method or by none.
 const RESERVED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
@@ -28,6 +28,7 @@ pub struct Mint<'i> {
     /// In place of the issuer's own.
     audiences: Option<Vec<String>>,
     claims: Map<String, Value>,
+    kind: CredentialKind,
     fault: Option<IssueError>,
 }
 
@@ -101,6 +102,7 @@ impl<'i> Mint<'i> {
             scopes: Vec::new(),
             audiences: None,
             claims: Map::new(),
+            kind: CredentialKind::Token,
             fault: None,
         }
     }
@@ -158,6 +160,22 @@ impl<'i> Mint<'i> {
         self
     }
 
+    /// Takes over a claim of another token, if it has one.
+    pub(super) fn with_copy(self, token: &VerifiedToken, name: &str) -> Self {
+        match token.claim_value(&ClaimPath::new([name])) {
+            // The issuer answers for it, or it has been copied by a method of its own.
+            Some(_) if RESERVED.contains(&name) => self,
+            Some(value) => self.with_claim(name, value),
+            None => self,
+        }
+    }
+
+    /// Signs it as a connection token, by its `typ`.
+    pub(super) fn for_connection(mut self) -> Self {
+        self.kind = CredentialKind::ConnectionToken;
+        self
+    }
+
     /// Sets when this token becomes valid (`nbf`): by default it says nothing and is valid at once.
     pub fn with_not_before(mut self, not_before: NumericDate) -> Self {
         self.not_before = Some(not_before);
@@ -211,7 +229,8 @@ impl<'i> Mint<'i> {
         if !self.scopes.is_empty() {
             set("scope", self.scopes.join(" ").into());
         }
-        self.issuer.sign(&Value::from(claims).to_string())
+        self.issuer
+            .sign(self.kind, &Value::from(claims).to_string())
     }
 
     fn with_fault(mut self, fault: IssueError) -> Self {

@@ -34,4 +34,4 @@ pub(crate) use remote::{
 #[cfg(feature = "jwks")]
 pub(crate) use remote::{Missing, Refresher, Waiting};
 pub(crate) use secret::has_run_of;
-pub(crate) use set::{KeySet, PreparedKey};
+pub(crate) use set::{Fingerprint, KeySet, PreparedKey};

@@ -3,12 +3,17 @@
 use std::{fmt, sync::Arc};
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
+use zeroize::Zeroizing;
 
 use super::{
-    Keys,
+    Keys, Material,
+    jwk::thumbprint_input,
     key::{Origin, refused},
 };
-use crate::{ConfigError, CryptoBackend, verify::SignatureVerifier};
+use crate::{
+    ConfigError, CryptoBackend,
+    verify::{SignatureVerifier, sha256},
+};
 
 /// A snapshot of prepared keys.
 #[derive(Debug)]
@@ -23,7 +28,12 @@ pub(crate) struct PreparedKey {
     issuer: Option<Arc<str>>,
     origin: Origin,
     verifier: SignatureVerifier,
+    fingerprint: Option<Fingerprint>,
 }
+
+/// The digest of a key, or of an endpoint that is asked about tokens. It is never kept or shown as it is: that of a
+/// shared secret would let a reader try out secrets.
+pub(crate) type Fingerprint = [u8; 32];
 
 impl KeySet {
     /// Prepares each key for its algorithm, or for each of the allowed ones if the key states none.
@@ -38,6 +48,7 @@ impl KeySet {
     ) -> Result<Self, ConfigError> {
         let mut prepared = Vec::new();
         for (index, key) in keys.iter().enumerate() {
+            let fingerprint = fingerprint(key.material(), backend);
             for algorithm in key.algorithms(allowed) {
                 match SignatureVerifier::prepare(key.material(), algorithm, backend) {
                     Ok(verifier) => prepared.push(PreparedKey {
@@ -46,6 +57,7 @@ impl KeySet {
                         issuer: key.shared_issuer(),
                         origin: key.origin(),
                         verifier,
+                        fingerprint,
                     }),
                     Err(_) if keys.lenient => {}
                     Err(problem) => {
@@ -118,10 +130,27 @@ impl PreparedKey {
         self.issuer.as_deref()
     }
 
+    /// Returns the digest of the key, where the backend could make one.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+
     /// Whether `signature` (raw bytes, already base64url-decoded) is this key's signature over `message`.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.verifier.verifies(message, signature)
     }
+}
+
+fn fingerprint(material: &Material, backend: CryptoBackend) -> Option<Fingerprint> {
+    let digest = match (material, thumbprint_input(material)) {
+        (Material::Secret(secret), _) => {
+            let labelled = Zeroizing::new([b"oct ".as_slice(), secret].concat());
+            sha256(&labelled, backend)
+        }
+        (_, Some(input)) => sha256(input.as_bytes(), backend),
+        (_, None) => None,
+    };
+    digest?.try_into().ok()
 }
 
 impl fmt::Debug for PreparedKey {

@@ -14,7 +14,7 @@ use crate::Introspection;
 use crate::RemoteKeys;
 use crate::{
     ConfigError, CredentialKind, Keys, Verifier,
-    connection::Redeemer,
+    connection::{Redeemer, Renewal},
     principal::{Context, LayerContext},
     request::{AllowedOrigins, PathTemplate},
     verify::Authenticate,
@@ -92,7 +92,11 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         let layer = Arc::new(LayerContext {
             refusals,
             connection_cap: self.connection_cap,
-            renewal_rules: self.renewal_rules,
+            renewal: match self.own_requirements && self.renewal_rules.is_empty() {
+                true => Renewal::Refused,
+                false => Renewal::By(self.renewal_rules),
+            },
+            bindings: self.bindings,
             revocations: self.revocations,
             clients: self.clients,
         });

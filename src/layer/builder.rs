@@ -26,11 +26,14 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     pub(super) stripped: StrippedHeaders,
     pub(super) preflight: Preflight,
     pub(super) requirements: Vec<Requirement>,
+    /// Whether the application has set conditions, which a renewal cannot ask.
+    pub(super) own_requirements: bool,
     pub(super) refusals: Refusals,
     #[cfg(feature = "ws")]
     pub(super) websocket_refusal: Option<crate::WebSocketRefusal>,
     pub(super) metadata: Option<ResourceMetadata>,
     pub(super) connection_cap: Option<Duration>,
+    pub(super) bindings: Vec<Arc<ResourceBinding>>,
     pub(super) renewal_rules: Vec<RenewalRule>,
     pub(super) revocations: Revocations,
     pub(super) clients: ClientAddress,
@@ -51,11 +54,13 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             stripped: StrippedHeaders::default(),
             preflight: Preflight::default(),
             requirements: Vec::new(),
+            own_requirements: false,
             refusals: Refusals::default(),
             #[cfg(feature = "ws")]
             websocket_refusal: None,
             metadata: None,
             connection_cap: None,
+            bindings: Vec::new(),
             renewal_rules: Vec::new(),
             revocations: Revocations::default(),
             clients: ClientAddress::default(),
@@ -109,8 +114,9 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// Adds a condition over the present principal of a connection and the one that a newer token names, asked when a
     /// connection is [renewed](crate::Lease::renew).
     ///
-    /// Issuer, subject, scopes and roles are compared anyway. Whatever else the request was let in for by
-    /// [`require`](Self::require) has to be asked here, as a renewal has no request.
+    /// Issuer, subject, scopes and roles are compared anyway. What [`require`](Self::require) asks of the request has to
+    /// be asked here too, as a renewal has no request. A layer that has conditions of `require` and none of these refuses
+    /// every renewal as [`Forbidden`](crate::RejectionKind::Forbidden), and the connection ends with its first token.
     ///
     /// # Examples
     ///
@@ -225,6 +231,9 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// one does not admit. They are never skipped: where there is one, a request without a token is refused even on an
     /// [optional](crate::Access::Optional) path.
     ///
+    /// A renewal of a connection has no request to ask about. So a layer with conditions refuses renewals until
+    /// [`require_renewal`](Self::require_renewal) says what to ask then.
+    ///
     /// # Examples
     ///
     /// ```
@@ -244,6 +253,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         V: Into<Verdict>,
     {
         self.requirements.push(Requirement::new(hook));
+        self.own_requirements = true;
         self
     }
 
@@ -256,23 +266,23 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         V: Future<Output: Into<Verdict>> + Send + 'static,
     {
         self.requirements.push(Requirement::deferred(hook));
+        self.own_requirements = true;
         self
     }
 
     /// Demands that a token is for the resource that the request names: see [`ResourceBinding`].
     ///
-    /// It is a condition among those of [`require`](Self::require), and as they are never skipped.
+    /// It is a condition among those of [`require`](Self::require), and as they are never skipped. A newer token of a
+    /// connection has to be tied to the same resource.
     pub fn with_resource_binding(mut self, binding: ResourceBinding) -> Self {
         match binding.checked() {
             Ok(binding) => {
                 let binding = Arc::new(binding);
-                let renewed = Arc::clone(&binding);
+                self.bindings.push(Arc::clone(&binding));
                 let hook =
                     move |principal: &Principal, head: &Parts| binding.check(principal, head);
                 self.requirements.push(Requirement::new(hook));
-                self.require_renewal(move |present, next| {
-                    renewed.check_renewal(present.token(), next.token())
-                })
+                self
             }
             Err(error) => self.failed(error),
         }

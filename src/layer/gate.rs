@@ -164,6 +164,13 @@ impl Gate {
         passage: Passage,
         next: usize,
     ) -> Decision {
+        if next == 0
+            && let Err(kind) = self
+                .layer
+                .check_bound(principal.token(), |binding| binding.concerns(head))
+        {
+            return Self::refuse(kind.into(), Some(principal.source()));
+        }
         for (index, requirement) in self.requirements.iter().enumerate().skip(next) {
             match requirement.ask(&principal, head) {
                 Answer::Now(Verdict::Admit) => {}

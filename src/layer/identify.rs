@@ -6,7 +6,8 @@ use std::{ops::Range, pin::Pin, sync::Arc};
 
 use super::{gate::Gate, passage::Passage};
 use crate::{
-    BearerToken, ConflictPolicy, HeadRef, PathDecision, Principal, Rejection, RejectionKind,
+    BearerToken, ConflictPolicy, CredentialKind, HeadRef, PathDecision, Principal, Rejection,
+    RejectionKind,
     request::{Found, Survey, plain, select, survey},
     verify::{Authenticated, Authentication, VerifiedToken},
 };
@@ -141,6 +142,9 @@ impl Gate {
         scopes: &[Arc<str>],
     ) -> Result<Principal, Rejection> {
         self.layer.revocations.judge(&token)?;
+        if token.kind() == CredentialKind::ConnectionToken && self.layer.bindings.is_empty() {
+            return Err(RejectionKind::TypeMismatch.into());
+        }
         let principal = Principal::new(token, Arc::clone(&self.contexts[source]));
         if scopes.iter().all(|scope| principal.has_scope(scope)) {
             Ok(principal)

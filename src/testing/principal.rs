@@ -14,6 +14,7 @@ use tower_service::Service;
 use crate::{
     BearerToken, Clock, CredentialKind, HeadRef, Principal, Refusals, Rejection, RejectionKind,
     Revocations, SystemClock, VerifiedToken,
+    connection::Renewal,
     http_util::ClientAddress,
     principal::{Context, LayerContext},
     verify::{Authenticate, Authentication},
@@ -99,7 +100,8 @@ impl PrincipalLayer {
         let layer = Arc::new(LayerContext {
             refusals: Refusals::default(),
             connection_cap: None,
-            renewal_rules: Vec::new(),
+            renewal: Renewal::By(Vec::new()),
+            bindings: Vec::new(),
             revocations: Revocations::default(),
             clients: ClientAddress::default(),
         });

@@ -15,6 +15,7 @@ use super::{
     claims::Members,
     compact::{Compact, Room},
     header::Header,
+    rules::{CONNECTION_TYPE, is_media_type},
     snapshot::{HeaderOnce, Snapshot},
     token::{CredentialKind, VerifiedToken, Vouched},
 };
@@ -253,11 +254,19 @@ impl Authority {
             return Err(RejectionKind::SignatureInvalid.into());
         }
         let claims = members.judge(payload, rules, now)?;
-        rules.token_type.check(header.get().media_type.as_deref())?;
+        let media_type = header.get().media_type.as_deref();
+        // A connection token has a type of its own, in place of the one that is configured: the layer decides about it.
+        let kind = match is_media_type(media_type, CONNECTION_TYPE) {
+            true => CredentialKind::ConnectionToken,
+            false => CredentialKind::Token,
+        };
+        if kind == CredentialKind::Token {
+            rules.token_type.check(media_type)?;
+        }
         let verified = Arc::new(VerifiedToken {
             token: token.copied(),
             vouched: Vouched::Issuer,
-            kind: CredentialKind::Token,
+            kind,
             header: Some(match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
                 HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh.clone()),

@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::{Verification, VerifiedToken, Verifier};
-use crate::{BearerToken, HeadRef, Rejection, http_util::ClientAddress};
+use crate::{BearerToken, HeadRef, Rejection, http_util::ClientAddress, keys::Fingerprint};
 
 /// The answer to the question who sent a token.
 pub(crate) type Authenticated = Result<Arc<VerifiedToken>, Rejection>;
@@ -39,6 +39,14 @@ pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
     /// Verifies a newer token for a connection that a token of this source has opened: there is no request it came with.
     fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication;
 
+    /// Returns the fingerprint of the authority and of the key that this token was verified by.
+    ///
+    /// It is `None` where they are not trusted any more, and for credentials that no authority verifies.
+    fn authority_of(&self, token: &VerifiedToken) -> Option<Fingerprint> {
+        let _ = token;
+        None
+    }
+
     /// The time by which it judges.
     fn now(&self) -> Duration;
 
@@ -61,11 +69,16 @@ impl Authenticate for Verifier {
     }
 
     fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
-        match self.check(token) {
+        match self.check_for_layer(token) {
             Verification::Verified(token) => Authentication::Now(Ok(token)),
             Verification::Rejected(rejection) => Authentication::Now(Err(rejection)),
             Verification::KeyMissing(wait) => Authentication::Later(wait.into_inner()),
         }
+    }
+
+    fn authority_of(&self, token: &VerifiedToken) -> Option<Fingerprint> {
+        self.all()
+            .find_map(|authority| authority.fingerprint_of(token))
     }
 
     fn now(&self) -> Duration {

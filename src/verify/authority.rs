@@ -10,8 +10,13 @@ use arc_swap::ArcSwap;
 
 #[cfg(feature = "introspection")]
 use super::introspection::Introspector;
-use super::{CryptoBackend, rules::Rules, snapshot::Snapshot};
-use crate::{Clock, ConfigError, keys::Keys};
+use super::{
+    CryptoBackend, header::Header, rules::Rules, snapshot::Snapshot, token::VerifiedToken,
+};
+use crate::{
+    Clock, ConfigError,
+    keys::{Fingerprint, Keys},
+};
 #[cfg(feature = "jwks")]
 use crate::{
     RemoteKeys,
@@ -113,6 +118,51 @@ impl Authority {
             KeySource::Remote(_) => false,
             #[cfg(feature = "introspection")]
             KeySource::None(_) => true,
+        }
+    }
+
+    /// Returns the fingerprint of the key that this token was signed with, if it is one of this authority's.
+    pub(super) fn fingerprint_of(&self, token: &VerifiedToken) -> Option<Fingerprint> {
+        let header = token.header.as_deref();
+        match &self.keys {
+            KeySource::Given { snapshot, .. } => {
+                snapshot.load().signed_by(header?, token, &self.rules)
+            }
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => {
+                let current = refresher.current(self.clock.now());
+                let keys = &current.get()?.value;
+                keys.signed_by(header?, token, &self.rules)
+            }
+            #[cfg(feature = "introspection")]
+            KeySource::None(introspector) => match header {
+                None => introspector.fingerprint(),
+                Some(_) => None,
+            },
+        }
+    }
+
+    /// Returns whether this authority has the key of a token with such a header, by the fingerprint that `is_it` knows.
+    pub(super) fn has_key(
+        &self,
+        header: Option<&Header<'_>>,
+        is_it: impl Fn(Fingerprint) -> bool,
+    ) -> bool {
+        let in_snapshot = |snapshot: &Snapshot| {
+            let keys = header.and_then(|header| snapshot.keys_for(header, &self.rules).ok());
+            keys.is_some_and(|mut keys| keys.any(|key| key.fingerprint().is_some_and(&is_it)))
+        };
+        match &self.keys {
+            KeySource::Given { snapshot, .. } => in_snapshot(&snapshot.load()),
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => {
+                let current = refresher.current(self.clock.now());
+                current.get().is_some_and(|keys| in_snapshot(&keys.value))
+            }
+            #[cfg(feature = "introspection")]
+            KeySource::None(introspector) => {
+                header.is_none() && introspector.fingerprint().is_some_and(is_it)
+            }
         }
     }
 

@@ -58,11 +58,12 @@ pub(crate) use json::string_member;
 pub use path::ClaimPath;
 pub(crate) use remembered::Remembered;
 pub use rules::TokenType;
+pub(crate) use rules::{CONNECTION_TYPE, is_media_type};
 pub use signature::CryptoBackend;
 #[cfg(feature = "aws-lc-rs")]
 pub(crate) use signature::hmac_with;
 pub(crate) use signature::{SignatureVerifier, sha256};
-pub(crate) use token::Vouched;
+pub(crate) use token::{BOUND_CLAIMS, Vouched};
 pub use token::{CredentialKind, VerifiedToken};
 pub use verifier::Verifier;
 pub use wait::{KeyWait, Verification};

@@ -29,6 +29,11 @@ impl ClaimPath {
         !self.0.is_empty() && self.0.iter().all(|name| !name.is_empty())
     }
 
+    /// Returns the name of the top-level claim.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.0.first().map(String::as_str)
+    }
+
     /// Whether the way begins at the top-level claim with this name.
     pub(super) fn begins_with(&self, name: &[u8]) -> bool {
         self.0.first().is_some_and(|first| first.as_bytes() == name)

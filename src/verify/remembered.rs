@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     claims::Members,
     header::Header,
+    rules::{CONNECTION_TYPE, is_media_type},
     strings::Strings,
     token::{CredentialKind, VerifiedToken, Vouched},
     verifier::Verifier,
 };
-use crate::{BearerToken, Rejection, RejectionKind};
+use crate::{BearerToken, Rejection, RejectionKind, keys::Fingerprint};
 
 /// The header and the claims of a token that was verified, without the signature: nobody can sign in with them.
 ///
@@ -45,8 +46,9 @@ impl VerifiedToken {
 impl Verifier {
     /// Makes a verified token of what one said that was verified before; `token` is what came in its place.
     ///
-    /// All rules but the signature are asked again, so a token that this verifier would have refused, because of its
-    /// issuer, audience, type or age, is refused now.
+    /// Only an authority that has the key recalls it; `is_it` knows the fingerprint. All rules but the signature are asked
+    /// again, so a token that this verifier would have refused, because of its issuer, audience, type or age, is refused
+    /// now.
     ///
     /// # Errors
     ///
@@ -55,8 +57,14 @@ impl Verifier {
         &self,
         remembered: &Remembered,
         token: &BearerToken<'_>,
+        is_it: impl Fn(Fingerprint) -> bool,
     ) -> Result<VerifiedToken, Rejection> {
         let payload = remembered.claims.as_str();
+        let header = remembered.alg.map(|algorithm| Header {
+            algorithm,
+            key_id: remembered.kid.clone().map(Cow::Owned),
+            media_type: remembered.typ.clone().map(Cow::Owned),
+        });
         let media_type = remembered.typ.as_deref();
         let mut claims = Err(RejectionKind::AlgorithmNotAllowed.into());
         for authority in self.all() {
@@ -78,7 +86,14 @@ impl Verifier {
                 .and_then(|()| members.judge(payload, rules, authority.clock.now()));
             claims = claims.and_then(|claims| {
                 rules.token_type.check(media_type)?;
-                Ok(claims)
+                // A ticket is not drawn with a connection token, whose binding it would not have to keep to.
+                if is_media_type(media_type, CONNECTION_TYPE) {
+                    return Err(RejectionKind::TypeMismatch.into());
+                }
+                match authority.has_key(header.as_ref(), &is_it) {
+                    true => Ok(claims),
+                    false => Err(RejectionKind::KeyUnknown.into()),
+                }
             });
             if claims.is_ok() {
                 break;
@@ -92,13 +107,7 @@ impl Verifier {
             // Whoever vouched for the token that was remembered has never seen the text that came in its place.
             vouched: Vouched::Ourselves,
             kind: CredentialKind::Ticket,
-            header: remembered.alg.map(|algorithm| {
-                Arc::new(Header {
-                    algorithm,
-                    key_id: remembered.kid.clone().map(Cow::Owned),
-                    media_type: remembered.typ.clone().map(Cow::Owned),
-                })
-            }),
+            header: header.map(Arc::new),
             payload: payload.into(),
             claims,
             typed: Default::default(),
@@ -158,7 +167,7 @@ mod tests {
             .with_scope_claim("admin_scopes")
             .build()
             .unwrap();
-        let token = verifier.recall(&remembered, &ticket).unwrap();
+        let token = verifier.recall(&remembered, &ticket, |_| true).unwrap();
         assert_eq!(token.subject(), Some("alice"));
         assert_eq!(token.issuer(), Some("us"));
         assert_eq!(token.scopes().collect::<Vec<_>>(), ["a", "b"]);
@@ -189,7 +198,9 @@ mod tests {
             ),
         ] {
             let verifier = builder.build().unwrap();
-            let refused = verifier.recall(&remembered("orders"), &ticket).unwrap_err();
+            let refused = verifier
+                .recall(&remembered("orders"), &ticket, |_| true)
+                .unwrap_err();
             assert_eq!(refused.kind(), kind);
         }
     }

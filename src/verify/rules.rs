@@ -54,18 +54,28 @@ impl TokenType {
             Self::Jwt => "jwt",
             Self::AccessToken => "at+jwt",
         };
-        media_type.is_some_and(|found| {
-            let (prefix, rest) = found
-                .split_at_checked("application/".len())
-                .unwrap_or_default();
-            let bare = if prefix.eq_ignore_ascii_case("application/") {
-                rest
-            } else {
-                found
-            };
-            bare.eq_ignore_ascii_case(wanted)
-        })
+        is_media_type(media_type, wanted)
     }
+}
+
+/// The `typ` of a connection token, which tells it from every other token of the same issuer.
+pub(crate) const CONNECTION_TYPE: &str = "connection+jwt";
+
+/// Compares a `typ` as [RFC 7515 §4.1.9] has it: without regard to case, and `application/` may be missing.
+///
+/// [RFC 7515 §4.1.9]: https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9
+pub(crate) fn is_media_type(found: Option<&str>, wanted: &str) -> bool {
+    found.is_some_and(|found| {
+        let (prefix, rest) = found
+            .split_at_checked("application/".len())
+            .unwrap_or_default();
+        let bare = if prefix.eq_ignore_ascii_case("application/") {
+            rest
+        } else {
+            found
+        };
+        bare.eq_ignore_ascii_case(wanted)
+    })
 }
 
 /// Whether a claim that is safe to demand must be there.

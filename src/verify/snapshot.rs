@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::{
     CacheConfig, CryptoBackend,
     cache::{Place, TokenCache},
+    compact::{Compact, Room},
     header::{Header, HeaderMemo},
     rules::Rules,
+    token::VerifiedToken,
 };
 use crate::{
     ConfigError, RejectionKind,
-    keys::{KeySet, Keys, PreparedKey},
+    keys::{Fingerprint, KeySet, Keys, PreparedKey},
 };
 
 /// The keys of one moment, and what may be remembered as long as they hold.
@@ -46,6 +48,21 @@ impl Snapshot {
     #[inline]
     pub(super) fn place(&self, token: &[u8]) -> Option<Place<'_>> {
         self.cache.as_ref()?.place(token)
+    }
+
+    /// Returns the fingerprint of the key that signed this token.
+    pub(super) fn signed_by(
+        &self,
+        header: &Header<'_>,
+        token: &VerifiedToken,
+        rules: &Rules,
+    ) -> Option<Fingerprint> {
+        let compact = Compact::split(token.token.bytes(), usize::MAX).ok()?;
+        let mut room = Room::<1024>::new();
+        let signature = room.decode(compact.signature).ok()?;
+        let mut keys = self.keys_for(header, rules).ok()?;
+        keys.find(|key| key.verifies(compact.signed, signature))?
+            .fingerprint()
     }
 
     /// The keys that may have signed a token with this header: one at least. Keys are prepared for allowed algorithms

@@ -46,6 +46,9 @@ pub(crate) enum Vouched {
     Ourselves,
 }
 
+/// The claim of a connection token that lists the claims which bind it to its resource.
+pub(crate) const BOUND_CLAIMS: &str = "bound_claims";
+
 /// The kind of credential that a principal authenticated with.
 ///
 /// The part of the layer that verifies the credential sets it. The name of the
@@ -68,7 +71,8 @@ pub enum CredentialKind {
     /// A token of an issuer, signed or introspected.
     Token,
     /// A token for one resource, signed by
-    /// [`TokenIssuer::connection_token`](crate::TokenIssuer::connection_token).
+    /// [`TokenIssuer::connection_token`](crate::TokenIssuer::connection_token): its header has the type
+    /// `connection+jwt`.
     ConnectionToken,
     /// A token that the browser attaches by itself, in a cookie.
     Session,
@@ -141,6 +145,14 @@ impl VerifiedToken {
     /// The kind of credential, as far as the credential itself tells it.
     pub(crate) const fn kind(&self) -> CredentialKind {
         self.kind
+    }
+
+    /// Returns the names of the claims that bind a connection token to its resource.
+    pub(crate) fn bound_claims(&self) -> Vec<String> {
+        let names = self.claim_value(&ClaimPath::new([BOUND_CLAIMS]));
+        names
+            .and_then(|names| serde_json::from_value(names).ok())
+            .unwrap_or_default()
     }
 
     /// The algorithm that it was signed with, which is the key's own. Where no signature stands behind it, there is none.

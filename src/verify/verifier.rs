@@ -2,21 +2,19 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-#[cfg(feature = "jwks")]
-use super::wait::KeyWait;
 use super::{
     attempt::{Asking, Doubt},
     authority::Authority,
     builder::VerifierBuilder,
     issuers::Issuers,
-    token::VerifiedToken,
-    wait::Verification,
+    token::{CredentialKind, VerifiedToken},
+    wait::{KeyWait, Verification},
 };
 #[cfg(feature = "introspection")]
 use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
-use crate::{BearerToken, ConfigError, Rejection, keys::Keys};
+use crate::{BearerToken, ConfigError, Rejection, RejectionKind, keys::Keys};
 
 /// Verifies tokens: one set of keys, one set of rules.
 ///
@@ -156,6 +154,9 @@ impl Verifier {
     /// signature, and then what the claims say ([RFC 8725], [RFC 7519 §7.2]). A token that has expired is refused where it
     /// says so, whatever else stands in it.
     ///
+    /// A [connection token](crate::TokenIssuer::connection_token) is refused as
+    /// [`TypeMismatch`](RejectionKind::TypeMismatch): only a layer with its [binding](crate::ResourceBinding) accepts it.
+    ///
     /// It waits for nobody. If a provider has to be asked for the key, that begins in the background, and the token is
     /// refused as [`KeysUnavailable`](RejectionKind::KeysUnavailable) until then: [`check`](Self::check) can wait.
     ///
@@ -167,16 +168,18 @@ impl Verifier {
     /// [RFC 7519 §7.2]: https://www.rfc-editor.org/rfc/rfc7519#section-7.2
     pub fn verify(&self, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
         if let Some(known) = self.known_to_one_of_many(token) {
-            return Ok(known);
+            return for_any_resource(known);
         }
         let authority = self.authority_for(token)?;
         match authority.attempt(token, Asking::Allowed) {
-            Ok(verified) => Ok(self.routed(verified)),
+            Ok(verified) => for_any_resource(self.routed(verified)),
             Err(doubt) => Err(doubt.rejection()),
         }
     }
 
     /// Verifies a token on the spot if its key is at hand, and says so if it has to be waited for.
+    ///
+    /// A connection token is refused, as by [`verify`](Self::verify).
     ///
     /// # Examples
     ///
@@ -194,6 +197,20 @@ impl Verifier {
     /// ```
     #[must_use]
     pub fn check(&self, token: &BearerToken<'_>) -> Verification {
+        match self.check_for_layer(token) {
+            Verification::Verified(token) => match for_any_resource(token) {
+                Ok(token) => Verification::Verified(token),
+                Err(rejection) => Verification::Rejected(rejection),
+            },
+            Verification::KeyMissing(wait) => {
+                Verification::KeyMissing(KeyWait::new(async move { for_any_resource(wait.await?) }))
+            }
+            rejected @ Verification::Rejected(_) => rejected,
+        }
+    }
+
+    /// Verifies a token as [`check`](Self::check) does, and connection tokens too: the layer decides about those.
+    pub(super) fn check_for_layer(&self, token: &BearerToken<'_>) -> Verification {
         if let Some(known) = self.known_to_one_of_many(token) {
             return Verification::Verified(known);
         }
@@ -326,6 +343,14 @@ impl Verifier {
             Trust::Many(issuers) => (None, Some(issuers.all())),
         };
         one.into_iter().chain(many.into_iter().flatten())
+    }
+}
+
+/// Refuses a connection token where no binding compares its resource.
+fn for_any_resource(token: Arc<VerifiedToken>) -> Result<Arc<VerifiedToken>, Rejection> {
+    match token.kind() {
+        CredentialKind::ConnectionToken => Err(RejectionKind::TypeMismatch.into()),
+        _ => Ok(token),
     }
 }
 

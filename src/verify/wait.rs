@@ -45,7 +45,6 @@ type Answer = Result<Arc<VerifiedToken>, Rejection>;
 pub struct KeyWait(Pin<Box<dyn Future<Output = Answer> + Send>>);
 
 impl KeyWait {
-    #[cfg_attr(not(feature = "jwks"), allow(dead_code))]
     pub(super) fn new(answer: impl Future<Output = Answer> + Send + 'static) -> Self {
         Self(Box::pin(answer))
     }

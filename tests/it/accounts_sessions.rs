@@ -6,7 +6,8 @@ use http::Request;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 use tower_warden::{
-    LeaseEnd, MemoryAccountStore, MemoryRevocationStore, Paths, Revocations,
+    ApiKeys, LeaseEnd, MemoryAccountStore, MemoryApiKeyStore, MemoryRevocationStore, NewApiKey,
+    Paths, Revocations, SubjectId,
     accounts::Accounts,
     testing::{ManualClock, conformance},
 };
@@ -333,6 +334,45 @@ async fn hazard_password_change_keeps_old_tokens() {
         .post("/auth/password", change(PASSWORD, PASSWORD))
         .await;
     assert_eq!(nobody.code(), "token_missing");
+}
+
+/// Keys that a thief made with a stolen session survived the change of the password.
+#[tokio::test]
+async fn a_new_password_and_a_sign_out_everywhere_end_the_keys_of_the_user() {
+    let clock = ManualClock::at(NOW);
+    let keys = ApiKeys::builder(
+        MemoryApiKeyStore::new(),
+        "a pepper of at least thirty-two bytes",
+    )
+    .with_clock(clock.clone())
+    .build()
+    .unwrap();
+    let accounts = builder(MemoryAccountStore::new(), &clock)
+        .with_issuer("https://app.example")
+        .with_api_keys(keys.clone())
+        .build()
+        .unwrap();
+    let mut alice = Browser::new(&accounts);
+    let reply = alice.register("alice").await;
+    let id = reply.body["user"]["id"].as_str().unwrap().to_owned();
+    let owner = |id: &str| SubjectId::new("https://app.example", id).unwrap();
+    let key = async |id: &str| keys.create(NewApiKey::new(owner(id))).await.unwrap();
+    let (mine, others) = (key(&id).await, key("somebody-else").await);
+
+    let change =
+        |present: &str, next: &str| json!({ "current_password": present, "new_password": next });
+    let wrong = change("wrong horse", "another horse");
+    assert_eq!(alice.post("/auth/password", wrong).await.status, 403);
+    assert!(keys.verify(mine.key()).await.is_ok(), "nothing has changed");
+    let right = change(PASSWORD, "another horse");
+    assert_eq!(alice.post("/auth/password", right).await.status, 200);
+    assert!(keys.verify(mine.key()).await.is_err());
+    assert!(keys.verify(others.key()).await.is_ok());
+
+    let mine = key(&id).await;
+    accounts.sign_out_everywhere(&id).await.unwrap();
+    assert!(keys.verify(mine.key()).await.is_err());
+    assert!(keys.verify(others.key()).await.is_ok());
 }
 
 #[tokio::test]

@@ -397,7 +397,7 @@ fn a_key_expires_on_the_second() {
             "{now}"
         );
     }
-    let (endless, _) = create(&keys, NewApiKey::new(alice()));
+    let (endless, _) = create(&keys, NewApiKey::new(alice()).without_expiry());
     clock.set(NOW * 2);
     assert_eq!(refusal(&send(&layer(&keys), with_key(&endless))), None);
 }
@@ -1225,4 +1225,128 @@ fn a_token_is_no_key_whatever_its_source_is_called() {
     let response = send(&layer, get("/chat", &token("alice")));
     let principal = seen(&response).principal.as_ref().unwrap();
     assert_eq!(principal.credential_kind(), CredentialKind::Token);
+}
+
+#[test]
+fn a_key_ends_after_90_days_unless_the_application_says_otherwise() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let clock = ManualClock::at(NOW);
+    let builder = || ApiKeys::builder(MemoryApiKeyStore::new(), PEPPER).with_clock(clock.clone());
+    let token = scoped("alice");
+    let expiry = |keys: &ApiKeys, body: &str| {
+        let (status, answer) = ask(keys, &token, "POST /keys", body);
+        (status, answer["expires_at"].as_u64())
+    };
+    let in_days = |days: u64| Some(NOW + days * 24 * 60 * 60);
+    let keys = builder().build().unwrap();
+    for body in ["{}", r#"{"expires_in":null}"#] {
+        assert_eq!(expiry(&keys, body), (201, in_days(90)), "{body}");
+    }
+    let created =
+        |keys: &ApiKeys, wanted| block_on(keys.create(wanted)).map(|key| key.record().expires_at);
+    let wanted = || NewApiKey::new(alice());
+    let at = |days| in_days(days).map(NumericDate::from_secs);
+    assert_eq!(created(&keys, wanted()).unwrap(), at(90));
+    assert_eq!(created(&keys, wanted().without_expiry()).unwrap(), None);
+
+    let bounded = builder()
+        .with_default_lifetime(7 * day)
+        .with_max_lifetime(30 * day);
+    let bounded = bounded.build().unwrap();
+    assert_eq!(expiry(&bounded, "{}"), (201, in_days(7)));
+    assert_eq!(
+        expiry(&bounded, r#"{"expires_in":2592000}"#),
+        (201, in_days(30))
+    );
+    assert_eq!(expiry(&bounded, r#"{"expires_in":2592001}"#), (400, None));
+    for wanted in [wanted().without_expiry(), wanted().with_lifetime(31 * day)] {
+        assert!(matches!(
+            created(&bounded, wanted),
+            Err(ApiKeyError::Lifetime)
+        ));
+    }
+    let year = 365 * day;
+    for (name, builder) in [
+        (
+            "with_default_lifetime",
+            builder().with_default_lifetime(Duration::ZERO),
+        ),
+        (
+            "with_default_lifetime",
+            builder().with_default_lifetime(11 * year),
+        ),
+        ("with_max_lifetime", builder().with_max_lifetime(11 * year)),
+        (
+            "with_default_lifetime",
+            builder().with_max_lifetime(89 * day),
+        ),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert!(
+            matches!(&error, ConfigError::Setting { name: named, .. } if *named == name),
+            "{error}"
+        );
+    }
+}
+
+/// After the revocation of a subject had lapsed, its keys worked again, on one node sooner than on another.
+#[tokio::test]
+async fn all_keys_of_an_owner_are_revoked_for_good_on_every_node() {
+    let clock = ManualClock::at(NOW);
+    let (store, marks) = (Watched::default(), MemoryRevocationStore::default());
+    let node = async || {
+        let revocations = Revocations::shared(marks.clone()).await.unwrap();
+        let keys = ApiKeys::builder(store.clone(), PEPPER)
+            .with_clock(clock.clone())
+            .with_revocations(revocations.clone());
+        (keys.build().unwrap(), revocations)
+    };
+    let ((here, _), (there, revocations)) = (node().await, node().await);
+    let bob = SubjectId::new("https://id.example", "bob").unwrap();
+    let namesake = SubjectId::new("https://evil.example", "alice").unwrap();
+    let mut gone = Vec::new();
+    for _ in 0..7 {
+        gone.push(
+            here.create(NewApiKey::new(alice()).without_expiry())
+                .await
+                .unwrap(),
+        );
+    }
+    let mut stay = Vec::new();
+    for owner in [bob, namesake] {
+        stay.push(here.create(NewApiKey::new(owner)).await.unwrap());
+    }
+    let layer = ApiKeyLayer::new(there.clone())
+        .with_revocations(revocations)
+        .build()
+        .unwrap();
+    let request = with_key(gone[0].key().expose());
+    let response = layer
+        .layer(Inner::default())
+        .oneshot(request)
+        .await
+        .unwrap();
+    let lease = seen(&response).principal.as_ref().unwrap().lease();
+
+    store.fault(Fault::Find);
+    assert!(here.revoke_all(&alice()).await.is_err());
+    store.heal();
+    assert_eq!(here.revoke_all(&alice()).await.unwrap(), 7);
+    assert_eq!(here.revoke_all(&alice()).await.unwrap(), 0);
+    let end = tokio::time::timeout(Duration::from_secs(10), lease.ended()).await;
+    assert_eq!(end.unwrap(), LeaseEnd::Revoked);
+    for days in [0, 1, 40, 4_000] {
+        clock.set(NOW + days * 24 * 60 * 60);
+        for keys in [&here, &there] {
+            for key in &gone {
+                let refused = keys.verify(key.key()).await.unwrap_err();
+                assert_eq!(refused.kind(), RejectionKind::ApiKeyUnknown, "day {days}");
+            }
+        }
+        if days <= 1 {
+            for key in &stay {
+                there.verify(key.key()).await.unwrap();
+            }
+        }
+    }
 }

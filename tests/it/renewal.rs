@@ -8,8 +8,9 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 use tower_warden::{
-    BearerToken, JwtAuthLayer, Lease, LeaseEnd, Rejection, RejectionKind, RenewalMessages,
-    RenewalService, ResourceBinding, Revocation, Revocations,
+    BearerToken, JwtAuthLayer, Lease, LeaseEnd, Principal, Rejection, RejectionKind,
+    RenewalMessages, RenewalService, ResourceBinding, Revocation, Revocations, SigningKey,
+    TokenIssuer,
     testing::{ManualClock, TestTokens},
 };
 
@@ -241,6 +242,88 @@ async fn the_application_may_ask_for_more() {
     assert_eq!(refused.kind(), RejectionKind::Forbidden);
     let same = token(json!({"jti": "agent-7", "exp": 3_000}));
     lease.renew(&same).await.unwrap();
+}
+
+/// A condition of `require` was asked at the handshake, and no renewal asked it again.
+#[tokio::test]
+async fn a_condition_over_requests_is_not_skipped_by_a_renewal() {
+    let editor =
+        |principal: &Principal| principal.subject() == "alice" && principal.has_scope("edit");
+    let conditions = || layer(&clock()).require(move |principal, _| editor(principal));
+    let first = token(json!({"scope": "edit", "exp": 2_000}));
+    let second = token(json!({"scope": "edit", "exp": 3_000}));
+    let by = |layer: JwtAuthLayer| {
+        let (first, second) = (first.clone(), second.clone());
+        async move {
+            let lease = admit(&layer, &first).await.lease();
+            let renewed = lease.renew(&second).await;
+            assert_eq!(
+                lease.check(),
+                Ok(()),
+                "a refusal leaves the connection as it was"
+            );
+            renewed.err().map(|rejection| rejection.kind())
+        }
+    };
+    let forbidden = Some(RejectionKind::Forbidden);
+    assert_eq!(by(conditions().build().unwrap()).await, forbidden);
+    let deferred = layer(&clock()).require_async(|_, _| std::future::ready(true));
+    assert_eq!(by(deferred.build().unwrap()).await, forbidden);
+    // A binding compares the tokens by itself, and asks nothing in the place of the condition.
+    let bound = || {
+        ResourceBinding::path("/{agent}")
+            .claim("agent", "agent")
+            .when_present()
+    };
+    let both = conditions().with_resource_binding(bound());
+    assert_eq!(by(both.build().unwrap()).await, forbidden);
+    let only = layer(&clock()).with_resource_binding(bound());
+    assert_eq!(by(only.build().unwrap()).await, None);
+    let told = conditions().require_renewal(move |_, next| editor(next));
+    assert_eq!(by(told.build().unwrap()).await, None);
+    let told = conditions().require_renewal(|_, _| false);
+    assert_eq!(by(told.build().unwrap()).await, forbidden);
+}
+
+/// A connection token is no renewal where no binding compares its claims.
+#[tokio::test]
+async fn a_connection_token_renews_within_its_binding_only() {
+    let clock = clock();
+    let layer = |binding: Option<ResourceBinding>| {
+        let layer = layer(&clock);
+        let layer = match binding {
+            Some(binding) => layer.with_resource_binding(binding),
+            None => layer,
+        };
+        layer.build().unwrap()
+    };
+    let binding = |claim: &str| ResourceBinding::path("/{agent}").claim(claim, "agent");
+    let first = token(json!({"agent": "chat", "iat": 900, "exp": 1_010}));
+    let lease = |layer: JwtAuthLayer| {
+        let first = first.clone();
+        async move { admit(&layer, &first).await.lease() }
+    };
+    let long = token(json!({"agent": "chat", "iat": 950, "exp": 3_000}));
+    let source = admit(&layer(None), &long).await;
+    let mut issuer = TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap());
+    if let Some(name) = source.issuer() {
+        issuer = issuer.with_issuer(name);
+    }
+    let issuer = issuer.with_clock(clock.clone()).build().unwrap();
+    let minute = TokenIssuer::CONNECTION_LIFETIME;
+    let next = issuer
+        .connection_token(&source, [("agent", "chat")], minute)
+        .unwrap();
+    let renewed = lease(layer(Some(binding("agent"))))
+        .await
+        .renew(&next)
+        .await;
+    assert!(renewed.is_ok(), "{renewed:?}");
+    let refused = lease(layer(None)).await.renew(&next).await.unwrap_err();
+    assert_eq!(refused.kind(), RejectionKind::TypeMismatch);
+    let other = lease(layer(Some(binding("room").when_present()))).await;
+    let refused = other.renew(&next).await.unwrap_err();
+    assert_eq!(refused.kind(), RejectionKind::ResourceMismatch);
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tower_warden::{
-    AuthLayerBuilder, Bearer, BearerToken, ConfigError, IssueError, JwtAuthLayer, Mint, Paths,
-    Principal, RejectionKind, ResourceBinding, SigningKey, TokenIssuer,
+    ApiKeys, AuthLayerBuilder, Bearer, BearerToken, ConfigError, CredentialKind, IssueError,
+    JwtAuthLayer, Keys, MemoryApiKeyStore, MemoryTickets, Mint, NewApiKey, Paths, Principal,
+    RejectionKind, ResourceBinding, SigningKey, SubjectId, TicketOffice, TokenIssuer, TokenType,
+    Verifier,
 };
 
 use crate::support::{SECRET, get, get_with, issuer, refusal, seen, send, token, upgrade};
@@ -240,10 +242,15 @@ fn principal(token: &BearerToken<'_>) -> Principal {
     seen(&response).principal.clone().unwrap()
 }
 
+/// One part of a token, decoded.
+fn part(token: &BearerToken<'_>, index: usize) -> serde_json::Value {
+    let part = token.expose().split('.').nth(index).unwrap();
+    let text = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(part).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
 fn claims(token: &BearerToken<'_>) -> serde_json::Value {
-    let principal = principal(token);
-    let claims = principal.claims::<serde_json::Value>().unwrap();
-    (*claims).clone()
+    part(token, 1)
 }
 
 #[test]
@@ -355,4 +362,266 @@ fn a_connection_token_keeps_the_audiences_of_its_source() {
         .connection_token(&principal, [("agent", "a")], minute)
         .unwrap();
     assert_eq!(claims(&token)["aud"], json!("chat"));
+}
+
+/// A layer of one agent for each token that names one, and of all for the others.
+fn lenient() -> AuthLayerBuilder<Bearer> {
+    let agent = ResourceBinding::path("/agents/{agent}").claim("agent", "agent");
+    builder().with_resource_binding(agent.when_present())
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+fn keys() -> ApiKeys {
+    ApiKeys::new(
+        MemoryApiKeyStore::new(),
+        "a pepper of at least thirty-two bytes",
+    )
+    .unwrap()
+}
+
+/// What the service of API keys says to this credential.
+fn at_keys(
+    keys: &ApiKeys,
+    method: &str,
+    path: &str,
+    (name, value): (&str, String),
+) -> (u16, serde_json::Value) {
+    use http_body_util::{BodyExt, Full};
+    use tower::{Layer, ServiceExt};
+
+    let layer = lenient().with_api_keys(keys.clone()).build().unwrap();
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header(name, value)
+        .header("content-type", "application/json")
+        .body(Full::<bytes::Bytes>::from("{}"))
+        .unwrap();
+    block_on(async {
+        let response = layer.layer(keys.service()).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    })
+}
+
+fn bearer(token: &BearerToken<'_>) -> (&'static str, String) {
+    ("authorization", format!("Bearer {}", token.expose()))
+}
+
+/// A token for agent `support` made itself a key without end, and the key opened `payroll`.
+#[test]
+fn a_narrowed_credential_is_not_exchanged_for_a_wide_one() {
+    let keys = keys();
+    let layer = lenient().with_api_keys(keys.clone()).build().unwrap();
+    let owner = SubjectId::new("", "alice").unwrap();
+    let made = block_on(keys.create(NewApiKey::new(owner))).unwrap();
+    let support = minted(|mint| mint.with_claim("agent", "support"));
+    let connection = issuer()
+        .connection_token(
+            &principal(&token("alice")),
+            [("agent", "support")],
+            TokenIssuer::CONNECTION_LIFETIME,
+        )
+        .unwrap();
+    for narrow in [&support, &connection] {
+        assert_eq!(refusal(&send(&layer, get("/agents/support", narrow))), None);
+        let refused = refusal(&send(&layer, get("/agents/payroll", narrow)));
+        assert_eq!(refused, WRONG);
+        let delete = format!("/keys/{}", made.record().id);
+        for (method, path) in [("POST", "/keys"), ("DELETE", &*delete)] {
+            let (status, _) = at_keys(&keys, method, path, bearer(narrow));
+            assert_eq!(status, 403, "{method}");
+        }
+    }
+    block_on(keys.verify(made.key())).unwrap();
+
+    // A token that is bound to nothing makes one, with an end. Bindings refuse the key, as it names no agent.
+    let (status, created) = at_keys(&keys, "POST", "/keys", bearer(&token("alice")));
+    assert_eq!(status, 201);
+    assert!(created["expires_at"].is_u64());
+    let key = created["key"].as_str().unwrap();
+    for (path, expected) in [
+        ("/chat", None),
+        ("/agents/support", WRONG),
+        ("/agents/payroll", WRONG),
+    ] {
+        let response = send(&layer, get_with(path, [("x-api-key", key.to_owned())]));
+        assert_eq!(refusal(&response), expected, "{path}");
+    }
+    // The subject is what a key has.
+    let own = ResourceBinding::query("userId").subject().when_present();
+    let layer = builder()
+        .with_resource_binding(own)
+        .with_api_keys(keys)
+        .build()
+        .unwrap();
+    for (path, expected) in [("/chat?userId=alice", None), ("/chat?userId=bob", WRONG)] {
+        let response = send(&layer, get_with(path, [("x-api-key", key.to_owned())]));
+        assert_eq!(refusal(&response), expected, "{path}");
+    }
+}
+
+#[test]
+fn a_subject_in_the_query_binds_nobody_to_a_resource() {
+    use http_body_util::Full;
+    use tower::{Layer, ServiceExt};
+
+    let own = ResourceBinding::query("userId").subject();
+    let layer = builder().with_resource_binding(own).build().unwrap();
+    let request = http::Request::post("/keys")
+        .header("authorization", bearer(&token("alice")).1)
+        .header("content-type", "application/json")
+        .body(Full::<bytes::Bytes>::from("{}"))
+        .unwrap();
+    let response = block_on(layer.layer(keys().service()).oneshot(request)).unwrap();
+    assert_eq!(response.status(), 201);
+}
+
+#[test]
+fn a_connection_token_is_accepted_only_where_its_claims_are_compared() {
+    let wrong_type = Some(RejectionKind::TypeMismatch);
+    let resource = [("agent", "a"), ("room", "r1")];
+    let minute = TokenIssuer::CONNECTION_LIFETIME;
+    let token = issuer()
+        .connection_token(&principal(&token("alice")), resource, minute)
+        .unwrap();
+    assert_eq!(part(&token, 0)["typ"], "connection+jwt");
+    let agent = || ResourceBinding::path("/agents/{agent}").claim("agent", "agent");
+    let room = || ResourceBinding::path("/agents/{agent}/{room}").claim("room", "room");
+    let user = || ResourceBinding::query("userId").subject();
+    let both = || builder().with_resource_binding(agents());
+    for (name, layer, path, expected) in [
+        ("no binding", builder(), "/agents/a/r1", wrong_type),
+        ("the binding", both(), "/agents/a/r1", None),
+        ("beneath", both(), "/agents/a/r1/get-messages", None),
+        ("another room", both(), "/agents/a/r2", WRONG),
+        ("no resource", both(), "/chat", WRONG),
+        ("too few segments", both(), "/agents/a", WRONG),
+        (
+            "two bindings",
+            builder()
+                .with_resource_binding(agent())
+                .with_resource_binding(room()),
+            "/agents/a/r1",
+            None,
+        ),
+        (
+            "one of two claims",
+            builder().with_resource_binding(agent()),
+            "/agents/a/r1",
+            WRONG,
+        ),
+        (
+            "one of two claims, when present",
+            builder().with_resource_binding(agent().when_present()),
+            "/agents/a/r2",
+            WRONG,
+        ),
+        (
+            "another binding",
+            builder().with_resource_binding(user()),
+            "/agents/a/r1?userId=alice",
+            WRONG,
+        ),
+        (
+            "a layer of access tokens",
+            both().with_token_type(TokenType::AccessToken),
+            "/agents/a/r1",
+            None,
+        ),
+    ] {
+        let response = send(&layer.build().unwrap(), get(path, &token));
+        assert_eq!(refusal(&response), expected, "{name}");
+        if expected.is_none() {
+            let kind = seen(&response)
+                .principal
+                .as_ref()
+                .unwrap()
+                .credential_kind();
+            assert_eq!(kind, CredentialKind::ConnectionToken, "{name}");
+        }
+    }
+
+    let verifier = Verifier::builder(Keys::hs256([SECRET]).unwrap())
+        .build()
+        .unwrap();
+    let refused = verifier.verify(&token).unwrap_err();
+    assert_eq!(Some(refused.kind()), wrong_type);
+    // A layer has met it, and the verifier remembers it.
+    let layer = JwtAuthLayer::verifier(verifier.clone()).with_resource_binding(agents());
+    let layer = layer.build().unwrap();
+    for _ in 0..3 {
+        assert_eq!(refusal(&send(&layer, get("/agents/a/r1", &token))), None);
+    }
+    let without = JwtAuthLayer::verifier(verifier.clone()).build().unwrap();
+    assert_eq!(
+        refusal(&send(&without, get("/agents/a/r1", &token))),
+        wrong_type
+    );
+    let refused = block_on(verifier.check(&token).settled()).unwrap_err();
+    assert_eq!(Some(refused.kind()), wrong_type);
+    // No issuer signs other tokens of that type.
+    let builder = TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap());
+    for token_type in ["connection+jwt", "application/Connection+JWT"] {
+        assert!(builder_of(token_type).build().is_err(), "{token_type}");
+    }
+    assert!(builder.build().is_ok());
+}
+
+fn builder_of(token_type: &str) -> tower_warden::TokenIssuerBuilder {
+    TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap()).with_token_type(token_type)
+}
+
+#[test]
+fn a_connection_token_keeps_what_ties_its_source() {
+    let minute = TokenIssuer::CONNECTION_LIFETIME;
+    // A token of one agent, where the application asks for a room only.
+    let support = minted(|mint| mint.with_claim("agent", "support"));
+    let layer = lenient().build().unwrap();
+    let response = send(&layer, get("/agents/support", &support));
+    let source = seen(&response).principal.clone().unwrap();
+    let token = issuer()
+        .connection_token(&source, [("room", "r1")], minute)
+        .unwrap();
+    assert_eq!(claims(&token)["agent"], "support");
+    assert_eq!(claims(&token)["room"], "r1");
+
+    // A connection token of a room, where it asks for an agent only.
+    let layer = builder().with_resource_binding(agents()).build().unwrap();
+    let resource = [("agent", "a"), ("room", "r1")];
+    let first = issuer()
+        .connection_token(
+            &principal(&crate::support::token("alice")),
+            resource,
+            minute,
+        )
+        .unwrap();
+    let response = send(&layer, get("/agents/a/r1", &first));
+    let source = seen(&response).principal.clone().unwrap();
+    let second = issuer()
+        .connection_token(&source, [("agent", "a")], minute)
+        .unwrap();
+    assert_eq!(claims(&second)["room"], "r1");
+    assert_eq!(refusal(&send(&layer, get("/agents/a/r1", &second))), None);
+    assert_eq!(refusal(&send(&layer, get("/agents/a/r2", &second))), WRONG);
+    for other in [[("agent", "b")], [("room", "r2")]] {
+        let refused = issuer().connection_token(&source, other, minute);
+        assert!(matches!(refused, Err(IssueError::ResourceForeign { .. })));
+    }
+
+    // And it draws no ticket.
+    let office = TicketOffice::builder(MemoryTickets::default())
+        .build()
+        .unwrap();
+    let room = resource.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let drawn = block_on(office.mint(&source, room, &http::HeaderMap::new()));
+    assert_eq!(drawn.unwrap_err().kind(), RejectionKind::Forbidden);
 }

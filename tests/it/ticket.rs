@@ -15,9 +15,10 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 use tower_warden::{
-    AuthLayerBuilder, Bearer, BearerToken, Clock, ConfigError, JwtAuthLayer, MemoryTickets, Mint,
-    Paths, RejectionKind, ResourceBinding, Rule, SigningKey, StoreError, StoreFuture, TicketHash,
-    TicketOffice, TicketOfficeBuilder, TicketRecord, TicketStore, TokenIssuer,
+    Algorithm, AuthLayerBuilder, Bearer, BearerToken, Clock, ConfigError, JwtAuthLayer, Key, Keys,
+    MemoryTickets, Mint, Paths, RejectionKind, ResourceBinding, Rule, SigningKey, StoreError,
+    StoreFuture, TicketHash, TicketOffice, TicketOfficeBuilder, TicketRecord, TicketStore,
+    TokenIssuer, Verifier,
 };
 
 use crate::support::{Inner, SECRET, get, get_with, refusal, seen, send, upgrade};
@@ -120,6 +121,11 @@ struct House {
 impl House {
     fn new() -> Self {
         Self::with(MemoryTickets::default(), |office| office)
+    }
+
+    /// Its clients may repeat a handshake, by the parameter that Cloudflare's have.
+    fn repeating(store: impl TicketStore) -> Self {
+        Self::with(store, |office| office.with_client_parameter("_pk"))
     }
 
     fn with(
@@ -385,7 +391,7 @@ fn who_did_not_hear_the_answer_may_repeat_the_handshake_for_two_seconds() {
         ("c1&_pk=c1", "c1&_pk=c1", 0, INVALID),
         ("%", "%", 0, INVALID),
     ] {
-        let house = House::new();
+        let house = House::repeating(MemoryTickets::default());
         let ticket = house.draw();
         assert_eq!(house.shake(&with_client(&ticket, first)), None);
         house.clock.set(millis);
@@ -393,7 +399,7 @@ fn who_did_not_hear_the_answer_may_repeat_the_handshake_for_two_seconds() {
         assert_eq!(house.shake(&second), expected, "{first} {second} {millis}");
     }
 
-    let house = House::new();
+    let house = House::repeating(MemoryTickets::default());
     let ticket = house.draw();
     let target = with_client(&ticket, "c1");
     assert_eq!(house.shake(&target), None);
@@ -430,16 +436,18 @@ fn who_did_not_hear_the_answer_may_repeat_the_handshake_for_two_seconds() {
 }
 
 #[test]
-fn repeats_can_be_refused_or_named_otherwise() {
-    let house = House::with(
-        MemoryTickets::default(),
-        TicketOfficeBuilder::without_repeats,
-    );
-    let target = format!("{PATH}?_pk=c&ticket={}", house.draw());
-    assert_eq!(
-        (house.shake(&target), house.shake(&target)),
-        (None, INVALID)
-    );
+fn a_ticket_is_good_once_unless_a_parameter_of_repeats_is_named() {
+    let default = House::new();
+    let refusing = House::with(MemoryTickets::default(), |office| {
+        office.with_client_parameter("_pk").without_repeats()
+    });
+    for house in [default, refusing] {
+        let target = format!("{PATH}?_pk=c&ticket={}", house.draw());
+        assert_eq!(
+            (house.shake(&target), house.shake(&target)),
+            (None, INVALID)
+        );
+    }
 
     let house = House::with(MemoryTickets::default(), |office| {
         office.with_client_parameter("client")
@@ -566,7 +574,7 @@ fn a_full_store_keeps_what_it_has_until_it_is_taken_or_expires() {
 fn one_user_does_not_fill_the_store_for_others() {
     let store = MemoryTickets::default().with_capacity_per_subject(2);
     for (store, most) in [(MemoryTickets::default(), 64), (store, 2)] {
-        let house = House::with(store, |office| office);
+        let house = House::repeating(store);
         let alice = house.token(|mint| mint);
         let bob = house.issuer.mint("bob").sign().unwrap();
         let other = TokenIssuer::builder(SigningKey::hs256(SECRET).unwrap())
@@ -873,9 +881,9 @@ fn of_a_thousand_redemptions_one_wins_and_its_one_repeat() {
     for (name, expected) in [(nameless, 1), (distinct, 1), (same, 2)] {
         for remote in [false, true] {
             let house = if remote {
-                House::with(Remote::default(), |office| office)
+                House::repeating(Remote::default())
             } else {
-                House::new()
+                House::repeating(MemoryTickets::default())
             };
             let ticket = house.draw();
             let inner = Inner::default();
@@ -993,4 +1001,66 @@ fn the_resource_may_be_of_any_shape() {
     let answer = text(house.post(&token, &[], body));
     let target = with_ticket("/feed/r%201%C3%A9", answer["ticket"].as_str().unwrap());
     assert_eq!(house.shake(&target), None);
+}
+
+/// A partner's key signed the issuer and subject of ours. Our layer refused the token, and accepted its ticket.
+#[test]
+fn only_the_authority_that_verified_the_token_takes_its_ticket() {
+    const PARTNER: &str = "another secret of at least 32 bytes";
+    let house = House::new();
+    let layer = |keys: Keys| {
+        JwtAuthLayer::keys(keys)
+            .with_clock(house.clock.clone())
+            .with_tickets(house.office.clone())
+    };
+    let partner = || layer(Keys::hs256([PARTNER]).unwrap()).build().unwrap();
+    let forger = TokenIssuer::builder(SigningKey::hs256(PARTNER).unwrap())
+        .with_clock(house.clock.clone())
+        .build()
+        .unwrap();
+    let token = forger.mint("alice").sign().unwrap();
+    let draw = || {
+        let request = Request::post("/auth/ticket")
+            .header("authorization", format!("Bearer {}", token.expose()))
+            .body(Full::new(Bytes::from(BODY)))
+            .unwrap();
+        let response = run(partner().layer(house.office.service()).oneshot(request)).unwrap();
+        with_ticket(PATH, text(response)["ticket"].as_str().unwrap())
+    };
+    let unknown = Some(RejectionKind::KeyUnknown);
+    let named = |id: &str| {
+        let key = Key::secret(SECRET, Algorithm::HS256).unwrap().with_id(id);
+        Keys::new([key]).unwrap()
+    };
+    let both = || Keys::hs256([SECRET, PARTNER]).unwrap();
+    for (name, layer, expected) in [
+        ("ours", house.layer(), unknown),
+        (
+            "ours under an ID",
+            layer(named("a")).build().unwrap(),
+            unknown,
+        ),
+        ("the partner's", partner(), None),
+        ("both keys", layer(both()).build().unwrap(), None),
+    ] {
+        let target = draw();
+        let refused = refusal(&send(&layer, handshake(&target, &[])));
+        assert_eq!(refused, expected, "{name}");
+        // A wrong use spends it.
+        assert_eq!(refusal(&send(&partner(), handshake(&target, &[]))), INVALID);
+    }
+
+    // A key that was withdrawn since takes its tickets along, and draws no more.
+    let verifier = Verifier::builder(both()).with_clock(house.clock.clone());
+    let verifier = verifier.build().unwrap();
+    let layer = JwtAuthLayer::verifier(verifier.clone()).with_tickets(house.office.clone());
+    let layer = layer.build().unwrap();
+    let response = send(&layer, get("/chat", &token));
+    let principal = seen(&response).principal.clone().unwrap();
+    let target = draw();
+    verifier.reload(Keys::hs256([SECRET]).unwrap()).unwrap();
+    assert_eq!(refusal(&send(&layer, handshake(&target, &[]))), unknown);
+    let resource = [("agent", "a"), ("room", "r1")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let drawn = run(house.office.mint(&principal, resource, &HeaderMap::new()));
+    assert_eq!(drawn.unwrap_err().kind(), RejectionKind::KeyUnknown);
 }

@@ -9,5 +9,5 @@ mod rules;
 mod service;
 
 pub use message::RenewalMessages;
-pub(crate) use rules::RenewalRule;
+pub(crate) use rules::{Renewal, RenewalRule};
 pub use service::RenewalService;

@@ -7,6 +7,15 @@ use crate::{
     connection::open::Replaced, verify::Authentication,
 };
 
+/// Whether newer tokens may keep the connections of a layer open.
+#[derive(Debug)]
+pub(crate) enum Renewal {
+    /// Those that fulfil these conditions, beside what holds for all.
+    By(Vec<RenewalRule>),
+    /// None: the layer has conditions over requests, and none that a renewal could ask in their place.
+    Refused,
+}
+
 type Rule = dyn Fn(&Principal, &Principal) -> Verdict + Send + Sync;
 
 /// A condition of the application over the present principal and the next.
@@ -45,7 +54,11 @@ impl Lease {
     /// 1. name the same issuer and subject as the present one;
     /// 2. be newer: issued later, or, where both or none say when, expire later;
     /// 3. carry every scope and every role of the present one, as the connection was opened by them;
-    /// 4. fulfil what [`require_renewal`](crate::AuthLayerBuilder::require_renewal) asks.
+    /// 4. be tied to the same resource, where the layer has a [binding](crate::ResourceBinding);
+    /// 5. fulfil what [`require_renewal`](crate::AuthLayerBuilder::require_renewal) asks.
+    ///
+    /// A layer with conditions of [`require`](crate::AuthLayerBuilder::require) and none of `require_renewal` refuses every
+    /// renewal as [`Forbidden`](RejectionKind::Forbidden).
     ///
     /// Whatever is refused leaves the connection as it was, and a connection whose deadline comes while the token is
     /// verified has ended. The layer's
@@ -71,10 +84,21 @@ impl Lease {
         let next = Principal::new(next, context.clone());
         let layer = &context.layer;
         layer.revocations.judge(next.token())?;
+        layer.check_bound(next.token(), |_| true)?;
+        let Renewal::By(rules) = &layer.renewal else {
+            tracing::warn!(
+                target: "tower_warden",
+                "a connection was not renewed: the layer has conditions by `require`, say by `require_renewal` what to ask then"
+            );
+            return Err(RejectionKind::Forbidden.into());
+        };
         loop {
             let present = self.principal();
             may_follow(present.token(), next.token())?;
-            for rule in &layer.renewal_rules {
+            for binding in &layer.bindings {
+                binding.check_renewal(present.token(), next.token())?;
+            }
+            for rule in rules {
                 rule.ask(&present, &next)?;
             }
             match open.replace(&present, &next) {

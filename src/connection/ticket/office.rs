@@ -78,8 +78,8 @@ const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 /// # Security
 ///
 /// The layer that takes a ticket asks all its rules again (issuer, audience, type, age), and its requirements and
-/// [bindings](crate::ResourceBinding) hold as for any token; only the signature is not there any more, so a ticket
-/// outlives the removal of a key by its own lifetime at most. A ticket that is shown for another resource or from
+/// [bindings](crate::ResourceBinding) hold as for any token. The record names the authority and the key that verified the
+/// token, and only a layer that trusts this key takes the ticket: another layer of the same office does not. A ticket that is shown for another resource or from
 /// another origin is refused, and spent by that.
 ///
 /// A browser sends its session cookie along with every handshake to its own site. A ticket is explicit and was drawn for
@@ -125,7 +125,7 @@ impl TicketOffice {
             store: Arc::new(store),
             resource_path: Cow::Borrowed("/agents/{agent}/{room}"),
             lifetime: Duration::from_secs(30),
-            repeats: Repeats::SameClient(Cow::Borrowed("_pk")),
+            repeats: Repeats::Nobody,
             streams: EventStreams::Without,
             clock: Arc::new(SystemClock),
         }
@@ -145,8 +145,8 @@ impl TicketOffice {
     /// # Errors
     ///
     /// [`RequestMalformed`](RejectionKind::RequestMalformed) for another set of parameters, an empty value or two
-    /// origins; [`Forbidden`](RejectionKind::Forbidden) for a principal that came by a ticket itself, whose resource a
-    /// new one would not have to keep to; [`TokenExpired`](RejectionKind::TokenExpired) if the token ends within a
+    /// origins; [`Forbidden`](RejectionKind::Forbidden) for a principal that used a ticket, a connection token or an
+    /// API key; [`KeyUnknown`](RejectionKind::KeyUnknown) if the key that verified its token was withdrawn since; [`TokenExpired`](RejectionKind::TokenExpired) if the token ends within a
     /// second; [`StoreUnavailable`](RejectionKind::StoreUnavailable).
     pub async fn mint(
         &self,
@@ -175,7 +175,8 @@ impl TicketOffice {
         if !whole {
             return Err(RejectionKind::RequestMalformed.into());
         }
-        // Who came by a ticket draws no other, and a program that holds an API key sends it along with the handshake.
+        // A ticket and a connection token keep to their resource. A program that holds an API key sends it along with the
+        // handshake.
         if !matches!(
             principal.credential_kind(),
             CredentialKind::Token | CredentialKind::Session
@@ -192,12 +193,18 @@ impl TicketOffice {
         if expires_in < SHORTEST_LIFETIME {
             return Err(RejectionKind::TokenExpired.into());
         }
+        // Its key was withdrawn since it was verified, or nothing verified it.
+        let (context, token) = principal.parts();
+        let fingerprint = context.authenticator.authority_of(token);
+        let fingerprint = fingerprint.ok_or(RejectionKind::KeyUnknown)?;
         let text = draw().ok_or(RejectionKind::StoreUnavailable)?;
         let hash = TicketHash::of(&text, office.backend).ok_or(RejectionKind::StoreUnavailable)?;
+        let authority = TicketRecord::authority(&text, fingerprint, office.backend);
+        let authority = authority.ok_or(RejectionKind::StoreUnavailable)?;
         Ok(Minting {
             ticket: Ticket { text, expires_in },
             hash,
-            record: TicketRecord::new(principal.token(), resource, origin, end),
+            record: TicketRecord::new(token, resource, origin, authority, end),
             now,
         })
     }
@@ -303,14 +310,20 @@ impl TicketOfficeBuilder {
         self
     }
 
-    /// Sets the query parameter in which a client names itself, `_pk` by default: within 2 s it may repeat, once, a
-    /// handshake whose answer it did not hear.
+    /// Sets the query parameter in which a client names itself, such as Cloudflare's `_pk`, and allows one repeat of a
+    /// handshake with the same value within 2 s. By default a ticket is good once.
+    ///
+    /// It is for clients that may miss the answer to a handshake.
+    ///
+    /// # Security
+    ///
+    /// The URL holds the ticket and the value. A reader of the URL can repeat the handshake within the 2 s.
     pub fn with_client_parameter(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.repeats = Repeats::SameClient(name.into());
         self
     }
 
-    /// Refuses every second use of a ticket, whoever comes with it.
+    /// Refuses every second use of a ticket, which is the default.
     pub fn without_repeats(mut self) -> Self {
         self.repeats = Repeats::Nobody;
         self

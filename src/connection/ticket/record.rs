@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::{
     BearerToken, CryptoBackend, StoreError, VerifiedToken,
+    keys::Fingerprint,
     verify::{Remembered, sha256},
 };
 
@@ -62,7 +64,8 @@ impl fmt::Debug for TicketHash {
     }
 }
 
-/// What a ticket stands for: the claims of the token that it was drawn with, one resource, one origin, and an end.
+/// What a ticket stands for: the claims of the token that it was drawn with, the authority that verified it, one
+/// resource, one origin, and an end.
 ///
 /// A store keeps it as [text](Self::to_text) and reads nothing of it but its [end](Self::expires_at).
 ///
@@ -77,6 +80,8 @@ pub struct TicketRecord {
     pub(super) holder: Holder,
     pub(super) resource: BTreeMap<String, String>,
     pub(super) origin: Option<String>,
+    /// Names the authority and key that verified the token, for who has the ticket.
+    pub(super) authority: String,
     /// In milliseconds since the Unix epoch.
     expires_at: u64,
 }
@@ -107,6 +112,7 @@ impl TicketRecord {
         token: &VerifiedToken,
         resource: BTreeMap<String, String>,
         origin: Option<String>,
+        authority: String,
         expires_at: Duration,
     ) -> Self {
         Self {
@@ -114,8 +120,21 @@ impl TicketRecord {
             holder: Holder::of(token),
             resource,
             origin,
+            authority,
             expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
         }
+    }
+
+    /// Returns the name of an authority and its key in the record of this ticket.
+    ///
+    /// The store cannot tell a key by it, as it does not have the ticket.
+    pub(super) fn authority(
+        ticket: &BearerToken<'_>,
+        fingerprint: Fingerprint,
+        backend: CryptoBackend,
+    ) -> Option<String> {
+        let text = Zeroizing::new([ticket.expose().as_bytes(), &fingerprint].concat());
+        Some(URL_SAFE_NO_PAD.encode_to_string(sha256(&text, backend)?))
     }
 
     /// When the ticket expires, since the Unix epoch. It is never later than the token's own `exp`.

@@ -12,7 +12,7 @@ use super::{
     office::{Office, Repeated, origin},
 };
 use crate::{
-    BearerToken, HeadRef, Rejection, RejectionKind, VerifiedToken, Verifier,
+    BearerToken, CryptoBackend, HeadRef, Rejection, RejectionKind, VerifiedToken, Verifier,
     http_util::ClientAddress,
     request::Found,
     verify::{Authenticate, Authenticated, Authentication},
@@ -150,18 +150,24 @@ async fn redeem(office: &Office, verifiers: &[Verifier], shown: Shown) -> Authen
         .filter(|record| now < record.expires_at())
         .ok_or(RejectionKind::TicketInvalid)?;
     shown.fits(&record)?;
-    Ok(Arc::new(recall(verifiers, &record, &shown.ticket)?))
+    let recalled = recall(office.backend, verifiers, &record, &shown.ticket)?;
+    Ok(Arc::new(recalled))
 }
 
-/// The token behind the ticket, if one of the verifiers lets it in; else what the first one says.
+/// Returns the token behind the ticket, by a verifier that has the key which verified it; else what the first one says.
 fn recall(
+    backend: CryptoBackend,
     verifiers: &[Verifier],
     record: &TicketRecord,
     ticket: &BearerToken<'_>,
 ) -> Result<VerifiedToken, Rejection> {
     let mut refused = None;
+    let is_it = |fingerprint| {
+        let authority = TicketRecord::authority(ticket, fingerprint, backend);
+        authority.is_some_and(|authority| authority == record.authority)
+    };
     for verifier in verifiers {
-        match verifier.recall(&record.token, ticket) {
+        match verifier.recall(&record.token, ticket, is_it) {
             Ok(token) => return Ok(token),
             Err(rejection) => _ = refused.get_or_insert(rejection),
         }

@@ -104,6 +104,11 @@ impl Lookup {
         })
     }
 
+    /// Returns the address that is asked.
+    pub(crate) fn address(&self) -> &str {
+        self.endpoint.as_str()
+    }
+
     /// Asks with a form.
     pub(crate) async fn post_form(
         &self,

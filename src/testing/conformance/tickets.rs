@@ -83,6 +83,7 @@ fn record_of(
         principal.token(),
         resource,
         origin.map(str::to_owned),
+        String::from("an authority"),
         expires_at,
     )
 }

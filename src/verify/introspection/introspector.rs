@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::answer;
 use crate::{
     BearerToken, KeyFetchError, NumericDate, Rejection, RejectionKind,
-    keys::{Asked, Awaited, Kept, Lookup, Questions, Span, TokenHash},
+    keys::{Asked, Awaited, Fingerprint, Kept, Lookup, Questions, Span, TokenHash},
     verify::{
         CryptoBackend,
         attempt::Doubt,
@@ -102,6 +102,14 @@ impl Introspector {
             Asked::Wait(awaited) => Err(Doubt::Asked(Question(awaited))),
             Asked::Overloaded => Err(RejectionKind::KeysUnavailable.into()),
         }
+    }
+}
+
+impl Introspector {
+    /// Returns the digest of the endpoint's address.
+    pub(in crate::verify) fn fingerprint(&self) -> Option<Fingerprint> {
+        let address = ["introspection", self.0.lookup.address()].join(" ");
+        sha256(address.as_bytes(), self.0.backend)?.try_into().ok()
     }
 }
 
