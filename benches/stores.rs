@@ -74,7 +74,7 @@ fn keys(c: &mut Criterion, runtime: &Runtime, engine: &str, store: &dyn ApiKeySt
         expires_at: None,
         last_used_at: None,
     };
-    runtime.block_on(store.insert(&record)).unwrap();
+    runtime.block_on(store.insert(&record, 100)).unwrap();
     c.benchmark_group(engine).bench_function("find key", |b| {
         b.iter(|| runtime.block_on(store.find(&record.id)).unwrap().unwrap());
     });

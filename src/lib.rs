@@ -95,6 +95,9 @@
 //! | role for a WebSocket | writer | its handshake is a `GET`, and what follows writes |
 //! | a transfer | ends all grants | a chat does not come with the old owner's guests |
 //! | scopes of a new API key | none | a key is for one purpose, and its maker knows which |
+//! | life of a new API key | 90 days | a lost key ends by itself; [`NewApiKey::without_expiry`] is for the application only |
+//! | uses of a ticket | one | the URL that holds it may be logged; [`TicketOfficeBuilder::with_client_parameter`] allows one repeat |
+//! | renewals where [`require`](AuthLayerBuilder::require) asks | refused | a renewal has no request; [`AuthLayerBuilder::require_renewal`] says what to ask |
 //! | preflight | guarded | the CORS layer outside answers it |
 //! | refusals | `application/problem+json`, `no-store` | [RFC 9457]; a refusal is nobody's to keep |
 //!
@@ -166,7 +169,7 @@ mod watch;
 
 pub use api_key::{
     ApiKeyError, ApiKeyHeader, ApiKeyRecord, ApiKeyService, ApiKeyStore, ApiKeys, ApiKeysBuilder,
-    CreatedApiKey, KeyHash, NewApiKey,
+    CreatedApiKey, Inserted, KeyHash, NewApiKey,
 };
 pub use authorize::{
     Claim, InvalidId, Owned, OwnerAccess, OwnerStore, Owners, OwnersBuilder, Ownership,

@@ -43,10 +43,11 @@ impl Stores {
             None => passing(database.clone()).await?,
         };
         let keys = ApiKeys::builder(database.clone(), &config.pepper);
+        let keys = keys.with_revocations(revocations.clone()).build()?;
         Ok(Self {
-            accounts: accounts(database.clone(), config, &revocations)?,
+            accounts: accounts(database.clone(), config, &revocations, &keys)?,
             owners: Owners::shared(database).await?,
-            keys: keys.with_revocations(revocations.clone()).build()?,
+            keys,
             tickets,
             revocations,
         })

@@ -61,7 +61,8 @@ impl ApiKeysBuilder {
 
     /// Sets how many keys an owner may have, expired ones included: 1 to 500, 100 by default.
     ///
-    /// It keeps a store from being filled, and is no exact bound: several requests at the same instant may go over it.
+    /// It keeps a store from being filled. The store counts and keeps in one step, so requests at the same instant do not go
+    /// over it.
     pub fn with_max_keys_per_owner(mut self, most: u16) -> Self {
         self.most_keys = most;
         self

@@ -10,8 +10,8 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    ApiKeyError, ApiKeyRecord, ApiKeyService, ApiKeyStore, ApiKeysBuilder, CreatedApiKey, KeyHash,
-    NewApiKey,
+    ApiKeyError, ApiKeyRecord, ApiKeyService, ApiKeyStore, ApiKeysBuilder, CreatedApiKey, Inserted,
+    KeyHash, NewApiKey,
     text::{self, KeyText},
     usage::Usage,
 };
@@ -123,11 +123,6 @@ impl ApiKeys {
         wanted.check()?;
         let shared = &*self.0;
         let lifetime = wanted.lifetime(shared.default_lifetime, shared.max_lifetime)?;
-        let page = Page::first().with_limit(shared.most_keys);
-        let present = shared.store.list(&wanted.owner, &page).await?;
-        if present.items.len() >= usize::from(shared.most_keys) {
-            return Err(ApiKeyError::TooMany);
-        }
         let now = self.now();
         // That an ID is taken by chance happens in no lifetime; that a store says so by mistake may.
         for _ in 0..3 {
@@ -147,9 +142,13 @@ impl ApiKeys {
                 }),
                 last_used_at: None,
             };
-            if shared.store.insert(&record).await? {
-                let key = BearerToken::new((*text).clone());
-                return Ok(CreatedApiKey::new(key, record));
+            match shared.store.insert(&record, shared.most_keys).await? {
+                Inserted::Kept => {
+                    let key = BearerToken::new((*text).clone());
+                    return Ok(CreatedApiKey::new(key, record));
+                }
+                Inserted::LimitReached => return Err(ApiKeyError::TooMany),
+                Inserted::IdTaken => {}
             }
         }
         Err(StoreError::new("the store takes no new ID").into())

@@ -22,4 +22,4 @@ pub use keys::ApiKeys;
 pub use record::{ApiKeyRecord, KeyHash};
 pub use service::ApiKeyService;
 pub use source::ApiKeyHeader;
-pub use store::ApiKeyStore;
+pub use store::{ApiKeyStore, Inserted};

@@ -16,8 +16,10 @@ use crate::{Listing, NumericDate, Page, StoreFuture, SubjectId};
 /// - A key that was revoked is gone: nothing brings it back, [`touch`](Self::touch) least of all.
 /// - Doubt is a [`StoreError`](crate::StoreError), never `None`: that would stand for "there is no such key".
 pub trait ApiKeyStore: fmt::Debug + Send + Sync + 'static {
-    /// Keeps a new record; `false` if its ID is taken, and then nothing changes.
-    fn insert<'a>(&'a self, record: &'a ApiKeyRecord) -> StoreFuture<'a, bool>;
+    /// Keeps a new record, unless its ID is taken or its owner has `most` keys already, expired ones included.
+    ///
+    /// Of many calls at once, on whatever nodes, no more succeed than there is room for. Otherwise nothing changes.
+    fn insert<'a>(&'a self, record: &'a ApiKeyRecord, most: u16) -> StoreFuture<'a, Inserted>;
 
     /// The record of that ID.
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ApiKeyRecord>>;
@@ -37,9 +39,21 @@ pub trait ApiKeyStore: fmt::Debug + Send + Sync + 'static {
     fn touch<'a>(&'a self, id: &'a str, used_at: NumericDate) -> StoreFuture<'a, ()>;
 }
 
+/// The answer of a store to a new record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Inserted {
+    /// The record is kept.
+    Kept,
+    /// Another record has the ID.
+    IdTaken,
+    /// The owner has as many keys as one may have.
+    LimitReached,
+}
+
 impl<S: ApiKeyStore + ?Sized> ApiKeyStore for Arc<S> {
-    fn insert<'a>(&'a self, record: &'a ApiKeyRecord) -> StoreFuture<'a, bool> {
-        (**self).insert(record)
+    fn insert<'a>(&'a self, record: &'a ApiKeyRecord, most: u16) -> StoreFuture<'a, Inserted> {
+        (**self).insert(record, most)
     }
 
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ApiKeyRecord>> {

@@ -14,7 +14,7 @@ use tower::{Layer, Service, ServiceExt};
 use tower_warden::{
     ApiKeyError, ApiKeyHeader, ApiKeyLayer, ApiKeyRecord, ApiKeyStore, ApiKeys,
     AuthorizationHeader, BearerToken, ConfigError, CookieAuthLayer, CookieToken, CreatedApiKey,
-    CredentialKind, HeadRef, JwtAuthLayer, Keys, LeaseEnd, Listing, MalformedCredentials,
+    CredentialKind, HeadRef, Inserted, JwtAuthLayer, Keys, LeaseEnd, Listing, MalformedCredentials,
     MemoryApiKeyStore, MemoryOwnerStore, MemoryRevocationStore, NewApiKey, NumericDate, OwnerStore,
     OwnershipLayer, Page, Paths, Principal, QueryParameter, RejectionKind, ResourceId, ResourceKey,
     Revocations, StoreError, StoreFuture, SubjectId, SubprotocolToken, TokenSource, Verifier,
@@ -911,8 +911,9 @@ impl Watched {
 }
 
 impl ApiKeyStore for Watched {
-    fn insert<'a>(&'a self, record: &'a ApiKeyRecord) -> StoreFuture<'a, bool> {
-        self.ask("insert", Some(Fault::Insert), self.0.store.insert(record))
+    fn insert<'a>(&'a self, record: &'a ApiKeyRecord, most: u16) -> StoreFuture<'a, Inserted> {
+        let kept = self.0.store.insert(record, most);
+        self.ask("insert", Some(Fault::Insert), kept)
     }
 
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ApiKeyRecord>> {
@@ -1348,5 +1349,29 @@ async fn all_keys_of_an_owner_are_revoked_for_good_on_every_node() {
                 there.verify(key.key()).await.unwrap();
             }
         }
+    }
+}
+
+/// Sixty requests at once made sixty keys where five were allowed.
+#[test]
+fn of_many_keys_at_once_no_more_are_made_than_one_may_have() {
+    let keys = ApiKeys::builder(MemoryApiKeyStore::new(), PEPPER).with_max_keys_per_owner(5);
+    let keys = keys.build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .build()
+        .unwrap();
+    let answers = runtime.block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..60 {
+            let keys = keys.clone();
+            tasks.spawn(async move { keys.create(NewApiKey::new(alice())).await });
+        }
+        tasks.join_all().await
+    });
+    let made = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(made, 5);
+    for refused in answers.into_iter().filter_map(Result::err) {
+        assert!(matches!(refused, ApiKeyError::TooMany));
     }
 }

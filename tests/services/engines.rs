@@ -8,9 +8,10 @@ use http_body_util::Full;
 use tokio::{task::JoinSet, time::timeout};
 use tower::{Layer, ServiceExt};
 use tower_warden::{
-    ApiKeyRecord, ApiKeyStore, Claim, JwtAuthLayer, KeyHash, NumericDate, OwnerStore, Owners, Page,
-    ResourceId, Revocation, RevocationStore, Revocations, Role, SharedOwnerStore, SigningKey,
-    Standing, SubjectId, TicketOffice, TicketStore, TokenIssuer,
+    ApiKeyRecord, ApiKeyStore, Claim, Inserted, JwtAuthLayer, KeyHash, NumericDate, OwnerStore,
+    Owners, Page, ResourceId, Revocation, RevocationStore, Revocations, Role, SharedOwnerStore,
+    SigningKey, Standing, SubjectId, TicketHash, TicketOffice, TicketRecord, TicketStore,
+    TokenIssuer,
     testing::{ManualClock, conformance},
 };
 
@@ -198,7 +199,7 @@ pub(crate) async fn hostile_names_are_kept_byte_for_byte<S: Store>(store: S) {
         expires_at: None,
         last_used_at: None,
     };
-    assert!(store.insert(&key).await.unwrap());
+    assert_eq!(store.insert(&key, 100).await.unwrap(), Inserted::Kept);
     assert_eq!(store.find(&key.id).await.unwrap().as_ref(), Some(&key));
     let listed = ApiKeyStore::list(&store, &alice, &Page::first()).await;
     assert_eq!(listed.unwrap().items, [key]);
@@ -250,4 +251,53 @@ pub(crate) async fn what_is_over_is_swept_out<S: Store>(
     };
     bounded(swept).await;
     assert_eq!(store.load().await.ok().unwrap(), []);
+}
+
+/// A ticket of this subject, good until then.
+fn ticket(subject: &str, expires_at: Duration) -> TicketRecord {
+    let text = format!(
+        r#"{{"token":{{"alg":"HS256","kid":null,"typ":"JWT","claims":"{{}}","scopes":[],"roles":[]}},"holder":{{"issuer":null,"subject":"{subject}"}},"resource":{{}},"origin":null,"authority":"","expires_at":{}}}"#,
+        expires_at.as_millis()
+    );
+    TicketRecord::from_text(&text).unwrap()
+}
+
+/// One subject drew tickets without end, and filled the table for all.
+pub(crate) async fn a_subject_has_64_tickets_at_once<S: TicketStore>(nodes: [S; 2]) {
+    let now = Duration::from_secs(1_800_000_000);
+    let end = now + Duration::from_secs(30);
+    let (alice, bob) = (fresh("alice"), fresh("bob"));
+    let hash = || {
+        let name = format!("{:->32}", fresh("t"));
+        TicketHash::from_bytes(name.as_bytes()).unwrap()
+    };
+    let hashes: Vec<_> = (0..200).map(|_| hash()).collect();
+    let puts = hashes.iter().zip(nodes.iter().cycle());
+    let puts = puts.map(|(hash, node)| node.put(*hash, ticket(&alice, end), now));
+    let answers = futures_util::future::join_all(puts).await;
+    let kept: Vec<_> = hashes
+        .iter()
+        .zip(&answers)
+        .filter_map(|(hash, answer)| answer.is_ok().then_some(*hash))
+        .collect();
+    assert_eq!(kept.len(), 64);
+    nodes[0].put(hash(), ticket(&bob, end), now).await.unwrap();
+    // Each that is taken makes room for one, and the end of their time for all.
+    let taken = nodes[1].take(kept[0], None, now).await.unwrap();
+    assert!(taken.is_some());
+    nodes[0]
+        .put(hash(), ticket(&alice, end), now)
+        .await
+        .unwrap();
+    assert!(
+        nodes[1]
+            .put(hash(), ticket(&alice, end), now)
+            .await
+            .is_err()
+    );
+    let later = end + Duration::from_secs(30);
+    nodes[1]
+        .put(hash(), ticket(&alice, later), end)
+        .await
+        .unwrap();
 }

@@ -82,6 +82,13 @@ async fn number(file: &Path, question: &'static str) -> i64 {
 }
 
 #[tokio::test]
+async fn a_subject_has_64_tickets_at_once() {
+    let directory = Directory::new();
+    let nodes = [directory.open().await, directory.open().await];
+    engines::a_subject_has_64_tickets_at_once(nodes).await;
+}
+
+#[tokio::test]
 async fn every_promise_is_kept_over_several_handles() {
     let directory = Directory::new();
     engines::keeps_every_promise(async || directory.open().await).await;

@@ -143,6 +143,12 @@ impl TicketRecord {
         Duration::from_millis(self.expires_at)
     }
 
+    /// Returns the issuer and the subject as JSON: one text for each holder.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn holder_text(&self) -> Result<String, StoreError> {
+        serde_json::to_string(&self.holder).map_err(StoreError::new)
+    }
+
     /// The record as one line of JSON.
     ///
     /// # Errors

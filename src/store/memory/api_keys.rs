@@ -3,7 +3,9 @@
 use std::{collections::HashMap, fmt};
 
 use super::shelf::{ByOwner, Shelf};
-use crate::{ApiKeyRecord, ApiKeyStore, Listing, NumericDate, Page, StoreFuture, SubjectId};
+use crate::{
+    ApiKeyRecord, ApiKeyStore, Inserted, Listing, NumericDate, Page, StoreFuture, SubjectId,
+};
 
 /// Keeps the records of API keys in the memory of one process, and forgets all at its end.
 ///
@@ -27,15 +29,18 @@ impl MemoryApiKeyStore {
 }
 
 impl ApiKeyStore for MemoryApiKeyStore {
-    fn insert<'a>(&'a self, record: &'a ApiKeyRecord) -> StoreFuture<'a, bool> {
+    fn insert<'a>(&'a self, record: &'a ApiKeyRecord, most: u16) -> StoreFuture<'a, Inserted> {
         Box::pin(async move {
             let mut state = self.0.write();
             if state.records.contains_key(&record.id) {
-                return Ok(false);
+                return Ok(Inserted::IdTaken);
+            }
+            if state.owned.count(&record.owner) >= usize::from(most) {
+                return Ok(Inserted::LimitReached);
             }
             state.owned.insert(&record.owner, record.id.clone());
             state.records.insert(record.id.clone(), record.clone());
-            Ok(true)
+            Ok(Inserted::Kept)
         })
     }
 

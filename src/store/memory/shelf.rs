@@ -38,6 +38,11 @@ impl<K: Ord + Borrow<str>> ByOwner<K> {
         self.0.entry(owner.clone()).or_default().insert(key);
     }
 
+    /// Returns how many keys an owner has.
+    pub(super) fn count(&self, owner: &SubjectId) -> usize {
+        self.0.get(owner).map_or(0, BTreeSet::len)
+    }
+
     pub(super) fn remove(&mut self, owner: &SubjectId, key: &str) {
         if let Some(left) = self.0.get_mut(owner) {
             left.remove(key);

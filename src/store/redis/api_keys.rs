@@ -14,7 +14,8 @@ use super::{
     store::RedisStore,
 };
 use crate::{
-    ApiKeyRecord, ApiKeyStore, KeyHash, Listing, NumericDate, Page, StoreFuture, SubjectId,
+    ApiKeyRecord, ApiKeyStore, Inserted, KeyHash, Listing, NumericDate, Page, StoreFuture,
+    SubjectId,
 };
 
 static INSERT: LazyLock<Script> = LazyLock::new(|| {
@@ -100,7 +101,7 @@ impl Kept {
 }
 
 impl RedisStore {
-    async fn keep_key(&self, record: &ApiKeyRecord) -> Result<bool, Fault> {
+    async fn keep_key(&self, record: &ApiKeyRecord, most: u16) -> Result<Inserted, Fault> {
         let names = self.names();
         let mut insert = INSERT
             .key(names.api_key(&record.id))
@@ -110,8 +111,14 @@ impl RedisStore {
             insert = insert.arg(used.as_secs().to_string());
         }
         let talk = self.link().talk().await?;
-        index::note::<ApiKeyRecord>(&talk, names, &record.owner, &record.id).await?;
-        talk.decide(&insert).await
+        let (owner, id) = (&record.owner, &record.id);
+        if !index::note_within::<ApiKeyRecord>(&talk, names, owner, id, most).await? {
+            return Ok(Inserted::LimitReached);
+        }
+        Ok(match talk.decide(&insert).await? {
+            true => Inserted::Kept,
+            false => Inserted::IdTaken,
+        })
     }
 
     async fn find_key(&self, id: &str) -> Result<Option<ApiKeyRecord>, Fault> {
@@ -126,7 +133,8 @@ impl RedisStore {
         let revoke = REVOKE.key(names.api_key(id)).arg(written(owner)?);
         let done = talk.decide(&revoke).await?;
         if done {
-            index::forget::<ApiKeyRecord>(&talk, names, owner, id).await;
+            // No other key ever gets its ID.
+            index::drop_entry::<ApiKeyRecord>(&talk, names, owner, id).await;
         }
         Ok(done)
     }
@@ -140,8 +148,8 @@ impl RedisStore {
 }
 
 impl ApiKeyStore for RedisStore {
-    fn insert<'a>(&'a self, record: &'a ApiKeyRecord) -> StoreFuture<'a, bool> {
-        Box::pin(async move { Ok(self.keep_key(record).await?) })
+    fn insert<'a>(&'a self, record: &'a ApiKeyRecord, most: u16) -> StoreFuture<'a, Inserted> {
+        Box::pin(async move { Ok(self.keep_key(record, most).await?) })
     }
 
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ApiKeyRecord>> {

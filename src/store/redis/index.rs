@@ -30,6 +30,25 @@ static NOTE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+static NOTE_WITHIN: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3])
+             and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+             return 0
+         end
+         redis.call('ZADD', KEYS[1], '0', ARGV[1])
+         redis.call('SET', KEYS[2], '1', 'PX', ARGV[2])
+         return 1",
+    )
+});
+
+static DROP: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('DEL', KEYS[2])
+         return redis.call('ZREM', KEYS[1], ARGV[1])",
+    )
+});
+
 static FORGET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('EXISTS', KEYS[2]) == 1 then
@@ -64,6 +83,42 @@ pub(super) async fn note<T: Listed>(
     let young = Names::young(&index, entry);
     let note = NOTE.key(index).key(young).arg(entry).arg(YOUTH);
     talk.decide(&note).await
+}
+
+/// Writes down that a subject may have something soon, unless it has `most` entries already; says whether it did.
+///
+/// The entries bound what is true: each is written before its decision.
+pub(super) async fn note_within<T: Listed>(
+    talk: &Talk,
+    names: &Names,
+    owner: &SubjectId,
+    entry: &str,
+    most: u16,
+) -> Result<bool, Fault> {
+    let index = names.index(owner, T::INDEX);
+    let young = Names::young(&index, entry);
+    let note = NOTE_WITHIN.key(index).key(young).arg(entry).arg(YOUTH);
+    let note = note.arg(most.to_string());
+    if talk.decide(&note).await? {
+        return Ok(true);
+    }
+    // A list drops the entries that are not true.
+    let page = Page::first().with_limit(most);
+    list::<T>(talk, names, owner, &page).await?;
+    talk.decide(&note).await
+}
+
+/// Drops an entry that will never be true again, however young it is. It does no harm where that fails.
+pub(super) async fn drop_entry<T: Listed>(
+    talk: &Talk,
+    names: &Names,
+    owner: &SubjectId,
+    entry: &str,
+) {
+    let index = names.index(owner, T::INDEX);
+    let young = Names::young(&index, entry);
+    let gone = DROP.key(index).key(young).arg(entry);
+    drop(talk.decide::<bool>(&gone).await);
 }
 
 /// Drops an entry that is true no more. It does no harm where that fails.

@@ -7,13 +7,16 @@ use super::{
     store::SqlStore,
 };
 use crate::{
-    ApiKeyRecord, ApiKeyStore, KeyHash, Listing, NumericDate, Page, StoreFuture, SubjectId,
+    ApiKeyRecord, ApiKeyStore, Inserted, KeyHash, Listing, NumericDate, Page, StoreFuture,
+    SubjectId,
 };
 
-const INSERT: &str = "
+/// Keeps a record (1 to 9) unless its owner (3, 4) has so many (10).
+pub(super) const INSERT: &str = "
     INSERT INTO warden_api_keys
         (id, hash, issuer, subject, label, scopes, created_at, expires_at, last_used_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+    WHERE (SELECT COUNT(*) FROM warden_api_keys WHERE issuer = $3 AND subject = $4) < $10
     ON CONFLICT (id) DO NOTHING RETURNING id";
 
 const FIND: &str = "
@@ -33,7 +36,7 @@ const TOUCH: &str = "
     WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
 
 impl<DB: Engine> ApiKeyStore for SqlStore<DB> {
-    fn insert<'a>(&'a self, record: &'a ApiKeyRecord) -> StoreFuture<'a, bool> {
+    fn insert<'a>(&'a self, record: &'a ApiKeyRecord, most: u16) -> StoreFuture<'a, Inserted> {
         Box::pin(async move {
             let scopes = serde_json::to_string(&record.scopes).map_err(|_| SqlError::Driver)?;
             let values = [
@@ -46,8 +49,17 @@ impl<DB: Engine> ApiKeyStore for SqlStore<DB> {
                 seconds(record.created_at)?.into(),
                 record.expires_at.map(seconds).transpose()?.into(),
                 record.last_used_at.map(seconds).transpose()?.into(),
+                i64::from(most).into(),
             ];
-            Ok(!self.0.decide(&[INSERT], &values).await?.is_empty())
+            // Each statement gives one row, the last one if the record was kept.
+            let rows = self.0.decide(DB::INSERT_API_KEY, &values).await?;
+            if rows.len() == DB::INSERT_API_KEY.len() {
+                return Ok(Inserted::Kept);
+            }
+            Ok(match self.find(&record.id).await? {
+                Some(_) => Inserted::IdTaken,
+                None => Inserted::LimitReached,
+            })
         })
     }
 

@@ -11,10 +11,12 @@ use tokio::time::{Duration, timeout};
 #[cfg(feature = "accounts")]
 use super::accounts::{self, Users};
 use super::{
+    api_keys,
     engine::{Driven, Engine, Row, Value, drive},
     error::SqlError,
     options::SqlOptions,
     store::{Shared, SqlStore},
+    tickets,
 };
 use crate::StoreError;
 
@@ -228,6 +230,7 @@ impl Engine for Postgres {
         include_str!("migrations/1.postgres.sql"),
         include_str!("migrations/2.postgres.sql"),
         include_str!("migrations/3.postgres.sql"),
+        include_str!("migrations/4.postgres.sql"),
     ];
 
     // `to_regclass` may not have heard yet of a table that another node has just made.
@@ -239,6 +242,17 @@ impl Engine for Postgres {
     // The number is `warden` in ASCII.
     const LOCK_SCHEMA: Option<&'static str> =
         Some("SET LOCAL statement_timeout = '60s'; SELECT pg_advisory_xact_lock(131260414715246)");
+
+    // The second statement counts by a snapshot of its own, which has what was committed before the lock was free.
+    const INSERT_API_KEY: &'static [&'static str] = &[
+        "SELECT pg_advisory_xact_lock(hashtextextended($3 || ' ' || $4, 131260414715246))::text",
+        api_keys::INSERT,
+    ];
+
+    const PUT_TICKET: &'static [&'static str] = &[
+        "SELECT pg_advisory_xact_lock(hashtextextended(encode($4, 'hex'), 131260414715246))::text",
+        tickets::PUT,
+    ];
 
     // Grants belong to a tenure, so none outlives a transfer, not even one that is made at the same moment. Those that
     // can be seen are cleared away.

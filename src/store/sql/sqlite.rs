@@ -11,10 +11,12 @@ use tokio::time::{Duration, Instant, sleep};
 #[cfg(feature = "accounts")]
 use super::accounts::{self, Users};
 use super::{
+    api_keys,
     engine::{Driven, Engine, Value, drive},
     error::SqlError,
     options::SqlOptions,
     store::{Shared, SqlStore},
+    tickets,
 };
 use crate::StoreError;
 
@@ -188,6 +190,7 @@ impl Engine for Sqlite {
         include_str!("migrations/1.sqlite.sql"),
         include_str!("migrations/2.sqlite.sql"),
         include_str!("migrations/3.sqlite.sql"),
+        include_str!("migrations/4.sqlite.sql"),
     ];
 
     const HAS_SCHEMA: &'static str =
@@ -197,6 +200,11 @@ impl Engine for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
 
     const LOCK_SCHEMA: Option<&'static str> = None;
+
+    // It is the only writer while it writes.
+    const INSERT_API_KEY: &'static [&'static str] = &[api_keys::INSERT];
+
+    const PUT_TICKET: &'static [&'static str] = &[tickets::PUT];
 
     const TRANSFER: &'static [&'static str] = &[
         "UPDATE warden_owners SET issuer = $4, subject = $5

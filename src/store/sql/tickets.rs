@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use super::{engine::Engine, error::SqlError, store::SqlStore};
-use crate::{StoreFuture, TicketHash, TicketRecord, TicketStore};
+use crate::{CryptoBackend, StoreFuture, TicketHash, TicketRecord, TicketStore, verify::sha256};
 
-const PUT: &str = "
-    INSERT INTO warden_tickets (hash, record, expires_at) VALUES ($1, $2, $3)
+/// Keeps a ticket (1 to 3) of a subject (4) unless that has so many (6) at this time (5).
+pub(super) const PUT: &str = "
+    INSERT INTO warden_tickets (hash, record, expires_at, holder)
+    SELECT $1, $2, $3, $4
+    WHERE (SELECT COUNT(*) FROM warden_tickets WHERE holder = $4 AND expires_at > $5 AND uses = 0) < $6
     ON CONFLICT (hash) DO NOTHING RETURNING uses";
+
+/// The most unused tickets of one subject of one issuer at once.
+const PER_SUBJECT: i64 = 64;
 
 // The row is changed by one at a time, so of many takes one finds it unused. What is spent stays until it has expired, for
 // the one repeat, and then is swept.
@@ -31,14 +37,23 @@ impl<DB: Engine> TicketStore for SqlStore<DB> {
     fn put(&self, hash: TicketHash, record: TicketRecord, now: Duration) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let text = record.to_text()?;
+            // A name may be longer than what an index takes.
+            let holder = record.holder_text()?;
+            let backend = CryptoBackend::preferred().map_err(SqlError::from)?;
+            let holder = sha256(holder.as_bytes(), backend).ok_or(SqlError::Driver)?;
             let values = [
                 hash.as_bytes().as_slice().into(),
                 text.as_str().into(),
                 milliseconds(record.expires_at()).into(),
+                holder.as_slice().into(),
+                milliseconds(now).into(),
+                PER_SUBJECT.into(),
             ];
-            let kept = self.0.decide(&[PUT], &values).await?;
-            if kept.is_empty() {
-                return Err(SqlError::Unfit("the ticket is known already").into());
+            // Each statement gives one row, the last one if the ticket was kept.
+            let rows = self.0.decide(DB::PUT_TICKET, &values).await?;
+            if rows.len() < DB::PUT_TICKET.len() {
+                let problem = "the subject has too many tickets already, or the ticket is known";
+                return Err(SqlError::Unfit(problem).into());
             }
             let over = now.saturating_sub(GRACE);
             self.0.sweep(&self.0.tickets, &[SWEEP], milliseconds(over));

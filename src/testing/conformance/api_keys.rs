@@ -1,7 +1,9 @@
 //! The suite of [`ApiKeyStore`].
 
 use super::{fresh, together};
-use crate::{ApiKeyRecord, ApiKeyStore, KeyHash, NumericDate, Page, StoreError, SubjectId};
+use crate::{
+    ApiKeyRecord, ApiKeyStore, Inserted, KeyHash, NumericDate, Page, StoreError, SubjectId,
+};
 
 /// Holds a store to what [`ApiKeyStore`] promises. `open` gives a handle to the store under test; several handles that
 /// it gives must see the same keys, as two nodes of one service do.
@@ -30,6 +32,7 @@ pub async fn api_key_store<S: ApiKeyStore>(open: impl AsyncFn() -> S) {
     use_is_noted_and_never_turned_back(&store, &other).await;
     use_brings_nothing_back(&store).await;
     lists_are_paged_in_order(&store).await;
+    no_owner_has_more_than_the_limit(&store, &other).await;
 }
 
 fn subject(name: &str) -> SubjectId {
@@ -64,6 +67,14 @@ fn answered<T>(answer: Result<T, StoreError>) -> T {
     }
 }
 
+/// More keys than any test of the suite makes for one owner.
+const MOST: u16 = 100;
+
+/// Keeps a record, and says whether its ID was free.
+async fn keep(store: &impl ApiKeyStore, record: &ApiKeyRecord) -> bool {
+    answered(store.insert(record, MOST).await) == Inserted::Kept
+}
+
 async fn a_record_comes_back_as_it_went_in(store: &impl ApiKeyStore, other: &impl ApiKeyStore) {
     let alice = subject(&fresh("alice' OR 1=1; --\u{e9}"));
     let plain = record(id(), &alice);
@@ -77,7 +88,7 @@ async fn a_record_comes_back_as_it_went_in(store: &impl ApiKeyStore, other: &imp
     };
     for record in [plain, full] {
         assert_eq!(answered(store.find(&record.id).await), None);
-        assert!(answered(store.insert(&record).await));
+        assert!(keep(store, &record).await);
         let found = answered(other.find(&record.id).await);
         assert_eq!(found.as_ref(), Some(&record));
         let found = found.map(|found| (found.owner.subject().to_owned(), found.label));
@@ -93,11 +104,11 @@ async fn an_id_is_taken_once(store: &impl ApiKeyStore, other: &impl ApiKeyStore)
         .collect();
     let nodes: [&dyn ApiKeyStore; 2] = [store, other];
     let inserts = rivals.iter().zip(nodes.into_iter().cycle());
-    let answers = together(inserts.map(|(rival, node)| node.insert(rival))).await;
+    let answers = together(inserts.map(|(rival, node)| node.insert(rival, MOST))).await;
     let winners: Vec<_> = rivals
         .iter()
         .zip(answers)
-        .filter_map(|(rival, answer)| answered(answer).then_some(rival))
+        .filter_map(|(rival, answer)| (answered(answer) == Inserted::Kept).then_some(rival))
         .collect();
     assert_eq!(winners.len(), 1, "exactly one of many keys gets an ID");
     let found = answered(store.find(&id).await);
@@ -123,7 +134,7 @@ async fn only_the_owner_revokes(store: &impl ApiKeyStore, other: &impl ApiKeySto
     let namesake = SubjectId::new("https://evil.example", alice.subject());
     let namesake = namesake.expect("the suite makes good names");
     let key = record(id(), &alice);
-    answered(store.insert(&key).await);
+    keep(store, &key).await;
     for stranger in [&mallory, &namesake] {
         assert!(!answered(store.revoke(stranger, &key.id).await));
     }
@@ -144,7 +155,7 @@ async fn only_the_owner_revokes(store: &impl ApiKeyStore, other: &impl ApiKeySto
 
 async fn use_is_noted_and_never_turned_back(store: &impl ApiKeyStore, other: &impl ApiKeyStore) {
     let key = record(id(), &subject(&fresh("alice")));
-    answered(store.insert(&key).await);
+    keep(store, &key).await;
     for (used, noted) in [(100, 100), (50, 100), (200, 200), (200, 200)] {
         let used = NumericDate::from_secs(used);
         answered(store.touch(&key.id, used).await);
@@ -163,7 +174,7 @@ async fn use_is_noted_and_never_turned_back(store: &impl ApiKeyStore, other: &im
 async fn use_brings_nothing_back(store: &impl ApiKeyStore) {
     let alice = subject(&fresh("alice"));
     let key = record(id(), &alice);
-    answered(store.insert(&key).await);
+    keep(store, &key).await;
     answered(store.revoke(&alice, &key.id).await);
     answered(store.touch(&key.id, NumericDate::from_secs(7)).await);
     assert_eq!(answered(store.find(&key.id).await), None);
@@ -180,9 +191,9 @@ async fn lists_are_paged_in_order(store: &impl ApiKeyStore) {
     // In the order of bytes, which is no locale's: digits, capitals, small letters.
     let ids = ["1", "9", "A", "B", "Z", "a", "b", "z"].map(|ending| format!("{base}{ending}"));
     for id in ids.iter().rev() {
-        answered(store.insert(&record(id.clone(), &alice)).await);
+        keep(store, &record(id.clone(), &alice)).await;
     }
-    answered(store.insert(&record(format!("{base}M"), &mallory)).await);
+    keep(store, &record(format!("{base}M"), &mallory)).await;
     for limit in [1, 3, 8, 9] {
         let mut page = Page::first().with_limit(limit);
         let mut found = Vec::new();
@@ -203,4 +214,44 @@ async fn lists_are_paged_in_order(store: &impl ApiKeyStore) {
             "pages of {limit} are the list, in the order of bytes"
         );
     }
+}
+
+async fn no_owner_has_more_than_the_limit(store: &impl ApiKeyStore, other: &impl ApiKeyStore) {
+    let [alice, bob] = ["alice", "bob"].map(|name| subject(&fresh(name)));
+    let many: Vec<_> = (0..60).map(|_| record(id(), &alice)).collect();
+    let nodes: [&dyn ApiKeyStore; 2] = [store, other];
+    let inserts = many.iter().zip(nodes.into_iter().cycle());
+    let answers = together(inserts.map(|(record, node)| node.insert(record, 5))).await;
+    let kept = answers.into_iter().map(answered);
+    let kept = kept.filter(|answer| *answer == Inserted::Kept).count();
+    assert_eq!(
+        kept, 5,
+        "of many keys at once there are as many as one may have"
+    );
+    let listed = answered(other.list(&alice, &Page::first()).await).items;
+    assert_eq!(
+        listed.len(),
+        5,
+        "an owner has no more keys than one may have"
+    );
+    let one_more = record(id(), &alice);
+    let refused = answered(other.insert(&one_more, 5).await);
+    assert_eq!(refused, Inserted::LimitReached);
+    assert_eq!(answered(store.find(&one_more.id).await), None);
+    assert!(
+        keep(store, &record(id(), &bob)).await,
+        "a limit is each owner's own"
+    );
+    // Each that goes makes room for one.
+    if let Some(first) = listed.first() {
+        assert!(answered(store.revoke(&alice, &first.id).await));
+    }
+    let kept = answered(other.insert(&one_more, 5).await);
+    assert_eq!(
+        kept,
+        Inserted::Kept,
+        "a key that is revoked makes room at once"
+    );
+    let refused = answered(store.insert(&record(id(), &alice), 5).await);
+    assert_eq!(refused, Inserted::LimitReached);
 }

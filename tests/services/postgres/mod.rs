@@ -93,6 +93,14 @@ async fn one_of_two_hundred_claims_wins() {
     engines::one_of_two_hundred_claims_wins(nodes).await;
 }
 
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: tests/run services"]
+async fn a_subject_has_64_tickets_at_once() {
+    let url = new_database().await;
+    let nodes = [open(&url).await, open(&url).await];
+    engines::a_subject_has_64_tickets_at_once(nodes).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL and Redis: tests/run services"]
 async fn a_ticket_is_redeemed_on_one_of_two_nodes() {

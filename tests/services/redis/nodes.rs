@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tower_warden::{
-    ApiKeyRecord, ApiKeyStore, Claim, KeyHash, NumericDate, OwnerStore, Owners, Page, RedisStore,
-    Revocation, RevocationStore, Revocations, Role,
+    ApiKeyRecord, ApiKeyStore, Claim, Inserted, KeyHash, NumericDate, OwnerStore, Owners, Page,
+    RedisStore, Revocation, RevocationStore, Revocations, Role,
 };
 
 use super::{fresh, open, resource, server::PATIENCE, subject};
@@ -172,7 +172,7 @@ async fn names_reach_nothing_but_what_they_name() {
             last_used_at: None,
         };
         assert_eq!(store.find(&record.id).await.unwrap(), None, "{id:.20}");
-        assert!(store.insert(&record).await.unwrap());
+        assert_eq!(store.insert(&record, 100).await.unwrap(), Inserted::Kept);
         records.push(record);
     }
     for mut record in records {
