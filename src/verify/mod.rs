@@ -63,7 +63,9 @@ pub use signature::CryptoBackend;
 #[cfg(feature = "aws-lc-rs")]
 pub(crate) use signature::hmac_with;
 pub(crate) use signature::{SignatureVerifier, sha256};
-pub(crate) use token::{BOUND_CLAIMS, Vouched};
+pub(crate) use token::BOUND_CLAIMS;
+#[cfg(feature = "introspection")]
+pub(crate) use token::Vouched;
 pub use token::{CredentialKind, VerifiedToken};
 pub use verifier::Verifier;
 pub use wait::{KeyWait, Verification};

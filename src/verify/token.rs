@@ -138,6 +138,7 @@ impl VerifiedToken {
     }
 
     /// Who stands behind it, which is who may be shown its text.
+    #[cfg(feature = "introspection")]
     pub(crate) const fn voucher(&self) -> Vouched {
         self.vouched
     }
