@@ -222,9 +222,11 @@ pub(crate) async fn what_is_over_is_swept_out<S: Store>(
     let auth = JwtAuthLayer::hs256(secret).unwrap().build().unwrap();
     let service = auth.layer(office.service());
     let issuer = TokenIssuer::builder(SigningKey::hs256(secret).unwrap());
-    let token = issuer.build().unwrap().mint("alice").sign().unwrap();
+    let issuer = issuer.build().unwrap();
     for _ in 0..5 {
-        for _ in 0..100 {
+        // One subject has 64 at once.
+        for n in 0..100 {
+            let token = issuer.mint(format!("user{n}")).sign().unwrap();
             let request = Request::post("/auth/ticket")
                 .header("authorization", format!("Bearer {}", token.expose()))
                 .body(Full::<Bytes>::from(r#"{"agent":"a","room":"r1"}"#))

@@ -32,8 +32,10 @@ static NOTE: LazyLock<Script> = LazyLock::new(|| {
 
 static NOTE_WITHIN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3])
-             and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+        "local some = redis.call('ZRANGEBYLEX', KEYS[1], '-', '+', 'LIMIT', '0', ARGV[3])
+         local itself = '[' .. ARGV[1]
+         if #some >= tonumber(ARGV[3])
+             and #redis.call('ZRANGEBYLEX', KEYS[1], itself, itself) == 0 then
              return 0
          end
          redis.call('ZADD', KEYS[1], '0', ARGV[1])
