@@ -203,6 +203,9 @@ impl AccountsBuilder {
 
     /// Sets how many passwords are hashed at once, by default one less than there are cores, and how many may wait for it,
     /// 128 by default. Who comes when as many wait is answered 503 with `Retry-After`.
+    ///
+    /// Clients take turns, by address or IPv6 network: many logins of one client delay the login of another by about one
+    /// password.
     pub fn with_hashing_threads(mut self, threads: usize, waiting: usize) -> Self {
         self.threads = threads;
         self.waiting = waiting;
@@ -309,7 +312,7 @@ impl AccountsBuilder {
             issuer,
             issuer_name: self.issuer,
             verifier,
-            refresher,
+            refresher: Arc::new(refresher),
             revocations: self.revocations,
             api_keys: self.api_keys,
             lifetimes: self.lifetimes,

@@ -24,8 +24,9 @@ impl Shared {
         next.check_new(self.hasher.policy().longest())
             .map_err(|why| Rejection::new(RejectionKind::PasswordInvalid).with_detail(why))?;
         let attempt = self.limits.count(self.client_address(head)?, &user.id)?;
+        let client = self.client(head)?;
         let hash = Some(user.password_hash.clone());
-        let verified = self.hasher.verify(Arc::new(present), hash).await;
+        let verified = self.hasher.verify(client, Arc::new(present), hash).await;
         let verified = verified.inspect_err(|_| self.limits.give_back(attempt))?;
         if verified == Verified::Wrong {
             // Not 401: a page that is told so would sign its user out.
@@ -33,7 +34,7 @@ impl Shared {
                 .with_detail("the present password is wrong"));
         }
         self.limits.clear(attempt);
-        let next = self.hasher.hash(Arc::new(next)).await?;
+        let next = self.hasher.hash(client, Arc::new(next)).await?;
 
         // The others first: if that fails, nothing has changed but that somebody has to sign in again.
         let mut revoked = Vec::new();

@@ -5,8 +5,11 @@ use std::{borrow::Cow, fmt, net::IpAddr, ops::RangeInclusive, sync::Arc, time::D
 use http::request::Parts;
 
 use super::{
-    AccountService, AccountStore, AccountsBuilder, cookies::Cookies, hasher::Hasher,
-    limits::Limits, refresh::Refresher,
+    AccountService, AccountStore, AccountsBuilder,
+    cookies::Cookies,
+    hasher::Hasher,
+    limits::{Client, Limits},
+    refresh::Refresher,
 };
 use crate::{
     ApiKeys, AuthLayerBuilder, Clock, CookieAuthLayer, CookieToken, NumericDate, Refusals,
@@ -82,7 +85,7 @@ pub(super) struct Shared {
     pub(super) issuer: TokenIssuer,
     pub(super) issuer_name: Option<String>,
     pub(super) verifier: Verifier,
-    pub(super) refresher: Refresher,
+    pub(super) refresher: Arc<Refresher>,
     pub(super) revocations: Revocations,
     pub(super) api_keys: Option<ApiKeys>,
     pub(super) lifetimes: Lifetimes,
@@ -169,6 +172,11 @@ impl Accounts {
 }
 
 impl Shared {
+    /// Returns the client whose turn it is to have passwords hashed; `None` where addresses are not looked at.
+    pub(super) fn client(&self, head: &Parts) -> Result<Option<Client>, Rejection> {
+        Ok(self.client_address(head)?.map(Client::from))
+    }
+
     pub(super) fn now(&self) -> NumericDate {
         NumericDate::from_secs(self.clock.now().as_secs())
     }

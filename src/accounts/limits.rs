@@ -126,8 +126,8 @@ impl RateLimit {
 }
 
 /// What one client cannot have many of: an IPv4 address, or the half of an IPv6 address that names its network.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Client([u8; 8]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Client([u8; 8]);
 
 impl From<IpAddr> for Client {
     fn from(address: IpAddr) -> Self {

@@ -8,6 +8,7 @@ use super::{
     UserRecord,
     handle::Shared,
     hashing::Verified,
+    limits::Client,
     password::Password,
     sessions::{Granted, MOST_SESSIONS, unavailable, user_id},
     username::Username,
@@ -22,13 +23,14 @@ impl Shared {
         password: Password,
         head: &Parts,
     ) -> Result<Granted, Rejection> {
+        let client = self.client(head)?;
         let invalid = |kind| move |why: String| Rejection::new(kind).with_detail(why);
         let name = Username::new(username, &self.username_lengths)
             .map_err(invalid(RejectionKind::UsernameInvalid))?;
         password
             .check_new(self.hasher.policy().longest())
             .map_err(invalid(RejectionKind::PasswordInvalid))?;
-        let hash = self.hasher.hash(Arc::new(password)).await?;
+        let hash = self.hasher.hash(client, Arc::new(password)).await?;
         let user = UserRecord {
             id: user_id().ok_or(RejectionKind::Misconfigured)?,
             username: name.as_str().to_owned(),
@@ -54,19 +56,21 @@ impl Shared {
         let name = Username::fold(username);
         // What is no name is counted as it came.
         let account = name.as_ref().map_or(username, Username::as_str);
-        let attempt = self.limits.count(self.client_address(head)?, account)?;
+        let address = self.client_address(head)?;
+        let client = address.map(Client::from);
+        let attempt = self.limits.count(address, account)?;
         let password = Arc::new(password);
         // Another login may have renewed the hash since it was read; whether the password was changed is found out by a new
         // read.
         for _ in 0..2 {
-            let judged = self.judge(name.as_ref(), &password).await;
+            let judged = self.judge(client, name.as_ref(), &password).await;
             let (user, verified) = judged.inspect_err(|_| self.limits.give_back(attempt))?;
             let (Some(mut user), Verified::Right | Verified::RightButOld) = (user, verified) else {
                 break;
             };
             self.limits.clear(attempt);
             if verified == Verified::RightButOld {
-                self.rehash(&mut user, &password).await;
+                self.rehash(client, &mut user, &password).await;
             }
             self.make_room(&user.id).await?;
             let (session, refresh) = self.draft(&user.id, head)?;
@@ -81,6 +85,7 @@ impl Shared {
     /// Looks a user up and verifies the password. An error says that nobody was judged.
     async fn judge(
         &self,
+        client: Option<Client>,
         name: Option<&Username>,
         password: &Arc<Password>,
     ) -> Result<(Option<UserRecord>, Verified), Rejection> {
@@ -90,16 +95,24 @@ impl Shared {
         };
         let user = user.map_err(unavailable)?;
         let hash = user.as_ref().map(|user| user.password_hash.clone());
-        let verified = self.hasher.verify(Arc::clone(password), hash).await?;
+        let verified = self
+            .hasher
+            .verify(client, Arc::clone(password), hash)
+            .await?;
         Ok((user, verified))
     }
 
     /// Hashes a password by the present policy. Nothing depends on it: whatever fails is tried at the next login.
-    async fn rehash(&self, user: &mut UserRecord, password: &Arc<Password>) {
+    async fn rehash(
+        &self,
+        client: Option<Client>,
+        user: &mut UserRecord,
+        password: &Arc<Password>,
+    ) {
         if !password.fits(self.hasher.policy().longest()) {
             return;
         }
-        let Ok(next) = self.hasher.hash(Arc::clone(password)).await else {
+        let Ok(next) = self.hasher.hash(client, Arc::clone(password)).await else {
             return;
         };
         let present = &user.password_hash;

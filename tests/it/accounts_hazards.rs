@@ -190,6 +190,30 @@ async fn hazard_bcrypt_blocks_the_runtime() {
     assert_eq!(accounts.password_operations(), 100);
 }
 
+/// One address with many wrong logins delays nobody else: clients take turns.
+#[tokio::test]
+async fn a_flood_of_one_address_does_not_delay_the_login_of_another() {
+    let clock = ManualClock::at(NOW);
+    let accounts = builder(Watched::default(), &clock)
+        .with_hashing_threads(1, 100)
+        .build()
+        .unwrap();
+    let mut alice = Browser::at(&accounts, "192.0.2.7:1");
+    alice.register("alice").await;
+    let before = accounts.password_operations();
+    let flood = (0..59).map(|n| {
+        let mut mallory = Browser::at(&accounts, "203.0.113.9:1");
+        async move { mallory.log_in(&format!("nobody{n}"), PASSWORD).await.status }
+    });
+    let flood = tokio::spawn(join_all(flood.collect::<Vec<_>>()));
+    tokio::task::yield_now().await;
+    assert_eq!(alice.log_in("alice", PASSWORD).await.status, 200);
+    // The one that was in work, hers, and some that are done before this task runs again.
+    let passwords = accounts.password_operations() - before;
+    assert!(passwords < 30, "after {passwords} of 60 passwords");
+    assert!(flood.await.unwrap().iter().all(|status| *status == 401));
+}
+
 #[tokio::test]
 async fn who_comes_when_too_many_wait_is_sent_away() {
     let clock = ManualClock::at(NOW);
