@@ -139,7 +139,7 @@ impl AccountsBuilder {
     /// Sets the origin at which browsers find the service, such as `https://app.example`; some origin of https by default.
     ///
     /// `http://localhost`, `http://127.0.0.1` and `http://[::1]`, with any port, are for development: the cookies are then
-    /// named `jwt_token` and `refresh_token`, and lack `Secure`, and the log says so.
+    /// named `jwt_token`, `refresh_token` and `refresh_session`, and lack `Secure`, and the log says so.
     pub fn with_public_origin(mut self, origin: impl Into<String>) -> Self {
         self.public_origin = Some(origin.into());
         self
@@ -147,6 +147,12 @@ impl AccountsBuilder {
 
     /// Sets the name of the session's cookie: `__Host-jwt_token` by default, `jwt_token` over plain http. EdgeOne's is
     /// `jwt_token`.
+    ///
+    /// # Security
+    ///
+    /// A neighbouring host can plant a cookie whose name lacks `__Host-`. It can sign the browser in to an account of its
+    /// own, or add a second cookie of the name, whereupon the gate refuses every request with 400. The log names such twins
+    /// at login.
     pub fn with_cookie_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.cookie_name = Some(name.into());
         self

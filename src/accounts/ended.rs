@@ -9,7 +9,7 @@ use super::{
     Accounts, SessionRecord,
     handle::Shared,
     refresh::RefreshToken,
-    sessions::{after, is_session_id, unavailable},
+    sessions::{MOST_COOKIES, after, is_session_id, unavailable},
 };
 use crate::{NumericDate, Rejection, RejectionKind, Revocation, SubjectId};
 
@@ -83,22 +83,55 @@ impl Shared {
         self.end(user_id, id).await
     }
 
-    /// Ends the sessions that the cookies of a request belong to, however old its tokens are. Without any there is nothing
-    /// to end, and that is no failure.
+    /// Ends every session that the cookies of a request belong to, however old its tokens are. Cookies that are repeated,
+    /// planted or made up are no failure, and neither is a request without any.
+    ///
+    /// At most eight cookies of each name are looked at, those of the browser's own session first.
+    ///
+    /// # Errors
+    ///
+    /// Only a store that does not answer: a session may go on, and the client has to ask again.
     pub(super) async fn sign_out(&self, head: &Parts) -> Result<(), Rejection> {
-        if let Some(token) = self.cookies.session(head)?
-            && let Ok(token) = self.verifier.verify(&token)
-            && let (Some(user), Some(session)) = (token.subject(), token.session_id())
-        {
-            self.end(user, session).await?;
+        let own = self.cookies.session_id(head);
+        let foreign = |id: &str| own.as_ref().is_none_or(|own| own.expose() != id);
+        let mut ended: Vec<String> = Vec::new();
+        let mut outcome = Ok(());
+
+        let mut signed: Vec<(String, String)> = Vec::new();
+        for token in self.cookies.all_sessions(head) {
+            if let Ok(token) = self.verifier.verify(&token)
+                && let (Some(user), Some(id)) = (token.subject(), token.session_id())
+                && !signed.iter().any(|(_, known)| known == id)
+            {
+                signed.push((user.to_owned(), id.to_owned()));
+            }
         }
-        if let Some(text) = self.cookies.refresh(head)?
-            && let Some(token) = RefreshToken::read(&text)
-            && let Some((token, _, _, user)) = self.recognise(token).await?
-        {
-            self.end(&user.id, &token.session()).await?;
+        signed.sort_by_key(|(_, id)| foreign(id));
+        for (user, id) in signed.into_iter().take(MOST_COOKIES) {
+            outcome = outcome.and(self.end(&user, &id).await);
+            ended.push(id);
         }
-        Ok(())
+
+        let mut refreshes: Vec<RefreshToken> = self.cookies.all_refreshes(head).collect();
+        refreshes.sort_by_key(|token| foreign(&token.session()));
+        for token in refreshes.into_iter().take(MOST_COOKIES) {
+            if ended.contains(&token.session()) {
+                continue;
+            }
+            match self.recognise(&token, head).await {
+                Ok(Some((_, session, user))) => {
+                    outcome = outcome.and(self.end(&user.id, &session.id).await);
+                    ended.push(session.id);
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == RejectionKind::StoreUnavailable => {
+                    outcome = outcome.and(Err(error));
+                }
+                // Too many made-up tokens from this address: the others are not looked at.
+                Err(_) => break,
+            }
+        }
+        outcome
     }
 
     /// Has every gate refuse the tokens of a session, until the last of them has expired.

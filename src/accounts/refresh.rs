@@ -32,6 +32,7 @@ pub(super) struct Refresher {
 }
 
 /// A refresh token as it came, or as it goes out: a session and a secret.
+#[derive(Clone)]
 pub(super) struct RefreshToken(Zeroizing<[u8; ID + SECRET]>);
 
 /// What a token is to its session.
@@ -77,10 +78,11 @@ impl Refresher {
         Some(RefreshToken(next))
     }
 
-    /// Finds the place of a token in its session; `None` if the crypto backend fails.
+    /// Finds the place of a token that is in force or was the one before it, by three hashes at most; `Nowhere` for any
+    /// other token. `None` if the crypto backend fails.
     pub(super) fn place(&self, token: &RefreshToken, session: &SessionRecord) -> Option<Place> {
         let in_force = |token: &RefreshToken| Some(self.hash(token)? == session.refresh_hash);
-        let mut next = self.successor(token)?;
+        let next = self.successor(token)?;
         if in_force(token)? {
             return Some(Place::Present(next));
         }
@@ -90,13 +92,25 @@ impl Refresher {
         if in_force(&next)? {
             return Some(Place::Previous(next));
         }
+        Some(Place::Nowhere)
+    }
+
+    /// Returns whether a token was in force earlier than the previous one; `None` if the crypto backend fails.
+    ///
+    /// A made-up token costs up to 4 096 successors, so it belongs on a blocking thread.
+    pub(super) fn was_earlier(
+        &self,
+        token: &RefreshToken,
+        session: &SessionRecord,
+    ) -> Option<bool> {
+        let mut next = self.successor(token)?;
         for _ in 2..=session.refreshes.min(LONGEST_WAY) {
             next = self.successor(&next)?;
-            if in_force(&next)? {
-                return Some(Place::Earlier);
+            if self.hash(&next)? == session.refresh_hash {
+                return Some(true);
             }
         }
-        Some(Place::Nowhere)
+        Some(false)
     }
 }
 
@@ -177,14 +191,17 @@ mod tests {
         let place = |token: &RefreshToken| refresher.place(token, &record).unwrap();
         assert!(matches!(place(&tokens[5]), Place::Present(next) if next.0 == tokens[6].0));
         assert!(matches!(place(&tokens[4]), Place::Previous(present) if present.0 == tokens[5].0));
+        let earlier = |token: &RefreshToken| refresher.was_earlier(token, &record).unwrap();
         for token in &tokens[..4] {
-            assert!(matches!(place(token), Place::Earlier));
+            assert!(matches!(place(token), Place::Nowhere));
+            assert!(earlier(token));
         }
         // One that has not been given out, one of another session, one that was made up.
         let mut forged = refresher.begin().unwrap();
         forged.0[..ID].copy_from_slice(&tokens[0].0[..ID]);
         for token in [&tokens[6], &refresher.begin().unwrap(), &forged] {
             assert!(matches!(place(token), Place::Nowhere));
+            assert!(!earlier(token));
         }
     }
 

@@ -37,9 +37,9 @@ const BODY_LIMIT: usize = 16 * 1024;
 /// | --- | --- |
 /// | `POST /auth/register` `{"username":"alice","password":"…"}` | 200 `{"ok":true,"user":{"id":"…","username":"alice"}}` with cookies; 400 `invalid_username`, `invalid_password`; 409 `username_taken` |
 /// | `POST /auth/login` `{"username":"alice","password":"…"}` | the same; 401 `invalid_credentials`, whatever is wrong |
-/// | `POST /auth/logout` | 200 `{"ok":true}`: the session has ended on every node, and the cookies are taken back |
+/// | `POST /auth/logout` | 200 `{"ok":true}`: every session that the cookies name has ended on every node, and the cookies are cleared; repeated or made-up cookies change nothing about that |
 /// | `GET /auth/user` | 200 `{"ok":true,"user":{…},"exp":1700000000}`, with a new cookie when half the token's life is over; 401 |
-/// | `POST /auth/session/refresh` | 200 as `GET /auth/user`, with both cookies new; 401, and the cookies are taken back |
+/// | `POST /auth/session/refresh` | 200 as `GET /auth/user`, with new cookies; 401, and the cookies are cleared |
 /// | `POST /auth/password` `{"current_password":"…","new_password":"…"}` | 200 as a login: every other session has ended; 403 if the present one is wrong |
 /// | `GET /auth/sessions` | 200 `{"sessions":[{"id":"…","created_at":…,"last_seen_at":…,"expires_at":…,"user_agent":"…","current":true}]}` |
 /// | `DELETE /auth/sessions/{id}` | 204; 404 for whatever is no session of this user |
@@ -99,12 +99,14 @@ where
             shared.limits.count_address(shared.client_address(head)?)?;
             let Named { username, password } = read(&head.headers, body).await?;
             let granted = shared.register(&username, password, head).await?;
+            shared.cookies.warn_of_twins(head);
             signed_in(&granted)
         }
         ("/login", &Method::POST) => {
             shared.limits.count_address(shared.client_address(head)?)?;
             let Named { username, password } = read(&head.headers, body).await?;
             let granted = shared.log_in(&username, password, head).await?;
+            shared.cookies.warn_of_twins(head);
             signed_in(&granted)
         }
         ("/logout", &Method::POST) => {

@@ -8,6 +8,7 @@ use http::{HeaderValue, header, request::Parts};
 use super::{
     SessionRecord, UserRecord,
     handle::Shared,
+    limits::Client,
     refresh::{Place, RefreshToken},
 };
 use crate::{
@@ -20,6 +21,9 @@ pub(super) const MOST_SESSIONS: usize = 50;
 
 /// For so long a refresh token may come again, because its answer was lost, or two tabs asked at once.
 const REPEATS: u64 = 10;
+
+/// The most cookies of one name that are looked at: a browser of ours sends one, the others were planted.
+pub(super) const MOST_COOKIES: usize = 8;
 
 /// So often the store is told that a session was heard of.
 const SEEN: u64 = 5 * 60;
@@ -87,7 +91,7 @@ impl Shared {
             .map_err(|error| Rejection::new(RejectionKind::Misconfigured).with_source(error))?;
         let mut cookies = vec![self.cookies.set_session(&token, lifetime)?];
         if let Some(refresh) = refresh {
-            cookies.push(self.cookies.set_refresh(&refresh.text(), left)?);
+            cookies.extend(self.cookies.set_refresh(refresh, left)?);
         }
         Ok(Granted {
             user,
@@ -145,19 +149,29 @@ impl Shared {
         self.grant(user, &session, None)
     }
 
-    /// Exchanges a refresh token for the next one and a token. One that was exchanged before ends the session, as somebody
-    /// has a copy of it, unless it comes again at once.
+    /// Exchanges a refresh token for the next one and a token. A token that was exchanged before ends the session, as a
+    /// second client has a copy of it, unless it comes again at once.
+    ///
+    /// A refresh token counts only beside the ID of its session: what a neighbouring host has planted is passed over.
     pub(super) async fn refresh(&self, head: &Parts) -> Result<Granted, Rejection> {
-        let text = self.cookies.refresh(head)?;
-        let text = text.ok_or(RejectionKind::TokenMissing)?;
+        if !self.cookies.has_refresh(head) {
+            return Err(RejectionKind::TokenMissing.into());
+        }
+        let id = self.cookies.session_id(head);
+        let own = |token: &RefreshToken| {
+            let id = id.as_ref();
+            id.is_some_and(|id| id.expose() == token.session())
+        };
+        let mut tokens = self.cookies.all_refreshes(head).filter(own);
+        let (Some(token), None) = (tokens.next(), tokens.next()) else {
+            // None of this session, or several: in a browser that is ours there is one.
+            self.limits.count_address(self.client_address(head)?)?;
+            return Err(RejectionKind::TokenInactive.into());
+        };
         // Another node may have exchanged it between the read and the write; what it is then is found out by a new read.
         for _ in 0..2 {
-            let found = match RefreshToken::read(&text) {
-                Some(token) => self.recognise(token).await?,
-                None => None,
-            };
-            let Some((token, place, mut session, user)) = found else {
-                self.limits.count_address(self.client_address(head)?)?;
+            let found = self.recognise(&token, head).await?;
+            let Some((place, mut session, user)) = found else {
                 return Err(RejectionKind::TokenInactive.into());
             };
             // A session that ended may be in the store still: whoever ended it told the gates first.
@@ -188,9 +202,10 @@ impl Shared {
                         target: "tower_warden",
                         "a refresh token came a second time: its session ends, as somebody has a copy",
                     );
-                    self.end(&user.id, &token.session()).await?;
+                    self.end(&user.id, &session.id).await?;
                     return Err(RejectionKind::Revoked.into());
                 }
+                // Recognised tokens have a place.
                 Place::Nowhere => return Err(RejectionKind::TokenInactive.into()),
             }
         }
@@ -198,18 +213,36 @@ impl Shared {
     }
 
     /// Finds the session of a refresh token, and the token's place in it; `None` if it has none.
+    ///
+    /// A token that is neither in force nor the one before counts against the limit of the client's address. Only then is it
+    /// compared with earlier ones, on a blocking thread and in the client's turn, as that costs thousands of hashes.
     pub(super) async fn recognise(
         &self,
-        token: RefreshToken,
-    ) -> Result<Option<(RefreshToken, Place, SessionRecord, UserRecord)>, Rejection> {
+        token: &RefreshToken,
+        head: &Parts,
+    ) -> Result<Option<(Place, SessionRecord, UserRecord)>, Rejection> {
         let id = token.session();
         let found = self.store.find_session(&id).await.map_err(unavailable)?;
-        let Some((session, user)) = found else {
+        if let Some((session, user)) = &found {
+            match self.refresher.place(token, session) {
+                Some(Place::Nowhere) => {}
+                Some(place) => return Ok(Some((place, session.clone(), user.clone()))),
+                None => return Err(RejectionKind::Misconfigured.into()),
+            }
+        }
+        let address = self.client_address(head)?;
+        self.limits.count_address(address)?;
+        let Some((session, user)) = found.filter(|(session, _)| session.refreshes > 1) else {
             return Ok(None);
         };
-        match self.refresher.place(&token, &session) {
-            Some(Place::Nowhere) => Ok(None),
-            Some(place) => Ok(Some((token, place, session, user))),
+        let (refresher, token, record) =
+            (Arc::clone(&self.refresher), token.clone(), session.clone());
+        let earlier = self.hasher.run(address.map(Client::from), move || {
+            refresher.was_earlier(&token, &record)
+        });
+        match earlier.await? {
+            Some(true) => Ok(Some((Place::Earlier, session, user))),
+            Some(false) => Ok(None),
             None => Err(RejectionKind::Misconfigured.into()),
         }
     }

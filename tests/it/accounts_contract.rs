@@ -31,7 +31,7 @@ async fn whoever_registers_is_signed_in() {
     assert_eq!(id.len(), 36);
     assert_eq!(id.as_bytes()[14], b'4', "a UUID of version 4: {id}");
     assert_eq!(reply.headers["cache-control"], "no-store");
-    let [session, refresh] = reply.cookies()[..] else {
+    let [session, refresh, bound] = reply.cookies()[..] else {
         panic!("{:?}", reply.cookies())
     };
     let attributes = |line: &str| line.split_once("; ").unwrap().1.to_owned();
@@ -45,7 +45,16 @@ async fn whoever_registers_is_signed_in() {
         attributes(refresh),
         "HttpOnly; SameSite=Strict; Secure; Path=/auth; Max-Age=2592000"
     );
+    assert_eq!(
+        attributes(bound),
+        "HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=2592000"
+    );
     let claims = alice.claims();
+    let named = format!(
+        "__Host-refresh_session={};",
+        claims["sid"].as_str().unwrap()
+    );
+    assert!(bound.starts_with(&named), "{bound}");
     assert_eq!(claims["sub"], id);
     assert_eq!(claims["username"], "alice");
     assert_eq!(claims["iat"], NOW);
@@ -73,7 +82,7 @@ async fn a_login_answers_as_a_registration() {
         let reply = alice.log_in(name, PASSWORD).await;
         assert_eq!(reply.status, 200, "{name}");
         assert_eq!(reply.body, registered.body);
-        assert_eq!(reply.cookies().len(), 2);
+        assert_eq!(reply.cookies().len(), 3);
         assert_eq!(alice.get("/auth/user").await.status, 200);
     }
 }
@@ -384,7 +393,11 @@ async fn hazard_two_cookies_of_the_name() {
         "{}; __Host-jwt_token=evil",
         alice.cookie_header("/auth/user")
     );
-    for (method, path) in [(Method::GET, "/auth/user"), (Method::POST, "/auth/logout")] {
+    // A logout ends the session all the same, and clears the cookies.
+    for (method, path, status, code) in [
+        (Method::GET, "/auth/user", 400, "multiple_credentials"),
+        (Method::POST, "/auth/logout", 200, ""),
+    ] {
         let mut request = alice.request(method, path).body(Full::default()).unwrap();
         request
             .headers_mut()
@@ -392,9 +405,11 @@ async fn hazard_two_cookies_of_the_name() {
         let reply = alice.send(request).await;
         assert_eq!(
             (reply.status.as_u16(), reply.code()),
-            (400, "multiple_credentials")
+            (status, code),
+            "{path}"
         );
     }
+    assert!(alice.jar.is_empty());
 }
 
 #[tokio::test]
@@ -409,10 +424,11 @@ async fn plain_http_is_for_development() {
     assert!(log.contains("plain http"), "{log}");
     let mut alice = Browser::new(&built);
     let reply = alice.register("alice").await;
-    for (cookie, begins) in reply
-        .cookies()
-        .into_iter()
-        .zip(["jwt_token=", "refresh_token="])
+    for (cookie, begins) in
+        reply
+            .cookies()
+            .into_iter()
+            .zip(["jwt_token=", "refresh_token=", "refresh_session="])
     {
         assert!(
             cookie.starts_with(begins) && !cookie.contains("Secure"),

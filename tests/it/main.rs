@@ -9,6 +9,8 @@ mod accounts_axum;
 #[cfg(all(feature = "accounts", feature = "testing"))]
 mod accounts_contract;
 #[cfg(all(feature = "accounts", feature = "testing"))]
+mod accounts_cookies;
+#[cfg(all(feature = "accounts", feature = "testing"))]
 mod accounts_hazards;
 #[cfg(all(feature = "accounts", feature = "testing"))]
 mod accounts_sessions;

@@ -59,6 +59,20 @@ impl CookieToken {
         })
     }
 
+    /// Returns the values of every cookie of the name, in order. Empty values and values that are not UTF-8 are skipped.
+    #[cfg(feature = "accounts")]
+    pub(crate) fn all<'r>(
+        &'r self,
+        headers: &'r http::HeaderMap,
+    ) -> impl Iterator<Item = BearerToken<'r>> {
+        let lines = headers.get_all(header::COOKIE).iter();
+        let values = lines.flat_map(|line| self.values(line.as_bytes()));
+        values
+            .filter(|value| !value.is_empty())
+            .filter_map(|value| simdutf8::basic::from_utf8(value).ok())
+            .map(BearerToken::new)
+    }
+
     /// The values of our cookie in one `Cookie` line, trimmed, in order.
     fn values<'r>(&self, line: &'r [u8]) -> impl Iterator<Item = &'r [u8]> {
         let mut from = 0;

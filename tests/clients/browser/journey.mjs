@@ -91,6 +91,7 @@ async function cookies(alice, address) {
   same('cookies: their flags, over http on loopback', flags, {
     jwt_token: { httpOnly: true, secure: false, sameSite: 'Lax', path: '/' },
     refresh_token: { httpOnly: true, secure: false, sameSite: 'Strict', path: '/auth' },
+    refresh_session: { httpOnly: true, secure: false, sameSite: 'Strict', path: '/' },
   });
   const seen = await alice.page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length]);
   same('cookies: no script sees them', seen, ['', 0, 0]);

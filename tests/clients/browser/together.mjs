@@ -95,7 +95,7 @@ async function twoTabs(alice) {
   await alice.decided(/WS .*1008.*revoked/);
   await alice.decided(/SSE \/chat.*revoked/);
   const kept = await alice.context.cookies();
-  check('signed out: no cookie is left', kept.every(({ name }) => !name.endsWith('_token')), kept);
+  check('signed out: no cookie is left', kept.every(({ name }) => !/_token$|_session$/.test(name)), kept);
   await alice.picture('11-signed-out-elsewhere');
   await other.close();
 }
