@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::username::Username;
 use crate::NumericDate;
 
 /// A row of the table `users`.
@@ -9,12 +10,42 @@ use crate::NumericDate;
 pub struct UserRecord {
     /// A UUID in its usual form with hyphens: the subject (`sub`) of the user's tokens. It is never used again.
     pub id: String,
-    /// The name as it is shown. Of new accounts it is the folded one; rows of another system may hold capitals.
+    /// The name as it was typed and is shown, after Unicode normalization NFKC. Stores compare
+    /// [its folded form](Self::folded_username).
     pub username: String,
     /// The password's hash, in the text form of bcrypt (`$2b$…`) or Argon2id (`$argon2id$…`).
     pub password_hash: String,
     /// When the account was made.
     pub created_at: NumericDate,
+}
+
+impl UserRecord {
+    /// Returns the name in the form in which names are compared: NFKC and the profile `UsernameCaseMapped` of
+    /// [RFC 8265 §3.3], or its lower case where that profile does not take the name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{NumericDate, accounts::UserRecord};
+    ///
+    /// let user = UserRecord {
+    ///     id: String::from("6f1d3f9e-0f6c-4f0e-8a55-1f0a5a0c7e11"),
+    ///     username: String::from("ALICE"),
+    ///     password_hash: String::new(),
+    ///     created_at: NumericDate::from_secs(1_800_000_000),
+    /// };
+    /// assert_eq!(user.folded_username(), "alice");
+    /// ```
+    ///
+    /// [RFC 8265 §3.3]: https://www.rfc-editor.org/rfc/rfc8265#section-3.3
+    #[must_use]
+    pub fn folded_username(&self) -> String {
+        let folded = Username::fold(&self.username);
+        folded.map_or_else(
+            || self.username.to_lowercase(),
+            |name| name.as_str().to_owned(),
+        )
+    }
 }
 
 impl fmt::Debug for UserRecord {

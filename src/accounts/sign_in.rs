@@ -25,7 +25,7 @@ impl Shared {
     ) -> Result<Granted, Rejection> {
         let client = self.client(head)?;
         let invalid = |kind| move |why: String| Rejection::new(kind).with_detail(why);
-        let name = Username::new(username, &self.username_lengths)
+        let username = Username::check_new(username, &self.username_lengths)
             .map_err(invalid(RejectionKind::UsernameInvalid))?;
         password
             .check_new(self.hasher.policy().longest())
@@ -33,7 +33,7 @@ impl Shared {
         let hash = self.hasher.hash(client, Arc::new(password)).await?;
         let user = UserRecord {
             id: user_id().ok_or(RejectionKind::Misconfigured)?,
-            username: name.as_str().to_owned(),
+            username,
             password_hash: hash,
             created_at: self.now(),
         };

@@ -12,8 +12,9 @@ use crate::{NumericDate, StoreFuture};
 /// # What every store promises
 ///
 /// - Each method is **one atomic step** over all nodes: of many registrations of one name exactly one wins.
-/// - Usernames come folded, and are compared with the lower case of what stands in the table, so that a row `Alice` of
-///   another system is found as `alice`. Everything else is compared byte by byte.
+/// - A username is kept as it comes, and compared by [`UserRecord::folded_username`]: of `Alice` and `ALICE` one can be
+///   kept, and both are found as `alice`. A row `Alice` of another system is found as `alice` too. Everything else is
+///   compared byte by byte.
 /// - A session ends for good: nothing brings it back, [`touch`](Self::touch) and [`refresh`](Self::refresh) least of all.
 /// - Doubt is a [`StoreError`](crate::StoreError), never `None` or `false`.
 /// - A future that was dropped may have done its work or not, but never half of it. Waiting is bounded by the store itself.

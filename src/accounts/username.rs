@@ -1,4 +1,4 @@
-//! [`Username`]: one name, one spelling.
+//! [`Username`]: kept as typed, compared in one folded spelling.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -18,8 +18,7 @@ const LONGEST_NAME: usize = 64;
 /// What may stand in a name besides letters, digits and their marks.
 const SYMBOLS: [char; 5] = ['-', '_', '.', '@', '+'];
 
-/// A name in the one spelling in which it is kept and compared: NFKC, then the profile `UsernameCaseMapped` of
-/// [RFC 8265 §3.3].
+/// A name in the folded spelling in which it is compared: NFKC, then the profile `UsernameCaseMapped` of [RFC 8265 §3.3].
 ///
 /// [RFC 8265 §3.3]: https://www.rfc-editor.org/rfc/rfc8265#section-3.3
 #[derive(Clone, PartialEq, Eq)]
@@ -39,8 +38,9 @@ impl Username {
         (stable && folded.len() <= LONGEST_NAME).then_some(Self(folded))
     }
 
-    /// Folds a name that shall be new, and holds it to every rule; the error is a sentence for the client.
-    pub(super) fn new(text: &str, lengths: &RangeInclusive<usize>) -> Result<Self, String> {
+    /// Holds a new name to every rule, and returns it as typed: after NFKC, with its capitals. The error is a sentence for
+    /// the client.
+    pub(super) fn check_new(text: &str, lengths: &RangeInclusive<usize>) -> Result<String, String> {
         let refused = || {
             String::from(
                 "a username consists of letters and digits of one script, and of - _ . @ +",
@@ -68,7 +68,14 @@ impl Username {
         if dotted || !letters.is_ascii() && skeleton(&letters).all(|c| c.is_ascii()) {
             return Err(String::from("this username looks like another one"));
         }
-        Ok(name)
+        // Width and composition are those of the folded name, so that only capitals differ.
+        let typed: String = text.nfkc().collect();
+        // Capitals may take more bytes than their small letters.
+        Ok(if typed.len() <= LONGEST_NAME {
+            typed
+        } else {
+            name.0
+        })
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -100,7 +107,24 @@ mod tests {
     const LENGTHS: RangeInclusive<usize> = 3..=32;
 
     fn new(text: &str) -> Option<String> {
-        Username::new(text, &LENGTHS).ok().map(|name| name.0)
+        let typed = Username::check_new(text, &LENGTHS).ok()?;
+        let folded = Username::fold(&typed);
+        assert_eq!(folded, Username::fold(text), "{text:?}");
+        folded.map(|name| name.0)
+    }
+
+    #[test]
+    fn a_name_is_kept_as_typed() {
+        for (text, typed) in [
+            ("Alice", "Alice"),
+            ("aLICE", "aLICE"),
+            ("M\u{dc}LLER", "M\u{dc}LLER"),
+            ("Mu\u{308}ller", "M\u{fc}ller"),
+            ("\u{ff21}lice", "Alice"),
+            ("\u{212a}elvin", "Kelvin"),
+        ] {
+            assert_eq!(Username::check_new(text, &LENGTHS).unwrap(), typed);
+        }
     }
 
     /// Hazards 8, "Unicode names": Kelvin sign, full width, Turkish i, zero width.
@@ -200,7 +224,9 @@ mod tests {
                     prop_assert!(Username::fold(&upper).is_none_or(|other| other == name));
                 }
             }
-            let _ = Username::new(&text, &LENGTHS);
+            if let Ok(typed) = Username::check_new(&text, &LENGTHS) {
+                prop_assert_eq!(Username::fold(&typed), Username::fold(&text));
+            }
         }
     }
 }

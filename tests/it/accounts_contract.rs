@@ -26,7 +26,7 @@ async fn whoever_registers_is_signed_in() {
     let id = reply.body["user"]["id"].as_str().unwrap().to_owned();
     assert_eq!(
         reply.body,
-        json!({ "ok": true, "user": { "id": id, "username": "alice" } })
+        json!({ "ok": true, "user": { "id": id, "username": "Alice" } })
     );
     assert_eq!(id.len(), 36);
     assert_eq!(id.as_bytes()[14], b'4', "a UUID of version 4: {id}");
@@ -56,7 +56,7 @@ async fn whoever_registers_is_signed_in() {
     );
     assert!(bound.starts_with(&named), "{bound}");
     assert_eq!(claims["sub"], id);
-    assert_eq!(claims["username"], "alice");
+    assert_eq!(claims["username"], "Alice");
     assert_eq!(claims["iat"], NOW);
     assert_eq!(claims["exp"], NOW + 259_200);
     for name in ["sid", "jti"] {
@@ -65,7 +65,7 @@ async fn whoever_registers_is_signed_in() {
 
     let reply = alice.get("/auth/user").await;
     assert_eq!(reply.status, 200);
-    let user = json!({ "id": id, "username": "alice" });
+    let user = json!({ "id": id, "username": "Alice" });
     assert_eq!(
         reply.body,
         json!({ "ok": true, "user": user, "exp": NOW + 259_200 })

@@ -159,6 +159,64 @@ async fn a_table_of_the_name_is_used_or_refused() {
     }
 }
 
+/// A name is kept as typed and compared folded. It follows its row when that is renamed, and is free when it is deleted.
+#[tokio::test]
+async fn a_name_is_kept_as_typed_and_follows_its_row() {
+    // As earlier versions kept it: folded, and without an entry of its own.
+    let directory = file(
+        "CREATE TABLE users (id TEXT PRIMARY KEY NOT NULL, username TEXT NOT NULL, password_hash TEXT NOT NULL,
+            created_at INTEGER NOT NULL DEFAULT (unixepoch()));
+        CREATE UNIQUE INDEX users_username_lower_uniq ON users (lower(username));
+        INSERT INTO users (id, username, password_hash) VALUES
+            ('u1', 'm\u{fc}ller', '$2b$05$ED1V9h4OBNYWKOyz7x.bPePqsZezkCoXf1Wd4UBVRNJffyYPxdT0q');",
+    )
+    .await;
+    let run = async |statement: &'static str| {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path(&directory));
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        sqlx::raw_sql(statement).execute(&pool).await.unwrap();
+        pool.close().await;
+    };
+    let store = open(&directory).await;
+    let accounts = builder(store, &ManualClock::at(NOW)).build().unwrap();
+    let mut browser = Browser::new(&accounts);
+    let reply = browser.log_in("M\u{dc}LLER", PASSWORD).await;
+    assert_eq!(reply.body["user"]["username"], "m\u{fc}ller");
+    assert_eq!(browser.register("M\u{fc}ller").await.status, 409);
+
+    let reply = browser.register("\u{d6}ZIL").await;
+    assert_eq!(reply.body["user"]["username"], "\u{d6}ZIL");
+    for (name, register, log_in) in [
+        ("\u{f6}zil", 409, 200),
+        ("\u{d6}zil", 409, 200),
+        ("ozil", 200, 200),
+    ] {
+        assert_eq!(browser.register(name).await.status, register, "{name}");
+        assert_eq!(
+            browser.log_in(name, PASSWORD).await.status,
+            log_in,
+            "{name}"
+        );
+    }
+    run("UPDATE users SET username = 'Mesut' WHERE username = '\u{d6}ZIL'").await;
+    assert_eq!(browser.log_in("\u{f6}zil", PASSWORD).await.status, 401);
+    let reply = browser.log_in("mesut", PASSWORD).await;
+    assert_eq!(reply.body["user"]["username"], "Mesut");
+    assert_eq!(browser.register("MESUT").await.status, 409);
+    assert_eq!(
+        browser.register("\u{f6}zil").await.status,
+        200,
+        "it is free"
+    );
+    run("DELETE FROM users WHERE username = '\u{f6}zil'").await;
+    assert_eq!(browser.log_in("\u{f6}zil", PASSWORD).await.status, 401);
+    assert_eq!(
+        browser.register("\u{d6}zil").await.status,
+        200,
+        "it is free"
+    );
+}
+
 /// Without the table nobody is let in, and nothing panics.
 #[tokio::test]
 async fn a_store_that_was_not_prepared_is_one_that_does_not_answer() {
@@ -179,4 +237,5 @@ fn the_script_can_be_printed() {
     let script = SqliteStore::users_sql();
     assert!(script.contains("CREATE TABLE users"));
     assert!(script.contains("lower(username)"));
+    assert!(script.contains("CREATE TABLE warden_usernames"));
 }

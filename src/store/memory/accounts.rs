@@ -20,7 +20,7 @@ pub struct MemoryAccountStore(Shelf<State>);
 #[derive(Default)]
 struct State {
     users: HashMap<String, UserRecord>,
-    /// The ID of whoever has a name, by its lower case.
+    /// The ID of the user of each name, by the folded name.
     names: HashMap<String, String>,
     sessions: HashMap<String, SessionRecord>,
 }
@@ -40,7 +40,7 @@ impl MemoryAccountStore {
 
 impl State {
     fn insert(&mut self, user: UserRecord) -> bool {
-        let name = user.username.to_lowercase();
+        let name = user.folded_username();
         if self.users.contains_key(&user.id) || self.names.contains_key(&name) {
             return false;
         }

@@ -19,13 +19,21 @@ use crate::{
 pub(super) struct Users {
     /// Makes the table.
     pub(super) script: &'static str,
+    /// Makes it, and the table of folded names.
+    pub(super) scripts: &'static str,
     /// How many tables or views of the name there are.
     pub(super) exists: &'static str,
     /// How many unique indexes it has on the lower case of the name.
     pub(super) has_unique_names: &'static str,
-    /// Keeps a user (1 to 4) with a session (5 to 13).
+    /// How many tables of folded names there are.
+    pub(super) names_exist: &'static str,
+    /// Frees a folded name (1) whose user has been deleted or renamed.
+    pub(super) free_name: &'static [&'static str],
+    /// Keeps a user (1 to 4) under a folded name (5) with a session (6 to 14): a row for each of the three, or the name or
+    /// the ID is taken.
     pub(super) register: &'static [&'static str],
-    /// ID, name, hash and age of the user of a name (1).
+    /// ID, name, hash and age of the user of a folded name (1). A user without an entry among the folded names is another
+    /// system's, and found by the lower case of the name.
     pub(super) find: &'static str,
     /// Replaces a hash (2) of a user (1) by another (3).
     pub(super) replace_hash: &'static [&'static str],
@@ -50,11 +58,22 @@ pub(super) const BEGIN: &str = "
         (id, user_id, created_at, seen_at, expires_at, user_agent, refresh_hash, refreshed_at, refreshes)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
-/// The same behind the values of a user.
-pub(super) const BEGIN_FIRST: &str = "
-    INSERT INTO warden_sessions
-        (id, user_id, created_at, seen_at, expires_at, user_agent, refresh_hash, refreshed_at, refreshes)
-    VALUES ($5, $6, $7, $8, $9, $10, $11, $12, $13)";
+/// Makes the table of folded names. An entry counts while its user has the name as it was typed then.
+const NAMES: &str = include_str!("migrations/usernames.sql");
+
+/// The same behind the values of a user, if that user was kept. It returns the ID.
+macro_rules! begin_first {
+    ($user:literal) => {
+        concat!(
+            "INSERT INTO warden_sessions
+                (id, user_id, created_at, seen_at, expires_at, user_agent, refresh_hash, refreshed_at, refreshes)
+            SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14 WHERE EXISTS (SELECT 1 FROM users WHERE ",
+            $user,
+            " AND username = $2) RETURNING id"
+        )
+    };
+}
+pub(super) use begin_first;
 
 const LIST: &str = "
     SELECT id, user_id, created_at, seen_at, expires_at, user_agent, refresh_hash, refreshed_at, refreshes
@@ -89,7 +108,8 @@ const SWEEP: &str = "
 )]
 impl<DB: Engine> SqlStore<DB> {
     /// Prepares the database for [`Accounts`](crate::accounts::Accounts): makes the table `users` where there is none, and
-    /// checks that one which is there can be used: by its columns, and by a unique index on `lower(username)`.
+    /// checks that one which is there can be used: by its columns, and by a unique index on `lower(username)`. The names as
+    /// they are compared stand in a table of their own, `warden_usernames`, which is made where there is none.
     ///
     /// Whatever else stands in such a table is left alone. In PostgreSQL it takes version 13 or later to make it.
     ///
@@ -136,11 +156,12 @@ impl<DB: Engine> SqlStore<DB> {
         Ok(self)
     }
 
-    /// The script that makes the table `users`, for people who keep the schemas of their databases themselves.
+    /// Returns the script that makes the tables `users` and `warden_usernames`, for people who keep the schemas of their
+    /// databases themselves.
     #[cfg_attr(docsrs, doc(cfg(feature = "accounts")))]
     #[must_use]
     pub fn users_sql() -> &'static str {
-        DB::USERS.script
+        DB::USERS.scripts
     }
 }
 
@@ -151,15 +172,19 @@ impl<DB: Engine> AccountStore for SqlStore<DB> {
         session: &'a SessionRecord,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
+            let folded = user.folded_username();
             let mut values = vec![
                 user.id.as_str().into(),
                 user.username.as_str().into(),
                 user.password_hash.as_str().into(),
                 seconds(user.created_at)?.into(),
+                folded.as_str().into(),
             ];
             values.extend(values_of(session)?);
+            let name = [folded.as_str().into()];
+            self.0.decide(DB::USERS.free_name, &name).await?;
             let kept = self.0.decide(DB::USERS.register, &values).await?;
-            Ok(!kept.is_empty())
+            Ok(kept.len() == DB::USERS.register.len())
         })
     }
 
@@ -325,6 +350,9 @@ async fn prepare_users<DB: Engine>(connection: &mut DB::Connection) -> Result<()
             ),
             error => error,
         })?;
+    if schema::number::<DB>(&mut transaction, DB::USERS.names_exist).await? == 0 {
+        DB::run_all(&mut transaction, NAMES).await?;
+    }
     if schema::number::<DB>(&mut transaction, DB::USERS.has_unique_names).await? == 0 {
         return Err(SqlError::Unfit(
             "the table `users` has no unique index on lower(username): two could have one name",

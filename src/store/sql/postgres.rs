@@ -301,17 +301,38 @@ impl Engine for Postgres {
     #[cfg(feature = "accounts")]
     const USERS: Users = Users {
         script: include_str!("migrations/users.postgres.sql"),
+        scripts: concat!(
+            include_str!("migrations/users.postgres.sql"),
+            "\n",
+            include_str!("migrations/usernames.sql")
+        ),
         exists: "SELECT COUNT(*) FROM pg_class WHERE relname = 'users' AND pg_table_is_visible(oid)",
         has_unique_names: "SELECT COUNT(*) FROM pg_index
             WHERE indrelid = 'users'::regclass AND indisunique AND indisvalid AND indpred IS NULL
                 AND indnkeyatts = 1 AND pg_get_expr(indexprs, indrelid) ~ '^lower\\(\\(?username(\\)::text)?\\)$'",
+        names_exist: "SELECT COUNT(*) FROM pg_class
+            WHERE relname = 'warden_usernames' AND pg_table_is_visible(oid)",
+        free_name: &["DELETE FROM warden_usernames AS n WHERE n.folded = $1 AND NOT EXISTS (
+                SELECT 1 FROM users AS u WHERE u.id = n.user_id::uuid AND u.username = n.username)"],
         register: &[
+            "INSERT INTO warden_usernames (folded, user_id, username)
+            SELECT $5, $1, $2 WHERE NOT EXISTS (
+                SELECT 1 FROM users AS u WHERE lower(u.username) = $5 AND NOT EXISTS (
+                    SELECT 1 FROM warden_usernames AS n WHERE n.user_id = u.id::text AND n.username = u.username))
+            ON CONFLICT DO NOTHING RETURNING user_id",
             "INSERT INTO users (id, username, password_hash, created_at)
             VALUES ($1::uuid, $2, $3, to_timestamp($4)) ON CONFLICT DO NOTHING RETURNING id::text",
-            accounts::BEGIN_FIRST,
+            accounts::begin_first!("id = $1::uuid"),
         ],
-        find: "SELECT id::text, username::text, password_hash::text, floor(extract(epoch FROM created_at))::bigint
-            FROM users WHERE lower(username) = $1",
+        find: "SELECT u.id::text, u.username::text, u.password_hash::text,
+                floor(extract(epoch FROM u.created_at))::bigint
+            FROM warden_usernames AS n JOIN users AS u ON u.id = n.user_id::uuid AND u.username = n.username
+            WHERE n.folded = $1
+            UNION ALL
+            SELECT u.id::text, u.username::text, u.password_hash::text,
+                floor(extract(epoch FROM u.created_at))::bigint
+            FROM users AS u WHERE lower(u.username) = $1 AND NOT EXISTS (
+                SELECT 1 FROM warden_usernames AS n WHERE n.user_id = u.id::text AND n.username = u.username)",
         replace_hash: &[
             "UPDATE users SET password_hash = $3 WHERE id = $1::uuid AND password_hash = $2 RETURNING id::text",
         ],

@@ -243,16 +243,36 @@ impl Engine for Sqlite {
     #[cfg(feature = "accounts")]
     const USERS: Users = Users {
         script: include_str!("migrations/users.sqlite.sql"),
+        scripts: concat!(
+            include_str!("migrations/users.sqlite.sql"),
+            "\n",
+            include_str!("migrations/usernames.sql")
+        ),
         exists: "SELECT COUNT(*) FROM sqlite_schema WHERE type IN ('table', 'view') AND name = 'users'",
         has_unique_names: "SELECT COUNT(*) FROM sqlite_schema
             WHERE type = 'index' AND tbl_name = 'users'
                 AND replace(lower(sql), ' ', '') LIKE 'createuniqueindex%(lower(username))'",
+        names_exist: "SELECT COUNT(*) FROM sqlite_schema
+            WHERE type IN ('table', 'view') AND name = 'warden_usernames'",
+        free_name: &["DELETE FROM warden_usernames AS n WHERE n.folded = $1 AND NOT EXISTS (
+                SELECT 1 FROM users AS u WHERE u.id = n.user_id AND u.username = n.username)"],
         register: &[
+            "INSERT INTO warden_usernames (folded, user_id, username)
+            SELECT $5, $1, $2 WHERE NOT EXISTS (
+                SELECT 1 FROM users AS u WHERE lower(u.username) = $5 AND NOT EXISTS (
+                    SELECT 1 FROM warden_usernames AS n WHERE n.user_id = u.id AND n.username = u.username))
+            ON CONFLICT DO NOTHING RETURNING user_id",
             "INSERT INTO users (id, username, password_hash, created_at) VALUES ($1, $2, $3, $4)
             ON CONFLICT DO NOTHING RETURNING id",
-            accounts::BEGIN_FIRST,
+            accounts::begin_first!("id = $1"),
         ],
-        find: "SELECT id, username, password_hash, created_at FROM users WHERE lower(username) = $1",
+        find: "SELECT u.id, u.username, u.password_hash, u.created_at
+            FROM warden_usernames AS n JOIN users AS u ON u.id = n.user_id AND u.username = n.username
+            WHERE n.folded = $1
+            UNION ALL
+            SELECT u.id, u.username, u.password_hash, u.created_at
+            FROM users AS u WHERE lower(u.username) = $1 AND NOT EXISTS (
+                SELECT 1 FROM warden_usernames AS n WHERE n.user_id = u.id AND n.username = u.username)",
         replace_hash: &[
             "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2 RETURNING id",
         ],

@@ -188,6 +188,20 @@ async fn names_and_ids_are_kept_apart(store: &impl AccountStore) {
         Some(old),
         "a row with capitals is found in small letters"
     );
+    // Capitals beyond ASCII are those of Unicode, whatever `lower` of a database knows.
+    let typed = UserRecord {
+        username: fresh("M\u{dc}LLER"),
+        ..user(String::new())
+    };
+    assert!(answered(store.register(&typed, &session(&typed, 0)).await));
+    let small = UserRecord {
+        username: typed.username.to_lowercase(),
+        ..user(String::new())
+    };
+    let taken = answered(store.register(&small, &session(&small, 0)).await);
+    assert!(!taken, "a name is the same in capitals beyond ASCII");
+    let found = answered(store.find_user(&small.username).await);
+    assert_eq!(found, Some(typed), "a name is kept as typed");
     for pattern in ["%", "_", "' OR 1=1 --", ""] {
         assert_eq!(
             answered(store.find_user(pattern).await),
