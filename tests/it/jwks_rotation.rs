@@ -27,6 +27,7 @@ use crate::{
 
 const ISSUER: &str = "https://id.example";
 const UNKNOWN: Result<(), RejectionKind> = Err(RejectionKind::KeyUnknown);
+const UNAVAILABLE: Result<(), RejectionKind> = Err(RejectionKind::KeysUnavailable);
 
 async fn verifier(keys: RemoteKeys, clock: &StillClock) -> Verifier {
     Verifier::remote(keys)
@@ -284,7 +285,9 @@ async fn a_made_up_key_delays_the_next_one_by_the_floor_at_most() {
     signer.rotate(key("key-1")).unwrap();
     let fresh = token(&signer);
     clock.advance(29);
-    assert_eq!(verdict(&verifier, &fresh).await, UNKNOWN);
+    // The provider has not been asked about this one: it is to come again.
+    assert_eq!(verdict(&verifier, &fresh).await, UNAVAILABLE);
+    assert_eq!(verdict(&verifier, &stray).await, UNKNOWN);
     assert_eq!(provider.hits(), 2);
     clock.advance(1);
     assert_eq!(verdict(&verifier, &fresh).await, Ok(()));

@@ -98,7 +98,13 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             return Missing::Wait(self.waiting(Some(outcome), waited));
         }
         if !state.floor.claim(key_id, now) {
-            return state.verdict(usable);
+            // The provider has withdrawn the key, and still answers. Of any other key it has not been asked.
+            let is_gone = key_id.is_some_and(|id| state.floor.is_gone(id));
+            return if is_gone && usable && state.failures == 0 {
+                Missing::Unknown
+            } else {
+                Missing::Unavailable
+            };
         }
         Missing::Wait(self.force(state))
     }
@@ -119,17 +125,6 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             asked,
             landed: None,
             patience: self.0.policy.patience,
-        }
-    }
-}
-
-impl State {
-    /// What a token is told whose key nobody may be asked for yet. Only a provider that answers may convict it.
-    fn verdict<T: Send + Sync + 'static>(&self, usable: bool) -> Missing<T> {
-        if usable && self.failures == 0 {
-            Missing::Unknown
-        } else {
-            Missing::Unavailable
         }
     }
 }

@@ -67,7 +67,8 @@ impl Floor {
         self.gone.iter().map(|id| &**id)
     }
 
-    fn is_gone(&self, key_id: &str) -> bool {
+    /// Whether the provider has withdrawn the key of this ID.
+    pub(super) fn is_gone(&self, key_id: &str) -> bool {
         self.gone.iter().any(|gone| **gone == *key_id)
     }
 }
