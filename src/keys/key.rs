@@ -10,9 +10,8 @@ use super::{
     jwk::Members,
     material::{Curve, Material},
     pem, secret,
-    shown::shown,
 };
-use crate::{ConfigError, CryptoBackend, verify::SignatureVerifier};
+use crate::{ConfigError, CryptoBackend, telemetry::shown, verify::SignatureVerifier};
 
 /// One key that verifies tokens, bound to its algorithm and checked when it is loaded.
 ///
@@ -51,7 +50,7 @@ pub struct Key {
 }
 
 /// What a key may be used for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 enum Algorithms {
     /// Its own `alg`, or the one it was loaded for.
     Stated(Algorithm),
@@ -320,6 +319,13 @@ impl Key {
         thumbprint.is_some()
             && thumbprint == jwk::thumbprint_input(&other.material)
             && self.id == other.id
+    }
+
+    /// Whether both are the same public key in every respect, as where a set names one key twice.
+    pub(super) fn is_twin(&self, other: &Self) -> bool {
+        self.is_same_public_key(other)
+            && self.issuer == other.issuer
+            && self.algorithms == other.algorithms
     }
 
     pub(crate) fn material(&self) -> &Material {

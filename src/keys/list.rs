@@ -108,12 +108,18 @@ impl Keys {
     ///
     /// # Errors
     /// [`ConfigError::Key`] for the first key that [`Key::jwk`] refuses, for a shared secret (`oct`), and as for
-    /// [`new`](Self::new): a set given by hand is meant to be used whole.
+    /// [`new`](Self::new): a set given by hand is meant to be used whole. A key that stands there twice counts once.
     ///
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     pub fn jwk_set(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        let keys: Result<Vec<_>, _> = parse_set(json.as_ref())?.collect();
-        Self::new(keys?)
+        let mut keys: Vec<Key> = Vec::new();
+        for key in parse_set(json.as_ref())? {
+            let key = key?;
+            if !keys.iter().any(|other| key.is_twin(other)) {
+                keys.push(key);
+            }
+        }
+        Self::new(keys)
     }
 
     /// Reads a JWK Set from a file, once.
@@ -141,7 +147,7 @@ impl Keys {
 
     /// Reads a JWK Set from afar: each key on its own, what is unusable skipped and reported.
     ///
-    /// Keys that cannot be told apart stay, so that tokens that name them are refused, and are reported too.
+    /// A key that stands there twice counts once. Other keys that cannot be told apart stay, so that tokens that name them are refused, and are reported too.
     ///
     /// # Errors
     /// Only if the document is no JWK Set at all.
@@ -154,6 +160,7 @@ impl Keys {
         for (index, key) in parse_set(json)?.enumerate() {
             let label = |key: &Key| key.id().map_or_else(|| place(index), str::to_owned);
             match key.and_then(|key| check_id(&key).map(|()| key)) {
+                Ok(key) if keys.iter().any(|other| key.is_twin(other)) => {}
                 Ok(key) => {
                     if let Some(problem) = keys.iter().find_map(|other| clash(&key, other)) {
                         faults.push((label(&key), refused(&label(&key), problem)));

@@ -245,12 +245,26 @@ mod tests {
         assert_candidates(&set, Algorithm::EdDSA, None, &[]);
         assert_candidates(&set, Algorithm::EdDSA, Some("b"), &[1]);
 
-        let twice = format!(r#"{{"keys":[{0},{0}]}}"#, ed(r#","kid":"a""#));
+        let (one, other) = (ed(r#","kid":"a""#), ed(r#","kid":"a","alg":"EdDSA""#));
+        let twice = format!(r#"{{"keys":[{one},{other}]}}"#);
         let (keys, faults) = Keys::jwk_set_lenient(twice.as_bytes()).unwrap();
         assert_eq!(faults.len(), 1);
         let set = prepare(&keys, None).unwrap();
         for id in [Some("a"), None] {
             assert_candidates(&set, Algorithm::EdDSA, id, &[]);
+        }
+    }
+
+    #[test]
+    fn the_same_key_twice_in_a_set_is_one_key() {
+        for members in [r#","kid":"a""#, ""] {
+            let twice = format!(r#"{{"keys":[{0},{0}]}}"#, ed(members));
+            let (lenient, faults) = Keys::jwk_set_lenient(twice.as_bytes()).unwrap();
+            assert_eq!(faults.len(), 0);
+            for keys in [lenient, Keys::jwk_set(&twice).unwrap()] {
+                let set = prepare(&keys, None).unwrap();
+                assert_candidates(&set, Algorithm::EdDSA, None, &[0]);
+            }
         }
     }
 
