@@ -1,6 +1,10 @@
 //! [`Principal`]: who is asking, as the inner service finds it; [`Credentials`]: what they sent along.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{HeaderName, request::Parts};
 use serde::de::DeserializeOwned;
@@ -8,9 +12,10 @@ use serde::de::DeserializeOwned;
 use crate::{
     Actor, Algorithm, BearerToken, CredentialKind, NumericDate, Refusals, Rejection, RejectionKind,
     ResourceBinding, Revocations, VerifiedToken,
-    connection::{Renewal, Timer},
+    connection::{Renewal, Reviewer, Timer},
     http_util::ClientAddress,
-    verify::Authenticate,
+    verify::{Authenticate, Changed},
+    watch::Watch,
 };
 
 /// Who is asking: the subject of a verified token, with all that the token says about it.
@@ -49,6 +54,10 @@ pub(crate) struct Context {
     pub(crate) layer: Arc<LayerContext>,
     /// Ends the connections that such tokens keep open.
     pub(crate) timer: Timer,
+    /// Verifies their tokens again when keys change.
+    pub(crate) reviewer: Reviewer,
+    /// Tells the reviewer of changes.
+    watches: OnceLock<Vec<Watch>>,
 }
 
 /// What a layer leaves to those who meet its requests later.
@@ -105,14 +114,25 @@ impl Context {
         token_kind: CredentialKind,
         authenticator: Arc<dyn Authenticate>,
         layer: Arc<LayerContext>,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        let context = Arc::new(Self {
             source,
             token_kind,
             authenticator,
             layer,
             timer: Timer::default(),
-        }
+            reviewer: Reviewer::default(),
+            watches: OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&context);
+        let changed: Changed = Arc::new(move || {
+            if let Some(context) = weak.upgrade() {
+                Reviewer::keys_changed(&context);
+            }
+        });
+        let watches = context.authenticator.watch(&changed);
+        context.watches.get_or_init(|| watches);
+        context
     }
 }
 

@@ -11,11 +11,13 @@ pub enum LeaseEnd {
     /// The connection has lasted as long as
     /// [`with_connection_cap`](crate::AuthLayerBuilder::with_connection_cap) lets any.
     CapReached,
-    /// Token, session, subject or key have been [revoked](crate::Revocations).
+    /// Token, session, subject or key have been [revoked](crate::Revocations), or the token was refused when it was verified
+    /// again: its key was withdrawn, or its provider calls it inactive.
     Revoked,
     /// What the connection is about belongs to somebody else now.
     NotOwner,
-    /// The node was [cut off](crate::CutOffPolicy) from a store for too long to know whether it may go on.
+    /// The node was [cut off](crate::CutOffPolicy) from a store for too long to know whether it may go on, or the provider
+    /// of its token could not be asked again.
     StoreUnavailable,
     /// The application ended it.
     Closed,

@@ -13,8 +13,10 @@ use crate::{Owned, Principal};
 /// the token would be refused (`exp` and leeway), when the layer's
 /// [cap](crate::AuthLayerBuilder::with_connection_cap) is reached, when token, session or subject are
 /// [revoked](crate::Revocations), when the [resource](crate::OwnershipLayer) that it is about is shared no more, or when
-/// the application [says so](Self::end). A newer token
-/// [renews](Self::renew) it.
+/// the application [says so](Self::end). A newer token [renews](Self::renew) it.
+///
+/// The token is verified again after each change of keys, and when the provider's answer about it expires. The lease ends
+/// if that fails.
 ///
 /// Nothing is done for a lease until one is asked for: [`Principal::lease`], [`Lease::from_head`], or as an argument of
 /// an axum handler. Each of these opens a connection of its own, so ask once for each connection and clone what you

@@ -28,7 +28,7 @@
 //! 1. [`lease`]: what an application holds; [`open`], what its clones share; [`ended`], [`watchers`] and [`timer`], to
 //!    wait for the end.
 //! 2. [`registry`]: all connections that are open; [`id`], their names; [`end`], why they end.
-//! 3. [`renewal`]: a newer token for a connection that is open.
+//! 3. [`review`]: tokens that are verified again when keys change or an answer of the provider expires. [`renewal`]: a newer token for a connection that is open.
 //! 4. [`revocation`]: what holds no longer, on every request and on every open connection.
 //! 5. [`stream`]: streamed answers that end with their token, by a policy; `websocket` (feature `ws`): a socket that
 //!    does.
@@ -41,6 +41,7 @@ mod lease;
 mod open;
 mod registry;
 mod renewal;
+mod review;
 mod revocation;
 mod stream;
 mod ticket;
@@ -56,6 +57,7 @@ pub use lease::Lease;
 use registry::Connections;
 pub(crate) use renewal::{Renewal, RenewalRule};
 pub use renewal::{RenewalMessages, RenewalService};
+pub(crate) use review::Reviewer;
 pub use revocation::{
     MemoryRevocationFeed, MemoryRevocationStore, Revocation, RevocationError, RevocationFeed,
     RevocationStore, RevocationTarget, Revocations, RevocationsBuilder,

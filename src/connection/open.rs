@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    ConnectionId, LeaseEnd,
+    ConnectionId, LeaseEnd, Reviewer,
     timer::Timer,
     watchers::{Enrolled, Watchers},
 };
@@ -179,6 +179,8 @@ impl Open {
             let tied: Arc<dyn Tied> = Arc::clone(self) as _;
             owned.tie(&tied);
         }
+        // Keys that change from now on find the connection; those that changed a moment ago have not.
+        Reviewer::attend(self);
         // Whoever ended it meanwhile took it out of registers that it had not entered yet.
         if self.ended().is_some() {
             self.leave();
@@ -223,6 +225,27 @@ impl Open {
         Ok(Replaced::Done)
     }
 
+    /// Puts a token that was verified again in the place of `present`, unless a renewal was quicker.
+    pub(super) fn confirm(&self, present: &Arc<VerifiedToken>, next: &Arc<VerifiedToken>) {
+        let mut state = self.state();
+        if self.ended().is_some() || !Arc::ptr_eq(&state.token, present) {
+            return;
+        }
+        state.token = Arc::clone(next);
+        let deadline = deadline_of(&self.context, next, self.cap);
+        if self.deadline.swap(deadline, Ordering::AcqRel) != deadline && self.rouse_with(state) {
+            self.context.timer.abandon();
+        }
+    }
+
+    /// Ends the connection because `present` was refused when it was verified again, unless a renewal was quicker.
+    pub(super) fn doubt(&self, present: &Arc<VerifiedToken>, end: LeaseEnd) {
+        let state = self.state();
+        if Arc::ptr_eq(&state.token, present) {
+            self.end_with(end, state);
+        }
+    }
+
     /// Wakes whoever waits, to have them look at the clock and enter the timer anew.
     pub(super) fn rouse(&self) {
         self.rouse_with(self.state());
@@ -265,6 +288,7 @@ impl Open {
         }
         if !was_timed {
             Timer::add(self);
+            Reviewer::attend(self);
         }
         Poll::Pending
     }

@@ -62,6 +62,18 @@ impl Connections {
         ended
     }
 
+    /// Returns every connection that is meant, in no order. None of them is held open.
+    pub(super) fn all(&self, is_meant: impl Fn(&Open) -> bool) -> Vec<Weak<Open>> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            // No connection is dropped under the lock: it comes back here to be forgotten.
+            let open: Vec<_> = lock(shard).values().filter_map(Weak::upgrade).collect();
+            let meant = open.iter().filter(|open| is_meant(open));
+            found.extend(meant.map(Arc::downgrade));
+        }
+        found
+    }
+
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }

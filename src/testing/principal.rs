@@ -107,7 +107,7 @@ impl PrincipalLayer {
         });
         let authenticator = Arc::new(Nobody);
         let context = Context::new("test", self.kind, authenticator, layer);
-        Principal::new(Arc::new(token), Arc::new(context))
+        Principal::new(Arc::new(token), context)
     }
 }
 

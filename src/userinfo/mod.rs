@@ -15,7 +15,11 @@ use http::HeaderValue;
 use crate::{
     BearerToken, Clock, ConfigError, CryptoBackend, KeyFetchError, NumericDate, Principal,
     SystemClock,
-    keys::{Asked, Kept, Lookup, LookupKind, LookupSettings, Place, Questions, Span},
+    keys::{
+        Asked, Asker, Kept, Lookup, LookupSettings, Place, Questions, Repute, Span, Unanswered,
+        Wanted,
+    },
+    telemetry::shown_url,
     verify::{Vouched, sha256},
 };
 
@@ -126,8 +130,13 @@ impl UserInfo {
         if let Some(profile) = known() {
             return Ok(profile);
         }
+        // Only verified tokens come this far, so it is by subject that the places are shared out.
+        let issuer = principal.issuer().unwrap_or_default();
+        let asker = Asker::Subject(issuer.into(), subject.into());
         let asked = desk.questions.ask(
             hash,
+            Some(asker),
+            Repute::Unknown,
             || known().map(Ok),
             || {
                 let (desk, token) = (Arc::clone(desk), token.clone());
@@ -149,10 +158,13 @@ impl UserInfo {
         );
         match asked {
             Asked::Known(answer) => answer,
-            Asked::Wait(awaited) => awaited
-                .answer()
-                .await
-                .unwrap_or(Err(UserInfoError::Unavailable(KeyFetchError::Interrupted))),
+            Asked::Wait(awaited) => match awaited.answer().await {
+                Ok(answer) => answer,
+                Err(Unanswered::Overloaded) => Err(UserInfoError::Overloaded),
+                Err(Unanswered::Interrupted) => {
+                    Err(UserInfoError::Unavailable(KeyFetchError::Interrupted))
+                }
+            },
             Asked::Overloaded => Err(UserInfoError::Overloaded),
         }
     }
@@ -249,6 +261,20 @@ impl UserInfoBuilder {
         self
     }
 
+    /// Asks these hosts over http: see
+    /// [`RemoteKeys::dangerous_http_from`](crate::RemoteKeys::dangerous_http_from).
+    ///
+    /// # Security
+    ///
+    /// Tokens travel to such a host in the clear.
+    pub fn dangerous_http_from<H: Into<String>>(
+        mut self,
+        hosts: impl IntoIterator<Item = H>,
+    ) -> Self {
+        self.settings.http_from = hosts.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sets how long the provider may take for one answer, to its last byte: 100 ms to 30 s, 5 s by default.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
@@ -288,12 +314,12 @@ impl UserInfoBuilder {
         {
             return Err(wrong(
                 "with_issuer",
-                named.clone(),
+                shown_url(named),
                 "is not the issuer who is asked: name it once, where it is discovered",
             ));
         }
         let backend = CryptoBackend::preferred()?;
-        let lookup = Lookup::open(&self.place, LookupKind::UserInfo, self.settings).await?;
+        let lookup = Lookup::open(&self.place, Wanted::UserInfo, self.settings).await?;
         Ok(UserInfo(Arc::new(Desk {
             lookup,
             issuer: self.issuer,

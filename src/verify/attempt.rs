@@ -1,6 +1,7 @@
 //! One attempt to verify a token with the keys of this moment: by what is remembered, or by all doubts in their order.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -14,6 +15,7 @@ use super::{
     cache::Place,
     claims::Members,
     compact::{Compact, Room},
+    grounds::Grounds,
     header::Header,
     rules::{CONNECTION_TYPE, is_media_type},
     snapshot::{HeaderOnce, Snapshot},
@@ -22,6 +24,9 @@ use super::{
 #[cfg(feature = "jwks")]
 use crate::keys::Refresher;
 use crate::{BearerToken, Rejection, RejectionKind};
+
+/// Finds the address of the client, where it can be known. Few tokens need it, so it is not looked for ahead of time.
+pub(crate) type Client<'c> = &'c dyn Fn() -> Option<IpAddr>;
 
 /// Why a token is not verified, or not yet.
 pub(super) enum Doubt {
@@ -89,15 +94,16 @@ impl<'a> Candidate<'a, '_> {
 
 impl Authority {
     /// Verifies with the keys of this moment.
-    #[cfg_attr(not(feature = "jwks"), allow(unused_variables))]
+    #[cfg_attr(not(feature = "introspection"), allow(unused_variables))]
     pub(super) fn attempt(
         self: &Arc<Self>,
         token: &BearerToken<'_>,
         asking: Asking,
+        client: Client<'_>,
     ) -> Result<Arc<VerifiedToken>, Doubt> {
         #[cfg(feature = "introspection")]
         if let KeySource::None(introspector) = &self.keys {
-            return introspector.attempt(self, token);
+            return introspector.attempt(self, token, client);
         }
         let mut candidate = Candidate {
             token,
@@ -250,9 +256,9 @@ impl Authority {
 
         let mut room = Room::<1024>::new();
         let signature = room.decode(compact.signature)?;
-        if !keys.any(|key| key.verifies(compact.signed, signature)) {
-            return Err(RejectionKind::SignatureInvalid.into());
-        }
+        let key = keys
+            .find(|key| key.verifies(compact.signed, signature))
+            .ok_or(RejectionKind::SignatureInvalid)?;
         let claims = members.judge(payload, rules, now)?;
         let media_type = header.get().media_type.as_deref();
         // A connection token has a type of its own, in place of the one that is configured: the layer decides about it.
@@ -267,6 +273,10 @@ impl Authority {
             token: token.copied(),
             vouched: Vouched::Issuer,
             kind,
+            grounds: Grounds::Keys {
+                set: snapshot.number,
+                key: key.fingerprint(),
+            },
             header: Some(match header {
                 HeaderOnce::Known(known) => Arc::clone(known),
                 HeaderOnce::Fresh(fresh) => snapshot.headers.keep(compact.header, fresh.clone()),

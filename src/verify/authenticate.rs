@@ -2,8 +2,10 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::{Verification, VerifiedToken, Verifier};
-use crate::{BearerToken, HeadRef, Rejection, http_util::ClientAddress, keys::Fingerprint};
+use super::{Verification, VerifiedToken, Verifier, grounds::Standing};
+use crate::{
+    BearerToken, HeadRef, Rejection, http_util::ClientAddress, keys::Fingerprint, watch::Watch,
+};
 
 /// The answer to the question who sent a token.
 pub(crate) type Authenticated = Result<Arc<VerifiedToken>, Rejection>;
@@ -15,6 +17,9 @@ pub(crate) enum Authentication {
     /// The key, or a store, has to be asked first.
     Later(Pin<Box<dyn Future<Output = Authenticated> + Send>>),
 }
+
+/// What is called after a change of keys.
+pub(crate) type Changed = Arc<dyn Fn() + Send + Sync>;
 
 /// Tells what stands behind a token, each kind of token its own way.
 pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
@@ -47,6 +52,25 @@ pub(crate) trait Authenticate: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns whether the grounds on which this token was accepted are still valid.
+    fn standing(&self, token: &VerifiedToken) -> Standing {
+        let _ = token;
+        Standing::Valid
+    }
+
+    /// Verifies a token of an open connection again, after its grounds have become void.
+    fn verify_again(&self, token: &VerifiedToken) -> Authentication {
+        self.verify_renewal(token.token())
+    }
+
+    /// Has a function called after each change that may have made grounds void, as long as the watches are held.
+    ///
+    /// It is called in the task that makes the change: it must be quick, and not block.
+    fn watch(&self, changed: &Changed) -> Vec<Watch> {
+        let _ = changed;
+        Vec::new()
+    }
+
     /// The time by which it judges.
     fn now(&self) -> Duration;
 
@@ -58,10 +82,10 @@ impl Authenticate for Verifier {
     fn authenticate(
         &self,
         token: &BearerToken<'_>,
-        _: HeadRef<'_>,
-        _: &ClientAddress,
+        head: HeadRef<'_>,
+        clients: &ClientAddress,
     ) -> Authentication {
-        self.verify_renewal(token)
+        settled(self.check_for_layer(token, &|| clients.find(head.headers, head.extensions)))
     }
 
     fn recall(&self, bytes: &[u8]) -> Option<Arc<VerifiedToken>> {
@@ -69,11 +93,15 @@ impl Authenticate for Verifier {
     }
 
     fn verify_renewal(&self, token: &BearerToken<'_>) -> Authentication {
-        match self.check_for_layer(token) {
-            Verification::Verified(token) => Authentication::Now(Ok(token)),
-            Verification::Rejected(rejection) => Authentication::Now(Err(rejection)),
-            Verification::KeyMissing(wait) => Authentication::Later(wait.into_inner()),
-        }
+        settled(self.check_for_layer(token, &|| None))
+    }
+
+    fn standing(&self, token: &VerifiedToken) -> Standing {
+        self.standing(token)
+    }
+
+    fn watch(&self, changed: &Changed) -> Vec<Watch> {
+        self.watch(changed)
     }
 
     fn authority_of(&self, token: &VerifiedToken) -> Option<Fingerprint> {
@@ -87,5 +115,13 @@ impl Authenticate for Verifier {
 
     fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
         self.accepts_until(token)
+    }
+}
+
+fn settled(verification: Verification) -> Authentication {
+    match verification {
+        Verification::Verified(token) => Authentication::Now(Ok(token)),
+        Verification::Rejected(rejection) => Authentication::Now(Err(rejection)),
+        Verification::KeyMissing(wait) => Authentication::Later(wait.into_inner()),
     }
 }

@@ -8,14 +8,21 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-#[cfg(feature = "introspection")]
-use super::introspection::Introspector;
 use super::{
-    CryptoBackend, header::Header, rules::Rules, snapshot::Snapshot, token::VerifiedToken,
+    CryptoBackend,
+    authenticate::Changed,
+    grounds::{Grounds, KeySetNumber},
+    header::Header,
+    rules::Rules,
+    snapshot::Snapshot,
+    token::VerifiedToken,
 };
+#[cfg(feature = "introspection")]
+use super::{attempt::Doubt, introspection::Introspector};
 use crate::{
     Clock, ConfigError,
     keys::{Fingerprint, Keys},
+    watch::{Watch, Watchers},
 };
 #[cfg(feature = "jwks")]
 use crate::{
@@ -38,6 +45,8 @@ pub(super) enum KeySource {
         snapshot: ArcSwap<Snapshot>,
         /// Held while keys are replaced, so that those of the last call stay, however long the others take to prepare.
         reloading: Mutex<()>,
+        /// Told after each replacement.
+        watchers: Watchers<()>,
     },
     /// A provider, who may change them.
     #[cfg(feature = "jwks")]
@@ -63,6 +72,7 @@ impl Authority {
             keys: KeySource::Given {
                 snapshot: ArcSwap::from_pointee(snapshot),
                 reloading: Mutex::new(()),
+                watchers: Watchers::default(),
             },
         })
     }
@@ -142,26 +152,34 @@ impl Authority {
         }
     }
 
-    /// Returns whether this authority has the key of a token with such a header, by the fingerprint that `is_it` knows.
-    pub(super) fn has_key(
+    /// Returns the grounds on which a token with such a header is accepted now, if this authority has its key, by the
+    /// fingerprint that `is_it` knows. `answered` are the grounds of a token that its provider was asked about.
+    #[cfg_attr(not(feature = "introspection"), allow(unused_variables))]
+    pub(super) fn grounds_of(
         &self,
         header: Option<&Header<'_>>,
+        answered: Option<Grounds>,
         is_it: impl Fn(Fingerprint) -> bool,
-    ) -> bool {
+    ) -> Option<Grounds> {
         let in_snapshot = |snapshot: &Snapshot| {
-            let keys = header.and_then(|header| snapshot.keys_for(header, &self.rules).ok());
-            keys.is_some_and(|mut keys| keys.any(|key| key.fingerprint().is_some_and(&is_it)))
+            let mut keys = snapshot.keys_for(header?, &self.rules).ok()?;
+            let key = keys.find(|key| key.fingerprint().is_some_and(&is_it))?;
+            Some(Grounds::Keys {
+                set: snapshot.number,
+                key: key.fingerprint(),
+            })
         };
         match &self.keys {
             KeySource::Given { snapshot, .. } => in_snapshot(&snapshot.load()),
             #[cfg(feature = "jwks")]
             KeySource::Remote(refresher) => {
                 let current = refresher.current(self.clock.now());
-                current.get().is_some_and(|keys| in_snapshot(&keys.value))
+                in_snapshot(&current.get()?.value)
             }
             #[cfg(feature = "introspection")]
             KeySource::None(introspector) => {
-                header.is_none() && introspector.fingerprint().is_some_and(is_it)
+                let is_asked = header.is_none() && introspector.fingerprint().is_some_and(is_it);
+                answered.filter(|_| is_asked)
             }
         }
     }
@@ -172,11 +190,14 @@ impl Authority {
             KeySource::Given {
                 snapshot,
                 reloading,
+                watchers,
             } => {
-                let _turn = reloading.lock().unwrap_or_else(PoisonError::into_inner);
+                let turn = reloading.lock().unwrap_or_else(PoisonError::into_inner);
                 let epoch = snapshot.load().epoch + 1;
                 let fresh = Snapshot::prepare(keys, &self.rules, self.backend, epoch)?;
                 snapshot.store(Arc::new(fresh));
+                drop(turn);
+                watchers.tell(&());
                 Ok(())
             }
             #[cfg(feature = "jwks")]
@@ -191,6 +212,41 @@ impl Authority {
                 value: String::from("(introspection)"),
                 problem: "opaque tokens are verified without keys",
             }),
+        }
+    }
+
+    /// Returns the number of the present key set; `None` as long as there is none.
+    pub(super) fn key_set(&self) -> Option<KeySetNumber> {
+        match &self.keys {
+            KeySource::Given { snapshot, .. } => Some(snapshot.load().number),
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => refresher.last().map(|keys| keys.number),
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => None,
+        }
+    }
+
+    /// Asks about a token once more that was accepted here before; `None` if that is not possible.
+    #[cfg(feature = "introspection")]
+    pub(super) fn ask_again(
+        self: &Arc<Self>,
+        hash: &[u8; 32],
+    ) -> Option<Result<Arc<VerifiedToken>, Doubt>> {
+        match &self.keys {
+            KeySource::None(introspector) => introspector.ask_again(self, hash),
+            KeySource::Given { .. } | KeySource::Remote(_) => None,
+        }
+    }
+
+    /// Has a function called after each change of keys.
+    pub(super) fn watch(&self, changed: &Changed) -> Option<Watch> {
+        let changed = Arc::clone(changed);
+        match &self.keys {
+            KeySource::Given { watchers, .. } => Some(watchers.add(move |()| changed())),
+            #[cfg(feature = "jwks")]
+            KeySource::Remote(refresher) => Some(refresher.watch(move || changed())),
+            #[cfg(feature = "introspection")]
+            KeySource::None(_) => None,
         }
     }
 

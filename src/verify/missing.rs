@@ -87,7 +87,7 @@ impl MissingKey {
             } else {
                 Asking::Allowed
             };
-            self.waiting = match authority.attempt(&token, asking) {
+            self.waiting = match authority.attempt(&token, asking, &|| None) {
                 Ok(verified) => return Ok(verified),
                 Err(Doubt::KeyMissing(next)) => next.waiting.after(&self.waiting),
                 Err(doubt) => return Err(doubt.rejection()),
@@ -96,7 +96,7 @@ impl MissingKey {
                 return Err(RejectionKind::KeysUnavailable.into());
             }
         }
-        let doubt = match authority.attempt(&token, Asking::Over) {
+        let doubt = match authority.attempt(&token, Asking::Over, &|| None) {
             Ok(verified) => return Ok(verified),
             Err(doubt) => doubt.rejection(),
         };

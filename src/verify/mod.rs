@@ -19,6 +19,7 @@
 mod authenticate;
 mod build;
 mod builder;
+mod grounds;
 mod issuers;
 mod verifier;
 
@@ -48,9 +49,10 @@ mod remembered;
 mod token;
 
 pub use actor::Actor;
-pub(crate) use authenticate::{Authenticate, Authenticated, Authentication};
+pub(crate) use authenticate::{Authenticate, Authenticated, Authentication, Changed};
 pub use builder::VerifierBuilder;
 pub use cache::CacheConfig;
+pub(crate) use grounds::Standing;
 #[cfg(feature = "introspection")]
 pub use introspection::Introspection;
 #[cfg(feature = "introspection")]

@@ -1,12 +1,15 @@
 //! [`Remembered`]: what a verified token said, kept while the token itself is not.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "introspection")]
+use super::{attempt::Doubt, authenticate::Authentication};
 use super::{
     claims::Members,
+    grounds::Grounds,
     header::Header,
     rules::{CONNECTION_TYPE, is_media_type},
     strings::Strings,
@@ -27,12 +30,40 @@ pub(crate) struct Remembered {
     claims: String,
     scopes: Vec<String>,
     roles: Vec<String>,
+    /// Only what its provider was asked about has one.
+    answer: Option<Answer>,
+}
+
+/// What a token rests on that its provider was asked about.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Answer {
+    /// The end of the answer, in milliseconds since the Unix epoch.
+    until: u64,
+    /// The SHA-256 of the token.
+    token: [u8; 32],
+}
+
+impl Answer {
+    fn grounds(&self) -> Grounds {
+        Grounds::Answer {
+            until: Duration::from_millis(self.until),
+            token: Arc::new(self.token),
+        }
+    }
 }
 
 impl VerifiedToken {
     /// What this token says, to be [recalled](Verifier::recall).
     pub(crate) fn remember(&self) -> Remembered {
+        let answer = match &self.grounds {
+            Grounds::Answer { until, token } => Some(Answer {
+                until: u64::try_from(until.as_millis()).unwrap_or(u64::MAX),
+                token: **token,
+            }),
+            Grounds::Keys { .. } | Grounds::Ourselves => None,
+        };
         Remembered {
+            answer,
             alg: self.algorithm(),
             kid: self.key_id().map(str::to_owned),
             typ: self.media_type().map(str::to_owned),
@@ -43,7 +74,36 @@ impl VerifiedToken {
     }
 }
 
+#[cfg(feature = "introspection")]
+impl Remembered {
+    /// Whether the provider was asked about the token.
+    pub(crate) const fn rests_on_an_answer(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// Takes over until when a newer answer of the provider is valid. Nothing else changes, so that nothing widens.
+    pub(crate) fn renewed_by(mut self, newer: &VerifiedToken) -> Self {
+        self.answer = newer.remember().answer;
+        self
+    }
+}
+
 impl Verifier {
+    /// Verifies again what was remembered, and asks the provider where an answer of it is valid no longer. `None` if this
+    /// verifier cannot ask about the token.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn ask_again(&self, remembered: &Remembered) -> Option<Authentication> {
+        let token = &remembered.answer.as_ref()?.token;
+        let asked = self
+            .all()
+            .find_map(|authority| authority.ask_again(token))?;
+        Some(match asked {
+            Ok(token) => Authentication::Now(Ok(token)),
+            Err(Doubt::Asked(question)) => Authentication::Later(Box::pin(question.settle())),
+            Err(doubt) => Authentication::Now(Err(doubt.rejection())),
+        })
+    }
+
     /// Makes a verified token of what one said that was verified before; `token` is what came in its place.
     ///
     /// Only an authority that has the key recalls it; `is_it` knows the fingerprint. All rules but the signature are asked
@@ -66,7 +126,7 @@ impl Verifier {
             media_type: remembered.typ.clone().map(Cow::Owned),
         });
         let media_type = remembered.typ.as_deref();
-        let mut claims = Err(RejectionKind::AlgorithmNotAllowed.into());
+        let mut found = Err(RejectionKind::AlgorithmNotAllowed.into());
         for authority in self.all() {
             let rules = &authority.rules;
             // What an endpoint vouched for is recalled by whoever would ask one, and what was signed by whoever has keys.
@@ -81,25 +141,27 @@ impl Verifier {
                 continue;
             }
             let mut members = Members::default();
-            claims = members
-                .find(payload, rules, authority.clock.now())
-                .and_then(|()| members.judge(payload, rules, authority.clock.now()));
-            claims = claims.and_then(|claims| {
+            let now = authority.clock.now();
+            let claims = members
+                .find(payload, rules, now)
+                .and_then(|()| members.judge(payload, rules, now));
+            found = claims.and_then(|claims| {
                 rules.token_type.check(media_type)?;
                 // A ticket is not drawn with a connection token, whose binding it would not have to keep to.
                 if is_media_type(media_type, CONNECTION_TYPE) {
                     return Err(RejectionKind::TypeMismatch.into());
                 }
-                match authority.has_key(header.as_ref(), &is_it) {
-                    true => Ok(claims),
-                    false => Err(RejectionKind::KeyUnknown.into()),
+                let answered = remembered.answer.as_ref().map(Answer::grounds);
+                match authority.grounds_of(header.as_ref(), answered, &is_it) {
+                    Some(grounds) => Ok((claims, grounds)),
+                    None => Err(RejectionKind::KeyUnknown.into()),
                 }
             });
-            if claims.is_ok() {
+            if found.is_ok() {
                 break;
             }
         }
-        let mut claims = claims?;
+        let (mut claims, grounds) = found?;
         claims.scopes = listed(&remembered.scopes);
         claims.roles = listed(&remembered.roles);
         Ok(VerifiedToken {
@@ -107,6 +169,7 @@ impl Verifier {
             // Whoever vouched for the token that was remembered has never seen the text that came in its place.
             vouched: Vouched::Ourselves,
             kind: CredentialKind::Ticket,
+            grounds,
             header: header.map(Arc::new),
             payload: payload.into(),
             claims,

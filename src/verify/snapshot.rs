@@ -6,6 +6,7 @@ use super::{
     CacheConfig, CryptoBackend,
     cache::{Place, TokenCache},
     compact::{Compact, Room},
+    grounds::KeySetNumber,
     header::{Header, HeaderMemo},
     rules::Rules,
     token::VerifiedToken,
@@ -22,6 +23,8 @@ pub(super) struct Snapshot {
     cache: Option<TokenCache>,
     /// Another one for each reload, so that what was verified with other keys can be told apart.
     pub(super) epoch: u64,
+    /// The number by which accepted tokens refer to these keys.
+    pub(super) number: KeySetNumber,
 }
 
 impl Snapshot {
@@ -41,6 +44,7 @@ impl Snapshot {
             headers: HeaderMemo::default(),
             cache: cache.map(TokenCache::new),
             epoch,
+            number: KeySetNumber::next(),
         }
     }
 

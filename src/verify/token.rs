@@ -14,12 +14,13 @@ use super::{
     ClaimPath,
     actor::Actor,
     claims::{Claims, Members},
+    grounds::Grounds,
     header::Header,
     json,
     rules::{Audience, Presence, Rules},
     strings::Strings,
 };
-use crate::{BearerToken, NumericDate, Rejection, RejectionKind};
+use crate::{BearerToken, NumericDate, Rejection, RejectionKind, keys::Fingerprint};
 
 /// A token whose signature and claims have been verified by a [`Verifier`](crate::Verifier).
 ///
@@ -28,6 +29,7 @@ pub struct VerifiedToken {
     pub(super) token: BearerToken<'static>,
     pub(super) vouched: Vouched,
     pub(super) kind: CredentialKind,
+    pub(super) grounds: Grounds,
     /// Only what was signed has one.
     pub(super) header: Option<Arc<Header<'static>>>,
     /// The payload's text, into which the claims point.
@@ -88,6 +90,7 @@ impl VerifiedToken {
     pub(super) fn vouched(
         vouched: Vouched,
         kind: CredentialKind,
+        grounds: Grounds,
         token: BearerToken<'static>,
         payload: Box<str>,
         rules: &Rules,
@@ -100,6 +103,7 @@ impl VerifiedToken {
             token,
             vouched,
             kind,
+            grounds,
             header: None,
             payload,
             claims,
@@ -121,7 +125,8 @@ impl VerifiedToken {
             roles: Some(ClaimPath::new(["roles"])),
             ..Rules::default()
         };
-        Self::vouched(Vouched::Ourselves, kind, token, claims.into(), &rules, now)
+        let (vouched, grounds) = (Vouched::Ourselves, Grounds::Ourselves);
+        Self::vouched(vouched, kind, grounds, token, claims.into(), &rules, now)
     }
 
     /// How many bytes it takes, what it alone refers to included; not what an application's type of claims does.
@@ -135,6 +140,14 @@ impl VerifiedToken {
             + self.payload.len()
             + self.claims.heap_size()
             + header
+    }
+
+    /// Returns the fingerprint of the key that it was accepted by.
+    pub(crate) const fn key(&self) -> Option<Fingerprint> {
+        match &self.grounds {
+            Grounds::Keys { key, .. } => *key,
+            Grounds::Answer { .. } | Grounds::Ourselves => None,
+        }
     }
 
     /// Who stands behind it, which is who may be shown its text.

@@ -3,9 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    attempt::{Asking, Doubt},
+    attempt::{Asking, Client, Doubt},
+    authenticate::Changed,
     authority::Authority,
     builder::VerifierBuilder,
+    grounds::{Grounds, Standing},
     issuers::Issuers,
     token::{CredentialKind, VerifiedToken},
     wait::{KeyWait, Verification},
@@ -14,7 +16,7 @@ use super::{
 use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
-use crate::{BearerToken, ConfigError, Rejection, RejectionKind, keys::Keys};
+use crate::{BearerToken, ConfigError, Rejection, RejectionKind, keys::Keys, watch::Watch};
 
 /// Verifies tokens: one set of keys, one set of rules.
 ///
@@ -171,7 +173,7 @@ impl Verifier {
             return for_any_resource(known);
         }
         let authority = self.authority_for(token)?;
-        match authority.attempt(token, Asking::Allowed) {
+        match authority.attempt(token, Asking::Allowed, &|| None) {
             Ok(verified) => for_any_resource(self.routed(verified)),
             Err(doubt) => Err(doubt.rejection()),
         }
@@ -197,7 +199,7 @@ impl Verifier {
     /// ```
     #[must_use]
     pub fn check(&self, token: &BearerToken<'_>) -> Verification {
-        match self.check_for_layer(token) {
+        match self.check_for_layer(token, &|| None) {
             Verification::Verified(token) => match for_any_resource(token) {
                 Ok(token) => Verification::Verified(token),
                 Err(rejection) => Verification::Rejected(rejection),
@@ -209,8 +211,13 @@ impl Verifier {
         }
     }
 
-    /// Verifies a token as [`check`](Self::check) does, and connection tokens too: the layer decides about those.
-    pub(super) fn check_for_layer(&self, token: &BearerToken<'_>) -> Verification {
+    /// Verifies a token as [`check`](Self::check) does, and connection tokens too: the layer decides about those. It is for
+    /// the client at this address.
+    pub(super) fn check_for_layer(
+        &self,
+        token: &BearerToken<'_>,
+        client: Client<'_>,
+    ) -> Verification {
         if let Some(known) = self.known_to_one_of_many(token) {
             return Verification::Verified(known);
         }
@@ -218,7 +225,7 @@ impl Verifier {
             Ok(authority) => authority,
             Err(rejection) => return Verification::Rejected(rejection),
         };
-        match authority.attempt(token, Asking::Allowed) {
+        match authority.attempt(token, Asking::Allowed, client) {
             Ok(verified) => Verification::Verified(self.routed(verified)),
             Err(Doubt::Rejected(rejection)) => Verification::Rejected(rejection),
             #[cfg(feature = "jwks")]
@@ -271,6 +278,9 @@ impl Verifier {
 
     /// Replaces the keys, for this verifier and all its clones, from the next token on. The rules stay.
     ///
+    /// Open [leases](crate::Lease) whose tokens the new keys refuse end within moments: in a tokio runtime by a task, outside
+    /// of any before this returns.
+    ///
     /// # Errors
     ///
     /// As for [`VerifierBuilder::build`]; the former keys then stay in use. [`ConfigError::Setting`] if the keys are a
@@ -284,6 +294,28 @@ impl Verifier {
                 problem: "reload the verifier of the issuer",
             }),
         }
+    }
+
+    /// Returns whether the grounds on which a token was accepted are still valid.
+    pub(super) fn standing(&self, token: &VerifiedToken) -> Standing {
+        match token.grounds {
+            Grounds::Keys { set, .. } => {
+                let mut authorities = self.all();
+                match authorities.any(|authority| authority.key_set() == Some(set)) {
+                    true => Standing::Valid,
+                    false => Standing::Void,
+                }
+            }
+            Grounds::Answer { until, .. } => Standing::Until(until),
+            Grounds::Ourselves => Standing::Valid,
+        }
+    }
+
+    /// Has a function called after each change of keys.
+    pub(super) fn watch(&self, changed: &Changed) -> Vec<Watch> {
+        self.all()
+            .filter_map(|authority| authority.watch(changed))
+            .collect()
     }
 
     /// The time by which it judges; all its issuers' clocks are taken for one.

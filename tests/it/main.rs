@@ -85,6 +85,8 @@ mod token_cache;
 #[cfg(feature = "testing")]
 mod tokio_clock;
 mod tower_contract;
+#[cfg(all(feature = "introspection", feature = "ws", feature = "testing"))]
+mod trust;
 #[cfg(all(feature = "ws", feature = "testing"))]
 mod unread;
 #[cfg(feature = "introspection")]

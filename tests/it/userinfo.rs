@@ -281,9 +281,8 @@ async fn the_endpoint_is_found_by_discovery() {
     let clock = StillClock::new();
     let provider = Provider::always(Reply::status(404)).await;
     let url = provider.url.clone();
-    let document = json!({
-        "issuer": url, "jwks_uri": format!("{url}/keys"), "userinfo_endpoint": format!("{url}/me"),
-    });
+    // It names no keys: they are not asked for.
+    let document = json!({ "issuer": url, "userinfo_endpoint": format!("{url}/me") });
     provider.reply(Reply::json(document.to_string()));
     let discovered = UserInfo::discover(&url)
         .with_clock(clock.clone())

@@ -12,10 +12,14 @@ use super::{
     office::{Office, Repeated, origin},
 };
 use crate::{
-    BearerToken, CryptoBackend, HeadRef, Rejection, RejectionKind, VerifiedToken, Verifier,
+    BearerToken, HeadRef, Rejection, RejectionKind, VerifiedToken, Verifier,
     http_util::ClientAddress,
+    keys::Fingerprint,
     request::Found,
-    verify::{Authenticate, Authenticated, Authentication},
+    verify::{
+        Authenticate, Authenticated, Authentication, Changed, CredentialKind, Remembered, Standing,
+    },
+    watch::Watch,
 };
 
 /// Answers for the tickets of one layer, by the rules of its verifiers.
@@ -82,6 +86,33 @@ impl Authenticate for Redeemer {
         }))
     }
 
+    fn standing(&self, token: &VerifiedToken) -> Standing {
+        let standings = self.verifiers.iter().map(|it| it.standing(token));
+        let valid = standings.filter(|standing| *standing != Standing::Void);
+        valid.into_iter().next().unwrap_or(Standing::Void)
+    }
+
+    /// What a ticket stood for is recalled once more. A token that has renewed the connection is verified.
+    fn verify_again(&self, token: &VerifiedToken) -> Authentication {
+        if token.kind() != CredentialKind::Ticket {
+            return self.verify_renewal(token.token());
+        }
+        let remembered = token.remember();
+        #[cfg(feature = "introspection")]
+        if remembered.rests_on_an_answer() {
+            return self.ask_again(remembered, token.token());
+        }
+        let key = token.key();
+        let is_it = |fingerprint| key == Some(fingerprint);
+        let recalled = recall(&self.verifiers, &remembered, token.token(), is_it);
+        Authentication::Now(recalled.map(Arc::new))
+    }
+
+    fn watch(&self, changed: &Changed) -> Vec<Watch> {
+        let watches = self.verifiers.iter().map(|it| it.watch(changed));
+        watches.flatten().collect()
+    }
+
     fn now(&self) -> Duration {
         self.office.0.clock.now()
     }
@@ -92,6 +123,30 @@ impl Authenticate for Redeemer {
             .iter()
             .filter_map(|verifier| verifier.accepts_until(token))
             .min()
+    }
+}
+
+#[cfg(feature = "introspection")]
+impl Redeemer {
+    /// Asks the provider again about the token behind a ticket. Where nobody has its text, the connection has expired.
+    fn ask_again(&self, remembered: Remembered, ticket: &BearerToken<'_>) -> Authentication {
+        let mut verifiers = self.verifiers.iter();
+        let asked = verifiers.find_map(|verifier| verifier.ask_again(&remembered));
+        let answer = match asked {
+            None => return Authentication::Now(Err(RejectionKind::TokenExpired.into())),
+            Some(answer) => answer,
+        };
+        let (verifiers, ticket) = (Arc::clone(&self.verifiers), ticket.clone().into_owned());
+        let recalled = move |newer: &VerifiedToken| {
+            // The authority that has accepted the token before has just been asked.
+            recall(&verifiers, &remembered.renewed_by(newer), &ticket, |_| true).map(Arc::new)
+        };
+        match answer {
+            Authentication::Now(answer) => Authentication::Now(answer.and_then(|it| recalled(&it))),
+            Authentication::Later(answer) => {
+                Authentication::Later(Box::pin(async move { recalled(&*answer.await?) }))
+            }
+        }
     }
 }
 
@@ -150,24 +205,24 @@ async fn redeem(office: &Office, verifiers: &[Verifier], shown: Shown) -> Authen
         .filter(|record| now < record.expires_at())
         .ok_or(RejectionKind::TicketInvalid)?;
     shown.fits(&record)?;
-    let recalled = recall(office.backend, verifiers, &record, &shown.ticket)?;
+    let is_it = |fingerprint| {
+        let authority = TicketRecord::authority(&shown.ticket, fingerprint, office.backend);
+        authority.is_some_and(|authority| authority == record.authority)
+    };
+    let recalled = recall(verifiers, &record.token, &shown.ticket, is_it)?;
     Ok(Arc::new(recalled))
 }
 
 /// Returns the token behind the ticket, by a verifier that has the key which verified it; else what the first one says.
 fn recall(
-    backend: CryptoBackend,
     verifiers: &[Verifier],
-    record: &TicketRecord,
+    remembered: &Remembered,
     ticket: &BearerToken<'_>,
+    is_it: impl Fn(Fingerprint) -> bool,
 ) -> Result<VerifiedToken, Rejection> {
     let mut refused = None;
-    let is_it = |fingerprint| {
-        let authority = TicketRecord::authority(ticket, fingerprint, backend);
-        authority.is_some_and(|authority| authority == record.authority)
-    };
     for verifier in verifiers {
-        match verifier.recall(&record.token, ticket, is_it) {
+        match verifier.recall(remembered, ticket, &is_it) {
             Ok(token) => return Ok(token),
             Err(rejection) => _ = refused.get_or_insert(rejection),
         }

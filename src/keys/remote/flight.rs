@@ -86,6 +86,9 @@ impl<T: Send + Sync + 'static> Shared<T> {
             (before, pause)
         };
         self.arm(pause);
+        if result.as_ref().is_ok_and(|accepted| accepted.changed) {
+            self.watchers.tell(&());
+        }
         match &result {
             Ok(accepted) => self.report_success(accepted, failures),
             Err(error) => self.report_failure(error, failures, now),

@@ -45,6 +45,11 @@ impl<V: Clone> Kept<V> {
         entry.holds.includes(now).then_some(entry.value)
     }
 
+    /// Returns the last answer, whether it still holds or not.
+    pub(crate) fn last(&self, hash: &TokenHash) -> Option<V> {
+        self.0.get(hash).map(|entry| entry.value)
+    }
+
     /// Keeps an answer of that many bytes; one that holds no longer takes the place of its predecessor all the same.
     pub(crate) fn keep(&self, hash: TokenHash, value: V, bytes: usize, holds: Span) {
         if holds.from < holds.until {

@@ -22,7 +22,10 @@ use super::{
     source::KeyFetcher,
     unknown::UnknownKeys,
 };
-use crate::Clock;
+use crate::{
+    Clock,
+    watch::{Watch, Watchers},
+};
 
 /// The patience of one set of remote keys.
 #[derive(Debug, Clone)]
@@ -64,6 +67,8 @@ pub(super) struct Shared<T> {
     pub(super) state: Mutex<State>,
     pub(super) tasks: Mutex<Tasks>,
     pub(super) outcome: watch::Sender<Outcome>,
+    /// Told after each fetch that brought another set.
+    pub(super) watchers: Watchers<()>,
 }
 
 pub(super) struct State {
@@ -115,6 +120,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
                 number: 0,
                 result: Ok(()),
             }),
+            watchers: Watchers::default(),
         }))
     }
 
@@ -166,6 +172,17 @@ impl<T: Send + Sync + 'static> Refresher<T> {
             // The sender lives as long as `self`.
             let _ = outcome.changed().await;
         }
+    }
+
+    /// Returns what was made of the last good set, however old it is.
+    pub(crate) fn last(&self) -> Option<Arc<T>> {
+        let snapshot = self.0.snapshot.load();
+        snapshot.as_ref().map(|last| Arc::clone(&last.value))
+    }
+
+    /// Has a function called after each fetch that brings another set. It is called in the task of the fetch.
+    pub(crate) fn watch(&self, changed: impl Fn() + Send + Sync + 'static) -> Watch {
+        self.0.watchers.add(move |()| changed())
     }
 
     /// Whether there are keys that may be used.

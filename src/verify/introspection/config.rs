@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::Introspector;
 use crate::{
     ConfigError,
-    keys::{Lookup, LookupKind, LookupSettings, Place},
+    keys::{Lookup, LookupSettings, Place, Wanted},
     verify::CryptoBackend,
 };
 
@@ -24,7 +24,8 @@ const LONGEST: Duration = Duration::from_secs(10 * 60);
 /// | a token comes for the first time | one question, for all requests that carry it; they wait, 5 s at most |
 /// | it comes again | nobody is asked for 60 s, but never beyond its `exp` |
 /// | it is not active, or not for this service | 401; nobody is asked for 10 s |
-/// | more than 128 tokens are being asked for | 503 for further ones; what is known already goes on |
+/// | one client address asks about more than 8 new tokens at once, all together about more than 96 | the question waits its turn, 500 ms at most; then 503 |
+/// | a token that was good before is asked about again | 32 more places are kept for such tokens |
 /// | the endpoint is down, slow, or talks nonsense | 503; what is known already goes on |
 ///
 /// What is kept is bounded in bytes, and what was refused has a room of its own, so that made-up tokens push no good one
@@ -105,6 +106,19 @@ impl Introspection {
         self
     }
 
+    /// Asks these hosts over http: see [`RemoteKeys::dangerous_http_from`](crate::RemoteKeys::dangerous_http_from).
+    ///
+    /// # Security
+    ///
+    /// Tokens and the client's secret travel to such a host in the clear.
+    pub fn dangerous_http_from<H: Into<String>>(
+        mut self,
+        hosts: impl IntoIterator<Item = H>,
+    ) -> Self {
+        self.settings.http_from = hosts.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sets how long the endpoint may take for one answer, to its last byte: 100 ms to 30 s, 5 s by default.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
@@ -114,7 +128,8 @@ impl Introspection {
     /// Sets how long an active token is not asked for again: 10 min at most, 60 s by default, never beyond its `exp`.
     /// Zero asks for each request.
     ///
-    /// So long a token goes on being accepted that its provider has revoked.
+    /// So long a token goes on being accepted that its provider has revoked. An open [`Lease`](crate::Lease) asks again
+    /// when the answer expires, once a second at most, and ends if the token is not active any more.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
@@ -168,7 +183,7 @@ impl Introspection {
             }
         }
         let credentials = basic(&self.client_id, &self.client_secret)?;
-        let lookup = Lookup::open(&self.place, LookupKind::Introspection, self.settings).await?;
+        let lookup = Lookup::open(&self.place, Wanted::Introspection, self.settings).await?;
         Ok(Introspector::new(
             lookup,
             credentials,

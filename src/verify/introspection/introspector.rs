@@ -9,11 +9,12 @@ use zeroize::Zeroizing;
 use super::answer;
 use crate::{
     BearerToken, KeyFetchError, NumericDate, Rejection, RejectionKind,
-    keys::{Asked, Awaited, Fingerprint, Kept, Lookup, Questions, Span, TokenHash},
+    keys::{Asked, Asker, Awaited, Fingerprint, Kept, Lookup, Questions, Repute, Span, TokenHash},
     verify::{
         CryptoBackend,
-        attempt::Doubt,
+        attempt::{Client, Doubt},
         authority::Authority,
+        grounds::Grounds,
         rules::Rules,
         sha256,
         token::{CredentialKind, VerifiedToken, Vouched},
@@ -81,6 +82,7 @@ impl Introspector {
         &self,
         authority: &Arc<Authority>,
         token: &BearerToken<'_>,
+        client: Client<'_>,
     ) -> Result<Arc<VerifiedToken>, Doubt> {
         let length = token.expose().len();
         if !(1..=authority.rules.max_token_size).contains(&length) {
@@ -92,7 +94,12 @@ impl Introspector {
         if let Some(verdict) = known() {
             return Ok(verdict?);
         }
-        let asked = desk.questions.ask(hash, known, || {
+        let repute = match desk.accepted.last(&hash) {
+            Some(_) => Repute::Good,
+            None => Repute::Unknown,
+        };
+        let asker = client().map(Asker::at);
+        let asked = desk.questions.ask(hash, asker, repute, known, || {
             let (desk, authority) = (Arc::clone(desk), Arc::clone(authority));
             let token = token.clone().into_owned();
             async move { desk.ask(&authority, token, hash).await }
@@ -110,6 +117,16 @@ impl Introspector {
     pub(in crate::verify) fn fingerprint(&self) -> Option<Fingerprint> {
         let address = ["introspection", self.0.lookup.address()].join(" ");
         sha256(address.as_bytes(), self.0.backend)?.try_into().ok()
+    }
+
+    /// Asks again about a token that was accepted here before, as far as its text is still at hand.
+    pub(in crate::verify) fn ask_again(
+        &self,
+        authority: &Arc<Authority>,
+        hash: &TokenHash,
+    ) -> Option<Result<Arc<VerifiedToken>, Doubt>> {
+        let known = self.0.accepted.last(hash)?;
+        Some(self.attempt(authority, known.token(), &|| None))
     }
 }
 
@@ -146,12 +163,23 @@ impl Desk {
         let length = token.expose().len();
         let now = authority.clock.now();
         let verdict = active.and_then(|()| {
-            let (rules, kind) = (&authority.rules, CredentialKind::Token);
-            VerifiedToken::vouched(Vouched::Issuer, kind, token, text.into(), rules, now)
-                .map(Arc::new)
+            let grounds = Grounds::Answer {
+                until: now,
+                token: Arc::new(hash),
+            };
+            let (vouched, kind) = (Vouched::Issuer, CredentialKind::Token);
+            let rules = &authority.rules;
+            VerifiedToken::vouched(vouched, kind, grounds, token, text.into(), rules, now)
         });
         // An answer may be as old as the question.
         let from = asked_at.min(now);
+        let verdict = verdict.map(|mut token| {
+            let end = self.accepted_until(&token, &authority.rules, from);
+            if let Grounds::Answer { until, .. } = &mut token.grounds {
+                *until = end;
+            }
+            Arc::new(token)
+        });
         match &verdict {
             Ok(token) => {
                 let bytes = length + token.claims_text().len() + TYPICAL_BYTES / 2;
