@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             "/whoami",
             get(async |principal: Principal| principal.subject().to_owned()),
         )
-        .layer(JwtAuthLayer::from_env()?.build()?);
+        .layer(JwtAuthLayer::from_env()?.build().await?);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 8790)).await?;
     axum::serve(listener, app).await?;
     Ok(())

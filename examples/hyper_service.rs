@@ -19,7 +19,7 @@ use tower_warden::{JwtAuthLayer, Principal};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let service = ServiceBuilder::new()
-        .layer(JwtAuthLayer::from_env()?.build()?)
+        .layer(JwtAuthLayer::from_env()?.build().await?)
         .service(service_fn(greet));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 8789)).await?;
     loop {

@@ -76,7 +76,7 @@ pub enum ConfigError {
     #[cfg(feature = "jwks")]
     #[error("cannot get the keys of `{origin}`: {source}")]
     Keys {
-        /// The issuer or the address that was asked.
+        /// The issuer or the address that was asked, without user, password and the values of its query.
         origin: String,
         /// Why not.
         source: crate::KeyFetchError,
@@ -90,7 +90,7 @@ pub enum ConfigError {
 impl ConfigError {
     pub(crate) fn keys(origin: &str, source: crate::KeyFetchError) -> Self {
         Self::Keys {
-            origin: origin.to_owned(),
+            origin: crate::telemetry::shown_url(origin),
             source,
         }
     }

@@ -199,7 +199,7 @@ pub use issue::{
 pub use jsonwebtoken::Algorithm;
 #[cfg(feature = "jwks")]
 pub use keys::{HttpJwksSource, KeyFetchError, RemoteKeys};
-pub use keys::{Key, Keys};
+pub use keys::{Key, Keys, KeysFromEnv};
 pub use layer::{
     ApiKeyAuth, ApiKeyFace, ApiKeyLayer, Auth, AuthLayer, AuthLayerBuilder, Bearer, CookieAuth,
     CookieAuthLayer, Face, JwtAuth, JwtAuthLayer, ResponseFuture, SessionCookie,

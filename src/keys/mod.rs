@@ -6,6 +6,7 @@
 //! 4. What a provider publishes and changes comes from `remote`, set by set.
 
 pub(crate) mod der;
+mod from_env;
 mod jwk;
 mod key;
 mod list;
@@ -15,8 +16,9 @@ pub(crate) mod pem;
 mod remote;
 mod secret;
 mod set;
-mod shown;
 
+pub use from_env::KeysFromEnv;
+pub(crate) use from_env::Named;
 pub use key::Key;
 pub use list::Keys;
 #[cfg(feature = "jwks")]
@@ -29,7 +31,8 @@ pub(crate) use material::ALGORITHMS;
 pub(crate) use material::{Curve, Material, hash_length};
 #[cfg(feature = "introspection")]
 pub(crate) use remote::{
-    Asked, Awaited, Kept, Lookup, LookupKind, LookupSettings, Place, Questions, Span, TokenHash,
+    Asked, Asker, Awaited, Kept, Lookup, LookupSettings, Place, Questions, Repute, Span, TokenHash,
+    Unanswered, Wanted,
 };
 #[cfg(feature = "jwks")]
 pub(crate) use remote::{Missing, Refresher, Waiting};

@@ -13,6 +13,7 @@ mod api_key;
 mod build;
 mod builder;
 mod cookie;
+mod from_env;
 mod future;
 mod gate;
 mod identify;

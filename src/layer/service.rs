@@ -100,16 +100,6 @@ impl<F: Face> AuthLayer<F> {
     pub fn introspect(introspection: Introspection) -> AuthLayerBuilder<F, Introspection> {
         AuthLayerBuilder::with_introspection(introspection)
     }
-
-    /// Verifies with the secret in the environment variable `JWT_SECRET`, and demands what `JWT_ISSUER` and
-    /// `JWT_AUDIENCE` name where they are set.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when `JWT_SECRET` is missing or too short, or a variable is not UTF-8.
-    pub fn from_env() -> Result<AuthLayerBuilder<F>, ConfigError> {
-        AuthLayerBuilder::from_env()
-    }
 }
 
 impl<F> AuthLayer<F> {

@@ -8,7 +8,7 @@ use crate::Introspection;
 #[cfg(feature = "jwks")]
 use crate::RemoteKeys;
 use crate::{
-    Algorithm, CacheConfig, ClaimPath, Clock, ConfigError, Keys, TokenType, Verifier,
+    Algorithm, CacheConfig, ClaimPath, Clock, ConfigError, Keys, KeysFromEnv, TokenType, Verifier,
     VerifierBuilder,
 };
 
@@ -36,6 +36,24 @@ impl Verification {
     pub(super) fn build(self) -> Result<Option<Verifier>, ConfigError> {
         match self {
             Self::Fresh(builder) => builder.build().map(Some),
+            other => other.made_elsewhere(),
+        }
+    }
+}
+
+impl Verification<KeysFromEnv> {
+    /// Verifies with these keys, and demands the issuer by whose name they are found.
+    pub(super) fn from_env(keys: KeysFromEnv, issuer: Option<&str>) -> Self {
+        let builder = VerifierBuilder::new(keys);
+        Self::Fresh(Box::new(match issuer {
+            Some(issuer) => builder.with_issuer(issuer),
+            None => builder,
+        }))
+    }
+
+    pub(super) async fn build(self) -> Result<Option<Verifier>, ConfigError> {
+        match self {
+            Self::Fresh(builder) => builder.build().await.map(Some),
             other => other.made_elsewhere(),
         }
     }

@@ -2,11 +2,14 @@
 //!
 //! - [`event`]: what a refusal tells the operator.
 //! - [`redact`]: keeps tokens out of the logs of other layers.
+//! - [`shown`]: what others wrote, and addresses without their secrets.
 
 mod event;
 mod redact;
+mod shown;
 
 pub(crate) use event::{connection_ended, mounted_outside, refused};
 pub use redact::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
+pub(crate) use shown::{shown, shown_url};

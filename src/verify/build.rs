@@ -14,11 +14,11 @@ use super::{
     authority::Authority,
     rules::{Audience, Presence, Profile, TokenType},
 };
-use crate::ConfigError;
 #[cfg(feature = "introspection")]
 use crate::Introspection;
+use crate::{ConfigError, KeysFromEnv, keys::Named};
 #[cfg(feature = "jwks")]
-use crate::RemoteKeys;
+use crate::{RemoteKeys, telemetry::shown_url};
 
 /// The most leeway that makes sense between clocks that are set at all.
 const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
@@ -39,6 +39,22 @@ impl VerifierBuilder {
     }
 }
 
+impl VerifierBuilder<KeysFromEnv> {
+    /// Checks the rules against each other, and prepares the keys or fetches them.
+    ///
+    /// # Errors
+    ///
+    /// As for keys that are given, or for those of a provider.
+    pub async fn build(self) -> Result<Verifier, ConfigError> {
+        let (keys, rules) = self.split();
+        match keys.0 {
+            Named::Secret(keys) => rules.with_keys(keys).build(),
+            #[cfg(feature = "jwks")]
+            Named::Provider(keys) => rules.with_keys(*keys).build().await,
+        }
+    }
+}
+
 #[cfg(feature = "jwks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
 impl VerifierBuilder<RemoteKeys> {
@@ -53,12 +69,11 @@ impl VerifierBuilder<RemoteKeys> {
     pub async fn build(mut self) -> Result<Verifier, ConfigError> {
         let backend = self.settle()?;
         self.check_remote()?;
-        let rules = match self.keys.tenants() {
+        let rules = match self.keys.tenants()? {
             None => vec![self.rules],
-            Some(tenants) => {
-                let template: Arc<str> = tenants.template().into();
-                let issuers = tenants.issuers()?.into_iter();
-                let rules = issuers.map(|issuer| Rules {
+            Some((template, issuers)) => {
+                let template: Arc<str> = template.into();
+                let rules = issuers.into_iter().map(|issuer| Rules {
                     issuer: Some(issuer),
                     issuer_template: Some(Arc::clone(&template)),
                     ..self.rules.clone()
@@ -66,7 +81,7 @@ impl VerifierBuilder<RemoteKeys> {
                 rules.collect()
             }
         };
-        let shared = self.keys.tenants().is_some();
+        let shared = self.keys.has_tenants();
         let authorities = Authority::remote(self.keys, rules, &self.clock, backend)?;
         let mut verifiers = authorities.into_iter().map(Verifier::of);
         let verifier = match verifiers.next() {
@@ -87,7 +102,7 @@ impl VerifierBuilder<RemoteKeys> {
         match (self.keys.issuer(), issuer) {
             (Some(discovered), Some(named)) if discovered != named => Err(ConfigError::Setting {
                 name: "with_issuer",
-                value: named.to_owned(),
+                value: shown_url(named),
                 problem: "is not the issuer whose keys are used: name it once, where it is discovered",
             }),
             (_, Some(named)) if self.any_issuer => Err(ConfigError::Setting {
@@ -156,7 +171,7 @@ impl VerifierBuilder<Introspection> {
         {
             return Err(ConfigError::Setting {
                 name: "with_issuer",
-                value: named.clone(),
+                value: shown_url(named),
                 problem: "is not the issuer who is asked: name it once, where it is discovered",
             });
         }

@@ -31,8 +31,25 @@ pub struct VerifierBuilder<K = Keys> {
     pub(super) lazy: bool,
 }
 
+impl VerifierBuilder<()> {
+    /// Gives the rules keys again.
+    pub(super) fn with_keys<K>(self, keys: K) -> VerifierBuilder<K> {
+        VerifierBuilder {
+            keys,
+            rules: self.rules,
+            any_audience: self.any_audience,
+            clock: self.clock,
+            backend: self.backend,
+            #[cfg(feature = "jwks")]
+            any_issuer: self.any_issuer,
+            #[cfg(feature = "jwks")]
+            lazy: self.lazy,
+        }
+    }
+}
+
 impl<K> VerifierBuilder<K> {
-    pub(super) fn new(keys: K) -> Self {
+    pub(crate) fn new(keys: K) -> Self {
         Self {
             keys,
             rules: Rules::default(),
@@ -44,6 +61,22 @@ impl<K> VerifierBuilder<K> {
             #[cfg(feature = "jwks")]
             lazy: false,
         }
+    }
+
+    /// Takes the keys from the rules.
+    pub(super) fn split(self) -> (K, VerifierBuilder<()>) {
+        let rules = VerifierBuilder {
+            keys: (),
+            rules: self.rules,
+            any_audience: self.any_audience,
+            clock: self.clock,
+            backend: self.backend,
+            #[cfg(feature = "jwks")]
+            any_issuer: self.any_issuer,
+            #[cfg(feature = "jwks")]
+            lazy: self.lazy,
+        };
+        (self.keys, rules)
     }
 
     /// Names the one issuer whose tokens are accepted: `iss` must be there, as one string, equal byte by byte.

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 use tower_warden::{
-    Algorithm, ConfigError, JwtAuthLayer, RejectionKind, SigningKey, TokenIssuer, Verifier,
+    Algorithm, ConfigError, HttpJwksSource, JwtAuthLayer, RejectionKind, RemoteKeys, SigningKey,
+    TokenIssuer, Verifier,
 };
 
 use crate::{
+    log_lines::LogLines,
     provider::{Provider, Reply, StillClock, on_the_spot, signer, token, verdict},
     support::{Inner, get, refusal},
 };
@@ -305,6 +307,193 @@ async fn what_the_provider_could_never_satisfy_fails_at_build() {
         let text = built.unwrap_err().to_string();
         assert!(text.contains(wanted), "{text}");
     }
+}
+
+/// Why the document of an issuer could not be found, as the operator is told it.
+async fn told(issuer: &str) -> String {
+    let error = build(issuer, &StillClock::new()).await.unwrap_err();
+    error.to_string()
+}
+
+#[tokio::test]
+async fn an_error_names_each_address_with_its_answer_and_the_telling_one_first() {
+    let provider = Provider::always(Reply::status(404)).await;
+    let issuer = format!("{}/acme", provider.url);
+    let [first, second, third] = [
+        "/acme/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server/acme",
+        "/.well-known/openid-configuration/acme",
+    ]
+    .map(|path| format!("{}{path}: ", provider.url));
+    let text = told(&issuer).await;
+    let places = [&first, &second, &third].map(|place| text.find(place.as_str()).unwrap());
+    assert!(places.is_sorted(), "{text}");
+    assert_eq!(text.matches("status 404").count(), 3, "{text}");
+
+    for (reply, telling) in [
+        (Reply::status(403), "status 403"),
+        (Reply::json("{}"), "found an empty object"),
+        (Reply::json(r#"{"keys":[]}"#), "found a JWK Set"),
+        (
+            Reply::json(r#"{"kty":"OKP","crv":"Ed25519"}"#),
+            "found a single JWK",
+        ),
+        (Reply::json("\u{feff}{}"), "found a byte-order mark"),
+        (Reply::json("<!doctype html>"), "found a page of HTML"),
+        (
+            Reply::json(json!({ "issuer": issuer }).to_string()),
+            "found one without `jwks_uri`",
+        ),
+        (
+            Reply::json(document("https://other.example", "x").to_string()),
+            "configured as",
+        ),
+    ] {
+        provider.script(move |path| match path {
+            "/.well-known/oauth-authorization-server/acme" => reply.clone(),
+            _ => Reply::status(404),
+        });
+        let text = told(&issuer).await;
+        let (of_second, of_first) = (text.find(&second).unwrap(), text.find(&first).unwrap());
+        assert!(of_second < of_first, "{text}");
+        assert!(
+            text[of_second..of_first].contains(telling),
+            "{telling}: {text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_address_of_a_document_is_no_issuer() {
+    let provider = Provider::always(Reply::status(404)).await;
+    let text = told(&format!(
+        "{}/.well-known/openid-configuration",
+        provider.url
+    ))
+    .await;
+    assert!(text.contains("give the issuer"), "{text}");
+    assert_eq!(provider.hits(), 0);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_place_of_a_set_is_named() {
+    let provider = Provider::always(Reply::status(404)).await;
+    let stray = document(&provider.url, &provider.url).to_string();
+    for (body, named) in [
+        ("{}", "expected a JWK Set, found an empty object"),
+        (r#"{"keys":[]}"#, "the set is empty"),
+        (r#"{"kty":"OKP"}"#, "found a single JWK"),
+        ("\u{feff}{\"keys\":[]}", "found a byte-order mark"),
+        (&stray, "found a discovery document"),
+        ("[]", "found JSON that is no object"),
+        ("", "found an empty body"),
+    ] {
+        provider.reply(Reply::json(body));
+        let keys = RemoteKeys::jwks(&provider.url);
+        let built = Verifier::remote(keys).with_issuer("i").build().await;
+        let text = built.unwrap_err().to_string();
+        assert!(text.contains(named), "{body}: {text}");
+    }
+}
+
+/// Hosts of a private network are asked over http where that is allowed, and only they.
+#[tokio::test]
+async fn http_is_for_the_hosts_that_are_named() {
+    let clock = StillClock::new();
+    let provider = Provider::always(Reply::status(404)).await;
+    let port = provider.url.rsplit_once(':').unwrap().1.to_owned();
+    // A name that is not `localhost`. Most machines give their own one an address of loopback.
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim().to_ascii_lowercase();
+    let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+    let found: Vec<_> = found.into_iter().flatten().map(|it| it.ip()).collect();
+    if !found.contains(&std::net::Ipv4Addr::LOCALHOST.into()) || name == "localhost" {
+        eprintln!("skipped: no name of this machine leads to 127.0.0.1");
+        return;
+    }
+    let issuer = format!("http://{name}:{port}");
+    let signer = signer(&issuer, "a", &clock);
+    let (document, set) = (document(&issuer, &issuer), signer.jwk_set());
+    provider.script(move |path| match path {
+        "/keys" => Reply::json(set.clone()),
+        _ => Reply::json(document.to_string()),
+    });
+    let discover = |hosts: &[&str]| {
+        let keys = RemoteKeys::discover(&issuer).dangerous_http_from(hosts.to_vec());
+        Verifier::remote(keys)
+            .with_audience("api")
+            .with_clock(clock.clone())
+    };
+    for (hosts, wanted) in [
+        (&[][..], "dangerous_http_from"),
+        (&["10.0.0.0/8", "keycloak"], "dangerous_http_from"),
+        (
+            &["169.254.0.0/16"],
+            "dangerous_http_from = `169.254.0.0/16`",
+        ),
+        (&["http://keycloak"], "without scheme and port"),
+    ] {
+        let text = discover(hosts).build().await.unwrap_err().to_string();
+        assert!(text.contains(wanted), "{text}");
+    }
+    assert_eq!(provider.hits(), 0);
+    // It covers the address of the keys that the document names.
+    let verifier = discover(&["keycloak", &name]).build().await.unwrap();
+    assert!(on_the_spot(&verifier, &token(&signer)));
+    assert_eq!(
+        provider.paths(),
+        ["/.well-known/openid-configuration", "/keys"]
+    );
+}
+
+/// Passwords and keys stand in addresses more often than one thinks; what is built of them shows none.
+#[tokio::test]
+async fn no_error_shows_a_secret_of_an_address() {
+    let provider = Provider::always(Reply::status(500)).await;
+    let log = LogLines::capture();
+    let mut errors = Vec::new();
+    for url in [
+        String::from("https://user:hush@id.example/keys"),
+        String::from("ftp://user:hush@id.example/keys?key=hush"),
+        String::from("user:hush@id.example"),
+        format!("{}/keys?api_key=hush&hush", provider.url),
+        format!("{}/keys#hush", provider.url),
+    ] {
+        errors.push(HttpJwksSource::new(&url).map(drop));
+        let keys = RemoteKeys::jwks(&url);
+        assert!(!format!("{keys:?}").contains("hush"));
+        errors.push(
+            Verifier::remote(keys)
+                .with_issuer("i")
+                .build()
+                .await
+                .map(drop),
+        );
+        errors.push(Verifier::discover(&url).build().await.map(drop));
+        let keys = RemoteKeys::jwks("https://id.example/keys").with_tenants(&url, ["a"]);
+        errors.push(Verifier::remote(keys).build().await.map(drop));
+    }
+    let mut named = document(&provider.url, &provider.url);
+    for uri in ["https://user:hush@id.example", "ftp://x?key=hush"] {
+        named["jwks_uri"] = json!(uri);
+        provider.reply(Reply::json(named.to_string()));
+        errors.push(Verifier::discover(&provider.url).build().await.map(drop));
+    }
+    named["issuer"] = json!("https://user:hush@id.example?key=hush");
+    provider.reply(Reply::json(named.to_string()));
+    errors.push(Verifier::discover(&provider.url).build().await.map(drop));
+    let source = HttpJwksSource::new(format!("{}/keys?api_key=hush", provider.url)).unwrap();
+    assert!(!format!("{source:?}").contains("hush"));
+    let mut failed = 0;
+    for error in errors.into_iter().filter_map(Result::err) {
+        failed += 1;
+        for text in [error.to_string(), format!("{error:?}")] {
+            assert!(!text.contains("hush"), "{text}");
+        }
+    }
+    assert_eq!(failed, 22);
+    let lines = log.take();
+    assert!(!lines.contains("hush"), "{lines}");
 }
 
 #[tokio::test]

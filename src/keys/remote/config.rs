@@ -1,6 +1,6 @@
 //! [`RemoteKeys`]: which provider is asked for keys, and with how much patience.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use jwks_client_rs::source::JwksSource;
 
@@ -8,11 +8,12 @@ use super::{
     KeyFetchError,
     discovery::DiscoveredSource,
     fetch::HttpFetch,
+    http_hosts::HttpHosts,
     refresh::{Policy, Refresher},
     source::{ForeignSource, HttpJwksSource, KeyFetcher},
     tenants::Tenants,
 };
-use crate::{Clock, ConfigError, Keys};
+use crate::{Clock, ConfigError, Keys, telemetry::shown_url};
 
 /// Keys that a provider publishes and changes, as a [`Verifier`](crate::Verifier) uses them.
 ///
@@ -22,7 +23,7 @@ use crate::{Clock, ConfigError, Keys};
 /// | what happens | what follows |
 /// | --- | --- |
 /// | a token names a key that is not there | one fetch, and the request waits for it, 2 s at most |
-/// | such a fetch brings no new key | the next one of its kind is 30 s away; until then such tokens are refused |
+/// | such a fetch brings no new key | its token is refused; the next one of its kind is 30 s away, and until then a token with another unknown key is a 503 |
 /// | a token came while a fetch was running, which did not bring its key | one more fetch, on the same terms |
 /// | a key is gone from the set | tokens signed with it are refused from then on |
 /// | a fetch fails | the keys stay; it is repeated after 1 s, 2 s, 4 s … 5 min |
@@ -49,16 +50,15 @@ use crate::{Clock, ConfigError, Keys};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "a verifier has to be built of it"]
 pub struct RemoteKeys {
     place: Place,
     tenants: Option<Tenants>,
     client: Option<reqwest::Client>,
+    http_from: Vec<String>,
     policy: Policy,
 }
 
-#[derive(Debug)]
 enum Place {
     Issuer(String),
     Address(String),
@@ -81,7 +81,8 @@ impl RemoteKeys {
         Self::new(Place::Issuer(issuer.into()))
     }
 
-    /// Takes the JWK Set at this address: https, or http on loopback.
+    /// Takes the JWK Set at this address: https, or http on loopback or from
+    /// [hosts of a private network](Self::dangerous_http_from).
     pub fn jwks(url: impl Into<String>) -> Self {
         Self::new(Place::Address(url.into()))
     }
@@ -101,6 +102,7 @@ impl RemoteKeys {
             place,
             tenants: None,
             client: None,
+            http_from: Vec::new(),
             policy: Policy::default(),
         }
     }
@@ -166,6 +168,44 @@ impl RemoteKeys {
         self
     }
 
+    /// Asks these hosts over http, for a provider inside of a cluster: names (`keycloak`), ends of names
+    /// (`*.svc.cluster.local`), addresses and networks (`10.0.0.0/8`). None by default.
+    ///
+    /// It covers the issuer, the address of the keys, and an address of the keys that the discovery document names. Each
+    /// address of such a host has to be loopback, of RFC 1918 (`10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16`) or of
+    /// `fc00::/7`. Link-local addresses are refused, so a name can never lead to the metadata service of a cloud. The
+    /// address that was checked is the one that is dialled. Such hosts are asked with the client of this crate, and not
+    /// with that of [`with_client`](Self::with_client).
+    ///
+    /// An entry that is no host, or a network that is not private, is a [`ConfigError::Setting`] when the verifier is
+    /// built.
+    ///
+    /// # Security
+    /// Anybody on the way to such a host can replace the keys, and sign any token with a key of their own. Use it in a
+    /// network that you trust as you trust the provider.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use tower_warden::{ConfigError, RemoteKeys, Verifier};
+    ///
+    /// # async fn build() -> Result<(), ConfigError> {
+    /// let issuer = "http://keycloak:8080/realms/acme";
+    /// let keys = RemoteKeys::discover(issuer).dangerous_http_from(["keycloak"]);
+    /// let verifier = Verifier::remote(keys).with_audience("orders").build().await?;
+    ///
+    /// // Without it, http is for loopback only.
+    /// assert!(Verifier::discover(issuer).build().await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dangerous_http_from<H: Into<String>>(
+        mut self,
+        hosts: impl IntoIterator<Item = H>,
+    ) -> Self {
+        self.http_from = hosts.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sets how long the provider may take for one answer, to its last byte: 100 ms to 30 s, 5 s by default.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.policy.timeout = timeout;
@@ -207,8 +247,21 @@ impl RemoteKeys {
         }
     }
 
-    pub(crate) fn tenants(&self) -> Option<&Tenants> {
-        self.tenants.as_ref()
+    /// Whether the issuers are the tenants of a template.
+    pub(crate) fn has_tenants(&self) -> bool {
+        self.tenants.is_some()
+    }
+
+    /// Returns the template and the names of all tenants, if there are any.
+    ///
+    /// # Errors
+    /// As for [`Tenants::issuers`], and for an entry of [`dangerous_http_from`](Self::dangerous_http_from).
+    pub(crate) fn tenants(&self) -> Result<Option<(&str, Vec<String>)>, ConfigError> {
+        let hosts = HttpHosts::read(&self.http_from)?;
+        let Some(tenants) = &self.tenants else {
+            return Ok(None);
+        };
+        Ok(Some((tenants.template(), tenants.issuers(&hosts)?)))
     }
 
     /// Checks the settings, and begins without keys.
@@ -218,12 +271,15 @@ impl RemoteKeys {
         prepare: impl Fn(&Keys, u64) -> Option<T> + Send + Sync + 'static,
     ) -> Result<Refresher<T>, ConfigError> {
         self.policy.check()?;
+        let hosts = HttpHosts::read(&self.http_from)?;
         let source = match self.place {
             Place::Foreign(source) => source,
-            Place::Address(url) => open(self.client, &self.policy, &url, HttpJwksSource::over)?,
+            Place::Address(url) => {
+                open(self.client, hosts, &self.policy, &url, HttpJwksSource::over)?
+            }
             Place::Issuer(name) => {
                 let template = self.tenants.as_ref().map(Tenants::template);
-                open(self.client, &self.policy, &name, |http, name| {
+                open(self.client, hosts, &self.policy, &name, |http, name| {
                     DiscoveredSource::over(http, name, template.unwrap_or(name))
                 })?
             }
@@ -237,15 +293,31 @@ impl RemoteKeys {
     }
 }
 
+impl fmt::Debug for RemoteKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match &self.place {
+            Place::Issuer(text) | Place::Address(text) => shown_url(text),
+            Place::Foreign(source) => source.origin().to_owned(),
+        };
+        f.debug_struct("RemoteKeys")
+            .field("place", &place)
+            .field("tenants", &self.tenants)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
 fn open<F: KeyFetcher>(
     client: Option<reqwest::Client>,
+    hosts: HttpHosts,
     policy: &Policy,
     place: &str,
     over: impl FnOnce(HttpFetch, &str) -> Result<F, KeyFetchError>,
 ) -> Result<Arc<dyn KeyFetcher>, ConfigError> {
     client
         .map_or_else(HttpFetch::new, |client| Ok(HttpFetch::with_client(client)))
-        .and_then(|http| over(http.within(policy.timeout), place))
+        .and_then(|http| http.within(policy.timeout).with_http_hosts(hosts))
+        .and_then(|http| over(http, place))
         .map(|source| Arc::new(source) as Arc<dyn KeyFetcher>)
         .map_err(|error| ConfigError::keys(place, error))
 }

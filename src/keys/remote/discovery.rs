@@ -11,40 +11,62 @@ use std::{
 
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
     KeyFetchError,
     endpoint::Endpoint,
     fetch::{Document, HttpFetch},
-    source::{Fetching, KeyFetcher, malformed},
+    found::found,
+    source::{Fetching, KeyFetcher},
 };
-use crate::keys::shown::shown;
+use crate::telemetry::{shown, shown_url};
 
 /// How long a discovery document is believed that does not say so itself.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What an issuer publishes about itself, as far as a resource server needs it.
-#[derive(Debug)]
+/// What is looked for in the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "introspection"), allow(dead_code))]
-pub(crate) struct ProviderMetadata {
-    jwks_uri: Endpoint,
-    /// Where an access token is exchanged for claims about its user.
-    pub(crate) userinfo_endpoint: Option<String>,
+pub(crate) enum Wanted {
+    /// The address of the keys.
+    Keys,
     /// Where an opaque token is looked up ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
-    pub(crate) introspection_endpoint: Option<String>,
+    Introspection,
+    /// Where an access token is exchanged for claims about its user.
+    UserInfo,
+}
+
+impl Wanted {
+    /// The member of the document that names the address.
+    const fn member(self) -> &'static str {
+        match self {
+            Self::Keys => "jwks_uri",
+            Self::Introspection => "introspection_endpoint",
+            Self::UserInfo => "userinfo_endpoint",
+        }
+    }
+}
+
+/// What an issuer publishes about itself, as far as it is wanted.
+#[derive(Debug)]
+pub(super) struct ProviderMetadata {
+    /// The address that is wanted.
+    pub(super) endpoint: Endpoint,
     /// Those of the stated algorithms that this crate verifies. They are said of ID tokens, so they are a hint only:
     /// for keys that do not say themselves what they are for.
-    pub(crate) algorithms: Vec<Algorithm>,
+    algorithms: Vec<Algorithm>,
+    lifetime: Duration,
 }
 
 #[derive(Deserialize)]
 struct Published {
     issuer: String,
-    jwks_uri: String,
-    userinfo_endpoint: Option<String>,
-    introspection_endpoint: Option<String>,
-    id_token_signing_alg_values_supported: Option<Vec<String>>,
+    id_token_signing_alg_values_supported: Option<Value>,
+    /// All other members, of which only the wanted one is looked at.
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 /// The keys of an issuer, found by its name.
@@ -76,7 +98,7 @@ impl DiscoveredSource {
         Ok(Self {
             name: name.to_owned(),
             issuer: issuer.to_owned(),
-            places: well_known(name)?,
+            places: well_known(&http, name)?,
             http,
             known: Mutex::new(None),
         })
@@ -87,11 +109,11 @@ impl DiscoveredSource {
         let known = match known.filter(|known| Instant::now() < known.until) {
             Some(known) => known,
             None => {
-                let (metadata, lifetime) = self.discover().await?;
+                let metadata = self.discover(Wanted::Keys).await?;
                 Known {
-                    jwks_uri: metadata.jwks_uri,
+                    jwks_uri: metadata.endpoint,
                     algorithms: metadata.algorithms,
-                    until: Instant::now() + lifetime,
+                    until: Instant::now() + metadata.lifetime,
                 }
             }
         };
@@ -102,41 +124,86 @@ impl DiscoveredSource {
         Ok(keys)
     }
 
-    /// Asks for the document in its three places, and believes the first one that answers.
-    pub(super) async fn discover(&self) -> Result<(ProviderMetadata, Duration), KeyFetchError> {
-        let mut first = None;
+    /// Asks for the document in its three places, and believes the first one that names what is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFetchError::Discovery`] with the answer of each place that was asked.
+    pub(super) async fn discover(&self, wanted: Wanted) -> Result<ProviderMetadata, KeyFetchError> {
+        let mut answers = Vec::new();
         for place in &self.places {
-            match self.read(place).await {
-                Err(error) if is_elsewhere(&error) => {
-                    tracing::debug!(target: "tower_warden", url = place.as_str(), %error, "no discovery document here");
-                    first.get_or_insert(error);
+            match self.read(place, wanted).await {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) => {
+                    tracing::debug!(target: "tower_warden", url = place.shown(), %error, "no discovery document here");
+                    let is_last = !is_elsewhere(&error);
+                    answers.push((place, error));
+                    if is_last {
+                        break;
+                    }
                 }
-                answer => return answer,
             }
         }
-        Err(first.unwrap_or(KeyFetchError::Interrupted))
+        // The sort is stable: of two that tell as much, the place that was asked first stays first.
+        answers.sort_by_key(|(_, error)| rank(error));
+        let texts = answers
+            .iter()
+            .map(|(place, error)| format!("{}: {error}", place.shown()));
+        let texts: Vec<_> = texts.collect();
+        let reason = answers.into_iter().next().map(|(_, error)| error);
+        Err(KeyFetchError::Discovery {
+            reason: Box::new(reason.unwrap_or(KeyFetchError::Interrupted)),
+            answers: texts.join("; "),
+        })
     }
 
-    async fn read(&self, place: &Endpoint) -> Result<(ProviderMetadata, Duration), KeyFetchError> {
+    async fn read(
+        &self,
+        place: &Endpoint,
+        wanted: Wanted,
+    ) -> Result<ProviderMetadata, KeyFetchError> {
         let document = self.http.get(place).await?;
+        let malformed = |problem| KeyFetchError::Malformed {
+            wanted: "discovery document",
+            problem,
+        };
         let published: Published = serde_json::from_slice(&document.body)
-            .map_err(|error| malformed("discovery document", &error))?;
+            .map_err(|_| malformed(found(&document.body, "issuer")))?;
         if published.issuer != self.issuer {
             return Err(KeyFetchError::IssuerMismatch {
-                configured: self.issuer.clone(),
-                stated: shown(&published.issuer),
+                configured: shown_url(&self.issuer),
+                stated: shown_url(&published.issuer),
             });
         }
-        let jwks_uri = Endpoint::parse(&published.jwks_uri)?;
+        let name = wanted.member();
+        let url = match published.others.get(name) {
+            Some(Value::String(url)) => url,
+            Some(Value::Null) | None => {
+                return Err(malformed(format!("found one without `{name}`")));
+            }
+            Some(_) => return Err(malformed(format!("found one whose `{name}` is no text"))),
+        };
+        let endpoint = self.http.endpoint(url)?;
         // A provider out in the world has no business on our loopback.
-        if place.url().scheme() == "https" && jwks_uri.url().scheme() != "https" {
+        if endpoint.is_plain_loopback() && !place.is_plain_loopback() {
             return Err(KeyFetchError::Address {
-                url: shown(&published.jwks_uri),
-                problem: "the `jwks_uri` of an https issuer has to be https",
+                url: shown_url(url),
+                problem: "what an issuer names that is not on loopback itself has to be https",
             });
         }
-        let stated = published.id_token_signing_alg_values_supported;
-        let stated = stated.unwrap_or_default();
+        let algorithms = self.algorithms(published.id_token_signing_alg_values_supported);
+        Ok(ProviderMetadata {
+            endpoint,
+            algorithms,
+            lifetime: document.lifetime.unwrap_or(DEFAULT_LIFETIME),
+        })
+    }
+
+    /// Reads the algorithms that the document states, as far as this crate verifies them.
+    fn algorithms(&self, stated: Option<Value>) -> Vec<Algorithm> {
+        let stated: Vec<String> = stated
+            .and_then(|stated| serde_json::from_value(stated).ok())
+            .unwrap_or_default();
         let algorithms: Vec<_> = stated
             .iter()
             .filter_map(|name| Algorithm::from_str(name).ok())
@@ -144,17 +211,11 @@ impl DiscoveredSource {
         if algorithms.is_empty() && !stated.is_empty() {
             tracing::warn!(
                 target: "tower_warden",
-                issuer = self.issuer, algorithms = shown(&stated.join(", ")),
+                issuer = shown_url(&self.issuer), algorithms = shown(&stated.join(", ")),
                 "the issuer signs with algorithms that are not known here"
             );
         }
-        let metadata = ProviderMetadata {
-            jwks_uri,
-            userinfo_endpoint: published.userinfo_endpoint,
-            introspection_endpoint: published.introspection_endpoint,
-            algorithms,
-        };
-        Ok((metadata, document.lifetime.unwrap_or(DEFAULT_LIFETIME)))
+        algorithms
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Known>> {
@@ -185,6 +246,20 @@ fn is_elsewhere(error: &KeyFetchError) -> bool {
     }
 }
 
+/// Orders answers by how much they tell: a document that will not do, a failure, a redirect, another page, nothing.
+fn rank(error: &KeyFetchError) -> u8 {
+    match error {
+        KeyFetchError::Status {
+            status: 404 | 405 | 410,
+        } => 4,
+        KeyFetchError::Malformed { problem, .. } if problem.starts_with("found one") => 0,
+        KeyFetchError::Malformed { .. } => 3,
+        KeyFetchError::Redirected => 2,
+        KeyFetchError::IssuerMismatch { .. } | KeyFetchError::Address { .. } => 0,
+        _ => 1,
+    }
+}
+
 /// The places where the document of an issuer may stand, in the order in which they are asked:
 ///
 /// 1. behind the issuer's path ([OpenID Connect Discovery §4.1]), as Keycloak, Okta and Entra have it;
@@ -194,13 +269,21 @@ fn is_elsewhere(error: &KeyFetchError) -> bool {
 /// [OpenID Connect Discovery §4.1]: https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationRequest
 /// [RFC 8414 §3.1]: https://www.rfc-editor.org/rfc/rfc8414#section-3.1
 /// [RFC 8414 §5]: https://www.rfc-editor.org/rfc/rfc8414#section-5
-fn well_known(issuer: &str) -> Result<Vec<Endpoint>, KeyFetchError> {
-    let endpoint = Endpoint::parse(issuer)?;
+fn well_known(http: &HttpFetch, issuer: &str) -> Result<Vec<Endpoint>, KeyFetchError> {
+    let endpoint = http.endpoint(issuer)?;
+    let refused = |problem| {
+        Err(KeyFetchError::Address {
+            url: shown_url(issuer),
+            problem,
+        })
+    };
     if endpoint.url().query().is_some() {
-        return Err(KeyFetchError::Address {
-            url: issuer.to_owned(),
-            problem: "the name of an issuer has no query (RFC 8414 §2)",
-        });
+        return refused("the name of an issuer has no query (RFC 8414 §2)");
+    }
+    if endpoint.url().path().contains("/.well-known/") {
+        return refused(
+            "is the address of a document: give the issuer, which is what the document states as its `issuer`",
+        );
     }
     let path = endpoint.url().path();
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -212,7 +295,7 @@ fn well_known(issuer: &str) -> Result<Vec<Endpoint>, KeyFetchError> {
     ] {
         let mut url = endpoint.url().clone();
         url.set_path(&place);
-        let place = Endpoint::parse(url.as_str())?;
+        let place = http.endpoint(url.as_str())?;
         if !places.contains(&place) {
             places.push(place);
         }
@@ -259,8 +342,8 @@ mod tests {
                 ],
             ),
         ] {
-            let places = well_known(issuer).unwrap();
-            let places: Vec<_> = places.iter().map(Endpoint::as_str).collect();
+            let places = well_known(&HttpFetch::new().unwrap(), issuer).unwrap();
+            let places: Vec<_> = places.iter().map(Endpoint::shown).collect();
             assert_eq!(places, wanted, "{issuer}");
         }
     }
@@ -273,9 +356,12 @@ mod tests {
             "http://id.example",
             "https://id.example?a=b",
             "https://id.example#a",
+            "https://id.example/.well-known/openid-configuration",
+            "https://id.example/.well-known/oauth-authorization-server/realms/acme",
             "https://u:p@id.example",
         ] {
-            assert!(well_known(issuer).is_err(), "{issuer}");
+            let http = HttpFetch::new().unwrap();
+            assert!(well_known(&http, issuer).is_err(), "{issuer}");
         }
     }
 }

@@ -1,28 +1,37 @@
 //! [`Endpoint`]: an address that keys may come from.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use reqwest::Url;
 
-use super::KeyFetchError;
-use crate::keys::shown::shown;
+use super::{KeyFetchError, http_hosts::HttpHosts};
+use crate::telemetry::shown_url;
 
-/// An https address, or an http one on loopback.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Endpoint(Url);
+/// An https address, or an http one on loopback or of a host that is allowed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    url: Url,
+    /// The address without the values of its query, which may be keys.
+    shown: Arc<str>,
+}
 
 impl Endpoint {
     /// Reads an address, and refuses what could bring keys from somewhere else than it says.
-    pub(super) fn parse(text: &str) -> Result<Self, KeyFetchError> {
+    pub(super) fn parse(text: &str, hosts: &HttpHosts) -> Result<Self, KeyFetchError> {
         let refused = |problem| KeyFetchError::Address {
-            url: shown(text),
+            url: shown_url(text),
             problem,
         };
         let url = Url::parse(text).map_err(|_| refused("is no absolute URL"))?;
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(&url) => {}
-            "http" => return Err(refused("http is for loopback only: use https")),
+            "http" if url.host_str().is_some_and(|host| hosts.allow(host)) => {}
+            "http" => {
+                return Err(refused(
+                    "http is for loopback only: use https, or name a host of your own network by `dangerous_http_from`",
+                ));
+            }
             _ => return Err(refused("the scheme has to be https")),
         }
         if url.host_str().is_none_or(str::is_empty) {
@@ -36,15 +45,33 @@ impl Endpoint {
         if url.fragment().is_some() {
             return Err(refused("a fragment names nothing here: cut it off"));
         }
-        Ok(Self(url))
+        let shown = shown_url(url.as_str()).into();
+        Ok(Self { url, shown })
     }
 
     pub(super) fn url(&self) -> &Url {
-        &self.0
+        &self.url
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        self.0.as_str()
+    /// Whether it is asked over http, and not on loopback.
+    pub(super) fn is_plain_remote(&self) -> bool {
+        self.url.scheme() == "http" && !is_loopback(&self.url)
+    }
+
+    /// Whether it is asked over http on loopback.
+    pub(super) fn is_plain_loopback(&self) -> bool {
+        self.url.scheme() == "http" && is_loopback(&self.url)
+    }
+
+    /// Returns the address for errors and logs, without secrets.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.shown).finish()
     }
 }
 
@@ -93,7 +120,8 @@ mod tests {
             ("https://", false),
             ("", false),
         ] {
-            assert_eq!(Endpoint::parse(text).is_ok(), good, "{text}");
+            let parsed = Endpoint::parse(text, &HttpHosts::default());
+            assert_eq!(parsed.is_ok(), good, "{text}");
         }
     }
 }

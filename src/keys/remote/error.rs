@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use crate::{ConfigError, keys::shown::shown};
+use crate::{ConfigError, telemetry::shown};
 
 /// Why a fetch brought no keys. It is for the operator; clients only learn that keys are unavailable.
 ///
@@ -52,11 +52,11 @@ pub enum KeyFetchError {
     #[error("the answer is compressed, which was not asked for")]
     Compressed,
     /// The body is not the JSON that is wanted here.
-    #[error("the answer is no {wanted}: {problem}")]
+    #[error("expected a {wanted}, {problem}")]
     Malformed {
         /// `JWK Set` or `discovery document`.
         wanted: &'static str,
-        /// Where it ends to be one.
+        /// What was found instead.
         problem: String,
     },
     /// The set holds more than 100 keys.
@@ -68,7 +68,7 @@ pub enum KeyFetchError {
         limit: usize,
     },
     /// The set is empty, or no key in it serves an algorithm allowed here.
-    #[error("none of the {count} keys in the set is usable here{faults}")]
+    #[error("{}", no_usable_key(*count, faults))]
     NoUsableKey {
         /// How many the set holds.
         count: usize,
@@ -84,6 +84,14 @@ pub enum KeyFetchError {
         configured: String,
         /// The issuer as the document names it: 256 characters at most, control characters escaped.
         stated: String,
+    },
+    /// No address of the issuer has a discovery document that can be used.
+    #[error("{answers}")]
+    Discovery {
+        /// The answer that tells most.
+        reason: Box<Self>,
+        /// Each address that was asked, with its answer: the one that tells most first.
+        answers: String,
     },
     /// A source of another crate failed.
     #[error("the source failed: {cause}")]
@@ -102,7 +110,7 @@ pub enum KeyFetchError {
 impl KeyFetchError {
     /// A bounded word for logs and metrics, such as `timeout` or `status`.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Address { .. } => "address",
             Self::Timeout => "timeout",
@@ -116,10 +124,18 @@ impl KeyFetchError {
             Self::TooManyKeys { .. } => "too_many_keys",
             Self::NoUsableKey { .. } => "no_usable_key",
             Self::IssuerMismatch { .. } => "issuer_mismatch",
+            Self::Discovery { reason, .. } => reason.code(),
             Self::Source { .. } => "source",
             Self::NoRuntime => "no_runtime",
             Self::Interrupted => "interrupted",
         }
+    }
+}
+
+fn no_usable_key(count: usize, faults: &str) -> String {
+    match count {
+        0 => String::from("the set is empty"),
+        _ => format!("none of the {count} keys in the set is usable here{faults}"),
     }
 }
 

@@ -1,12 +1,18 @@
 //! [`HttpFetch`]: one careful request, for key sets, discovery documents and questions about single tokens.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode, header};
 use jsonwebtoken::Algorithm;
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
 
-use super::{KeyFetchError, endpoint::Endpoint, error::chain, lifetime};
+use super::{
+    KeyFetchError,
+    endpoint::Endpoint,
+    error::chain,
+    http_hosts::{HttpHosts, PrivateResolver},
+    lifetime,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Discovery and keys may share a connection; the next fetch, minutes later, shall not find a dead one.
@@ -20,6 +26,9 @@ pub(super) const MAX_BODY: usize = 512 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct HttpFetch {
     client: Client,
+    /// Asks hosts over http that are not on loopback, and dials private addresses only.
+    private: Option<Client>,
+    hosts: HttpHosts,
     timeout: Duration,
 }
 
@@ -40,7 +49,11 @@ impl HttpFetch {
     /// The client that is used unless another is handed over: no redirects, no proxy from the environment, no
     /// compression, 2 s to connect.
     pub(super) fn new() -> Result<Self, KeyFetchError> {
-        let client = Client::builder()
+        built(Self::careful()).map(Self::with_client)
+    }
+
+    fn careful() -> ClientBuilder {
+        Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
             .referer(false)
@@ -51,31 +64,51 @@ impl HttpFetch {
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .user_agent(concat!("tower-warden/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| KeyFetchError::Connect {
-                cause: chain(&error),
-            })?;
-        Ok(Self::with_client(client))
+    }
+
+    /// Asks these hosts over http too, always with the client of this crate.
+    pub(super) fn with_http_hosts(mut self, hosts: HttpHosts) -> Result<Self, KeyFetchError> {
+        if !hosts.is_empty() {
+            let client = Self::careful().dns_resolver(Arc::new(PrivateResolver));
+            self.private = Some(built(client)?);
+            self.hosts = hosts;
+        }
+        Ok(self)
+    }
+
+    /// Reads an address that this client may ask.
+    pub(super) fn endpoint(&self, text: &str) -> Result<Endpoint, KeyFetchError> {
+        Endpoint::parse(text, &self.hosts)
+    }
+
+    /// The client that asks there.
+    fn client(&self, endpoint: &Endpoint) -> &Client {
+        match &self.private {
+            Some(private) if endpoint.is_plain_remote() => private,
+            _ => &self.client,
+        }
     }
 
     /// Uses a client of the application. What can be checked on the answer still is; whether the client follows
     /// redirects or uses a proxy is its own affair.
-    pub(super) const fn with_client(client: Client) -> Self {
+    pub(super) fn with_client(client: Client) -> Self {
         Self {
             client,
+            private: None,
+            hosts: HttpHosts::default(),
             timeout: TIMEOUT,
         }
     }
 
     /// Gives an answer this long to come in, from the first byte sent to the last byte read.
-    pub(super) const fn within(mut self, timeout: Duration) -> Self {
+    pub(super) fn within(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// Reads one document.
     pub(super) async fn get(&self, endpoint: &Endpoint) -> Result<Document, KeyFetchError> {
-        let request = self.client.get(endpoint.url().clone());
+        let request = self.client(endpoint).get(endpoint.url().clone());
         let accepted = "application/json, application/jwk-set+json;q=0.9";
         self.exchange(endpoint, request, accepted).await
     }
@@ -88,7 +121,7 @@ impl HttpFetch {
         credentials: HeaderValue,
     ) -> Result<Document, KeyFetchError> {
         let request = self
-            .client
+            .client(endpoint)
             .get(endpoint.url().clone())
             .header(header::AUTHORIZATION, credentials);
         self.exchange(endpoint, request, "application/json").await
@@ -103,7 +136,7 @@ impl HttpFetch {
         form: String,
     ) -> Result<Document, KeyFetchError> {
         let request = self
-            .client
+            .client(endpoint)
             .post(endpoint.url().clone())
             .header(header::AUTHORIZATION, credentials)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -149,6 +182,12 @@ impl HttpFetch {
     }
 }
 
+fn built(client: ClientBuilder) -> Result<Client, KeyFetchError> {
+    client.build().map_err(|error| KeyFetchError::Connect {
+        cause: chain(&error),
+    })
+}
+
 /// A media type without its parameters, in lower case.
 fn essence(value: &HeaderValue) -> Option<String> {
     let essence = value.to_str().ok()?.split(';').next()?;
@@ -191,7 +230,7 @@ fn without_tls(endpoint: &Endpoint, error: KeyFetchError) -> KeyFetchError {
     match &error {
         KeyFetchError::Connect { cause } if cause.ends_with("scheme is not http") => {
             KeyFetchError::Address {
-                url: endpoint.as_str().to_owned(),
+                url: endpoint.shown().to_owned(),
                 problem: "this build has no TLS: switch on the feature `aws-lc-rs` here, or a TLS feature of reqwest",
             }
         }

@@ -10,25 +10,29 @@ use http::HeaderValue;
 
 use super::{
     KeyFetchError,
-    discovery::{DiscoveredSource, ProviderMetadata},
+    discovery::{DiscoveredSource, Wanted},
     endpoint::Endpoint,
     fetch::{HttpFetch, TIMEOUT},
+    http_hosts::HttpHosts,
 };
-use crate::ConfigError;
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LookupKind {
-    Introspection,
-    UserInfo,
-}
+use crate::{ConfigError, telemetry::shown_url};
 
 /// Where it is asked for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Place {
     Address(String),
     /// At the address that the discovery document of this issuer names.
     Issuer(String),
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, text) = match self {
+            Self::Address(text) => ("Address", text),
+            Self::Issuer(text) => ("Issuer", text),
+        };
+        f.debug_tuple(name).field(&shown_url(text)).finish()
+    }
 }
 
 /// How it is asked for.
@@ -36,6 +40,8 @@ pub(crate) enum Place {
 pub(crate) struct LookupSettings {
     pub(crate) client: Option<reqwest::Client>,
     pub(crate) timeout: Duration,
+    /// The hosts that are asked over http.
+    pub(crate) http_from: Vec<String>,
 }
 
 impl Default for LookupSettings {
@@ -43,6 +49,7 @@ impl Default for LookupSettings {
         Self {
             client: None,
             timeout: TIMEOUT,
+            http_from: Vec::new(),
         }
     }
 }
@@ -65,7 +72,7 @@ impl Lookup {
     /// Checks the address, or asks the issuer for it.
     pub(crate) async fn open(
         place: &Place,
-        kind: LookupKind,
+        kind: Wanted,
         settings: LookupSettings,
     ) -> Result<Self, ConfigError> {
         let bounds = Duration::from_millis(100)..=Duration::from_secs(30);
@@ -79,23 +86,29 @@ impl Lookup {
         let origin = match place {
             Place::Address(origin) | Place::Issuer(origin) => origin,
         };
-        Self::connect(place, kind, settings)
+        let hosts = HttpHosts::read(&settings.http_from)?;
+        Self::connect(place, kind, settings, hosts)
             .await
             .map_err(|error| ConfigError::keys(origin, error))
     }
 
     async fn connect(
         place: &Place,
-        kind: LookupKind,
+        kind: Wanted,
         settings: LookupSettings,
+        hosts: HttpHosts,
     ) -> Result<Self, KeyFetchError> {
         let http = settings
             .client
             .map_or_else(HttpFetch::new, |client| Ok(HttpFetch::with_client(client)))?
-            .within(settings.timeout);
+            .within(settings.timeout)
+            .with_http_hosts(hosts)?;
         let endpoint = match place {
-            Place::Address(url) => Endpoint::parse(url)?,
-            Place::Issuer(issuer) => discover(&http, issuer, kind).await?,
+            Place::Address(url) => http.endpoint(url)?,
+            Place::Issuer(issuer) => {
+                let source = DiscoveredSource::over(http.clone(), issuer, issuer)?;
+                source.discover(kind).await?.endpoint
+            }
         };
         Ok(Self {
             endpoint,
@@ -106,7 +119,7 @@ impl Lookup {
 
     /// Returns the address that is asked.
     pub(crate) fn address(&self) -> &str {
-        self.endpoint.as_str()
+        self.endpoint.url().as_str()
     }
 
     /// Asks with a form.
@@ -133,7 +146,7 @@ impl Lookup {
         if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: "tower_warden",
-                endpoint = self.endpoint.as_str(), reason = error.code(), %error,
+                endpoint = self.endpoint.shown(), reason = error.code(), %error,
                 "the provider does not answer for tokens"
             );
         }
@@ -144,46 +157,9 @@ impl Lookup {
         if self.failing.swap(false, Ordering::Relaxed) {
             tracing::info!(
                 target: "tower_warden",
-                endpoint = self.endpoint.as_str(),
+                endpoint = self.endpoint.shown(),
                 "the provider answers for tokens again"
             );
-        }
-    }
-}
-
-async fn discover(
-    http: &HttpFetch,
-    issuer: &str,
-    kind: LookupKind,
-) -> Result<Endpoint, KeyFetchError> {
-    let source = DiscoveredSource::over(http.clone(), issuer, issuer)?;
-    let (metadata, _) = source.discover().await?;
-    let url = kind.of(metadata).ok_or_else(|| KeyFetchError::Malformed {
-        wanted: "discovery document for this use",
-        problem: format!("it names no `{}`", kind.member()),
-    })?;
-    let endpoint = Endpoint::parse(&url)?;
-    if issuer.starts_with("https:") && endpoint.url().scheme() != "https" {
-        return Err(KeyFetchError::Address {
-            url,
-            problem: "what an https issuer names has to be https",
-        });
-    }
-    Ok(endpoint)
-}
-
-impl LookupKind {
-    fn of(self, metadata: ProviderMetadata) -> Option<String> {
-        match self {
-            Self::Introspection => metadata.introspection_endpoint,
-            Self::UserInfo => metadata.userinfo_endpoint,
-        }
-    }
-
-    const fn member(self) -> &'static str {
-        match self {
-            Self::Introspection => "introspection_endpoint",
-            Self::UserInfo => "userinfo_endpoint",
         }
     }
 }
@@ -205,7 +181,7 @@ impl LookupAnswer {
 impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Lookup")
-            .field(&self.endpoint.as_str())
+            .field(&self.endpoint.shown())
             .finish()
     }
 }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | 1 | `config`, `tenants` | [`RemoteKeys`]: what is asked, whose keys they are, and with how much patience |
 //! | 2 | `discovery` | from the name of an issuer to the address of its keys |
-//! | 3 | `endpoint`, `fetch`, `lifetime` | one careful GET: https, no redirects, bounded in time and size |
+//! | 3 | `endpoint`, `http_hosts`, `fetch`, `found`, `lifetime` | one careful GET: https, or http from where it is allowed, no redirects, bounded in time and size |
 //! | 4 | `source` | [`HttpJwksSource`], and any `JwksSource` of `jwks_client_rs` |
 //! | 5 | `refresh`, `flight`, `schedule` | one fetch at a time, ahead of need; a failed one changes nothing |
 //! | 6 | `snapshot` | what a set must be to replace the keys that are there |
@@ -20,6 +20,8 @@ mod error;
 mod fetch;
 mod flight;
 mod floor;
+mod found;
+mod http_hosts;
 #[cfg(feature = "introspection")]
 mod kept;
 mod lifetime;
@@ -40,9 +42,11 @@ pub use source::HttpJwksSource;
 
 pub(crate) use demand::{Missing, Waiting};
 #[cfg(feature = "introspection")]
+pub(crate) use discovery::Wanted;
+#[cfg(feature = "introspection")]
 pub(crate) use kept::{Kept, Span};
 #[cfg(feature = "introspection")]
-pub(crate) use lookup::{Lookup, LookupKind, LookupSettings, Place};
+pub(crate) use lookup::{Lookup, LookupSettings, Place};
 #[cfg(feature = "introspection")]
-pub(crate) use questions::{Asked, Awaited, Questions, TokenHash};
+pub(crate) use questions::{Asked, Asker, Awaited, Questions, Repute, TokenHash, Unanswered};
 pub(crate) use refresh::Refresher;

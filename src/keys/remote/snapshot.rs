@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{KeyFetchError, error::Faults, fetch::Document, source::malformed};
+use super::{KeyFetchError, error::Faults, fetch::Document, source::no_set};
 use crate::Keys;
 
 /// The most keys of a set that are looked at.
@@ -67,7 +67,7 @@ impl<T> Snapshot<T> {
             keys: Vec<Written>,
         }
         let set: Set =
-            serde_json::from_slice(&document.body).map_err(|error| malformed("JWK Set", &error))?;
+            serde_json::from_slice(&document.body).map_err(|_| no_set(&document.body))?;
         let count = set.keys.len();
         if count > MAX_KEYS {
             return Err(KeyFetchError::TooManyKeys {

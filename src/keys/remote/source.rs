@@ -12,6 +12,7 @@ use super::{
     endpoint::Endpoint,
     error::chain,
     fetch::{Document, HttpFetch},
+    found::found,
 };
 use crate::ConfigError;
 
@@ -79,7 +80,7 @@ impl HttpJwksSource {
     }
 
     pub(super) fn over(http: HttpFetch, url: &str) -> Result<Self, KeyFetchError> {
-        let endpoint = Endpoint::parse(url)?;
+        let endpoint = http.endpoint(url)?;
         Ok(Self { endpoint, http })
     }
 }
@@ -90,7 +91,7 @@ impl KeyFetcher for HttpJwksSource {
     }
 
     fn origin(&self) -> &str {
-        self.endpoint.as_str()
+        self.endpoint.shown()
     }
 }
 
@@ -105,7 +106,7 @@ impl JwksSource for HttpJwksSource {
         Box::pin(async {
             let document = self.http.get(&self.endpoint).await.map_err(foreign)?;
             let set: Set = serde_json::from_slice(&document.body)
-                .map_err(|error| foreign(malformed("JWK Set", &error)))?;
+                .map_err(|_| foreign(no_set(&document.body)))?;
             let keys: Vec<JsonWebKey> = set
                 .keys
                 .into_iter()
@@ -126,14 +127,11 @@ fn foreign(error: KeyFetchError) -> JwksClientError {
     jsonwebtoken::errors::Error::from(ErrorKind::Provider(error.to_string())).into()
 }
 
-pub(super) fn malformed(wanted: &'static str, error: &serde_json::Error) -> KeyFetchError {
+/// The error for a body that is no JWK Set.
+pub(super) fn no_set(body: &[u8]) -> KeyFetchError {
     KeyFetchError::Malformed {
-        wanted,
-        problem: format!(
-            "it ends to be one at line {}, column {}",
-            error.line(),
-            error.column()
-        ),
+        wanted: "JWK Set",
+        problem: found(body, "keys"),
     }
 }
 

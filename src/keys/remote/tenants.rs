@@ -1,7 +1,7 @@
 //! [`Tenants`]: issuers that share a pattern and their keys, each of them named.
 
-use super::endpoint::Endpoint;
-use crate::ConfigError;
+use super::{endpoint::Endpoint, http_hosts::HttpHosts};
+use crate::{ConfigError, telemetry::shown_url};
 
 /// The names of several issuers: a template, and what may stand in its place.
 #[derive(Debug, Clone)]
@@ -25,17 +25,17 @@ impl Tenants {
     /// # Errors
     /// [`ConfigError::Setting`] for a template that is more than one open segment in the path of an address, or for a
     /// tenant that is not one plain word; [`ConfigError::Missing`] without any.
-    pub(crate) fn issuers(&self) -> Result<Vec<String>, ConfigError> {
-        let wrong = |value: &str, problem| {
+    pub(crate) fn issuers(&self, hosts: &HttpHosts) -> Result<Vec<String>, ConfigError> {
+        let wrong = |value: String, problem| {
             Err(ConfigError::Setting {
                 name: "with_tenants",
-                value: value.to_owned(),
+                value,
                 problem,
             })
         };
-        let Some((before, after)) = self.around() else {
+        let Some((before, after)) = self.around(hosts) else {
             return wrong(
-                &self.template,
+                shown_url(&self.template),
                 "is no address with one open segment in its path, such as `https://id.example/{tenant}/v2.0`",
             );
         };
@@ -52,7 +52,7 @@ impl Tenants {
             let is_plain = |byte: u8| plain(byte) || byte == b'.';
             if !tenant.bytes().all(is_plain) || !tenant.bytes().any(plain) {
                 return wrong(
-                    tenant,
+                    tenant.clone(),
                     "is no tenant: letters, digits, `-`, `_` and `.` make one",
                 );
             }
@@ -62,14 +62,15 @@ impl Tenants {
     }
 
     /// What stands before and behind the one open segment.
-    fn around(&self) -> Option<(&str, &str)> {
+    fn around(&self, hosts: &HttpHosts) -> Option<(&str, &str)> {
         let (before, rest) = self.template.split_once('{')?;
         let (name, after) = rest.split_once('}')?;
         let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let is_segment = before.ends_with('/') && (after.is_empty() || after.starts_with('/'));
         let is_only = !after.contains(['{', '}', '?', '#']);
         // The host stands before it, so that no tenant can choose another one.
-        let is_in_path = Endpoint::parse(before).is_ok_and(|url| url.url().query().is_none());
+        let is_in_path =
+            Endpoint::parse(before, hosts).is_ok_and(|url| url.url().query().is_none());
         (is_word && is_segment && is_only && is_in_path).then_some((before, after))
     }
 }
@@ -83,7 +84,7 @@ mod tests {
 
     fn issuers(template: &str, tenants: &[&str]) -> Result<Vec<String>, ConfigError> {
         let tenants = tenants.iter().map(|tenant| (*tenant).to_owned()).collect();
-        Tenants::new(template.to_owned(), tenants).issuers()
+        Tenants::new(template.to_owned(), tenants).issuers(&HttpHosts::default())
     }
 
     #[test]
