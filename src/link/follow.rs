@@ -243,13 +243,14 @@ pub(crate) async fn patiently<T, E>(
     }
 }
 
-/// Which of two futures was ready first.
-enum First<L, R> {
+/// The output of the future that was ready first.
+pub(crate) enum First<L, R> {
     Left(L),
     Right(R),
 }
 
-async fn first<L: Future, R: Future>(
+/// Polls two futures, the left one first, until one of them is ready.
+pub(crate) async fn first<L: Future, R: Future>(
     mut left: Pin<&mut L>,
     mut right: Pin<&mut R>,
 ) -> First<L::Output, R::Output> {

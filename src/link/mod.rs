@@ -21,6 +21,8 @@ mod follow;
 mod policy;
 mod state;
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) use follow::{First, first};
 pub(crate) use follow::{Followed, Heard, NoAnswer, follow, patiently};
 pub use policy::{CutOff, CutOffPolicy};
 pub(crate) use state::Link;

@@ -10,3 +10,4 @@ mod postgres_accounts;
 mod proxy;
 mod redis;
 mod sqlite;
+mod switch_over;

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use tokio::{
@@ -48,6 +51,8 @@ impl Plan {
 pub(crate) struct Proxy {
     address: SocketAddr,
     wire: Arc<Mutex<Plan>>,
+    /// The port that new connections lead to.
+    port: Arc<AtomicU16>,
     /// Counts how often all connections fell silent.
     silences: watch::Sender<u32>,
     accepting: JoinHandle<()>,
@@ -62,11 +67,14 @@ impl Proxy {
             wire: Wire::Sound,
         }));
         let shared = Arc::clone(&wire);
+        let port = Arc::new(AtomicU16::new(port));
+        let current = Arc::clone(&port);
         let silences = watch::Sender::new(0);
         let silence = silences.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let server = TcpStream::connect(("127.0.0.1", current.load(Ordering::SeqCst)));
+                let Ok(server) = server.await else { continue };
                 let wire = Arc::clone(&shared);
                 let mut silenced = silence.subscribe();
                 tokio::spawn(async move {
@@ -83,6 +91,7 @@ impl Proxy {
         Self {
             address,
             wire,
+            port,
             silences,
             accepting,
         }
@@ -91,6 +100,11 @@ impl Proxy {
     /// Where it listens.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Leads the connections that are new from now on to another server. Those that are open stay.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.port.store(port, Ordering::SeqCst);
     }
 
     /// Has every connection fall silent that there is; those that are new then are sound.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 
 use crate::{ConfigError, StoreError};
 
@@ -40,25 +40,47 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Whether a connection on which this happened is of no more use: it is gone, its answers are out of step, or who
-    /// stands behind it is not the one that decides any more.
+    /// Reports an error after which the connection cannot be used: it is closed, its answers are out of step, or its
+    /// server does not accept writes.
     pub(super) fn spoils(error: &RedisError) -> bool {
-        let kind = error.kind();
         error.is_unrecoverable_error()
             || matches!(
-                kind,
-                ErrorKind::Io
-                    | ErrorKind::Parse
-                    | ErrorKind::AuthenticationFailed
-                    | ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+                error.kind(),
+                ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed
             )
-            || error.code() == Some("NOAUTH")
+            || code(error) == Some("NOAUTH")
+            || Self::demotes(error)
     }
+
+    /// Reports an answer of a server that is not the primary, or is not ready to be one.
+    pub(super) fn demotes(error: &RedisError) -> bool {
+        matches!(code(error), Some("READONLY" | "MASTERDOWN" | "LOADING"))
+    }
+}
+
+/// Returns the error code of an answer.
+///
+/// Before Redis 7 a script that fails answers `ERR`, and the code of the command that failed stands in the text:
+/// `Error running script (call to f_<sha1>): @user_script:1: @user_script: 1: -READONLY You can't write …`.
+fn code(error: &RedisError) -> Option<&str> {
+    let code = error.code()?;
+    let inner = || {
+        let text = error.detail()?.strip_prefix("Error running script ")?;
+        let (_, answer) = text.split_once(": -")?;
+        let code = answer.split(' ').next()?;
+        code.bytes()
+            .all(|byte| byte.is_ascii_uppercase())
+            .then_some(code)
+    };
+    Some(match code {
+        "ERR" => inner().unwrap_or(code),
+        code => code,
+    })
 }
 
 impl From<RedisError> for Fault {
     fn from(error: RedisError) -> Self {
-        match (error.kind(), error.code()) {
+        match (error.kind(), code(&error)) {
             (ErrorKind::UnexpectedReturnType, _) => Self::Foreign,
             (ErrorKind::Io, _) => {
                 let source = std::error::Error::source(&error);
@@ -80,5 +102,62 @@ impl From<RedisError> for Fault {
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         Self::new(fault)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    fn answered(text: &str) -> RedisError {
+        let answer: Value = parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
+        answer.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn an_answer_of_a_former_primary_is_recognised_inside_a_script_too() {
+        let script = "ERR Error running script (call to f_1f8f): @user_script:1: @user_script: 1: ";
+        for (answer, named, demotes) in [
+            (
+                "READONLY You can't write against a read only replica.",
+                "READONLY",
+                true,
+            ),
+            ("MASTERDOWN Link with MASTER is down", "MASTERDOWN", true),
+            (
+                "LOADING Redis is loading the dataset in memory",
+                "LOADING",
+                true,
+            ),
+            (
+                &*format!("{script}-READONLY You can't write"),
+                "READONLY",
+                true,
+            ),
+            (
+                &*format!("{script}-MASTERDOWN Link with MASTER is down"),
+                "MASTERDOWN",
+                true,
+            ),
+            (
+                &*format!("{script}-LOADING Redis is loading"),
+                "LOADING",
+                true,
+            ),
+            (&*format!("{script}-OOM command not allowed"), "OOM", false),
+            ("OOM command not allowed", "OOM", false),
+            ("ERR unknown command", "ERR", false),
+            // A text that a client chose is not looked into.
+            ("ERR value is not an integer: -READONLY x", "ERR", false),
+        ] {
+            let error = answered(answer);
+            assert_eq!(Fault::demotes(&error), demotes, "{answer}");
+            assert_eq!(Fault::spoils(&error), demotes, "{answer}");
+            let fault = Fault::from(error).to_string();
+            assert_eq!(fault, format!("Redis answered {named}"), "{answer}");
+        }
     }
 }

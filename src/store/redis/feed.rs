@@ -3,19 +3,26 @@
 use std::{
     fmt,
     marker::PhantomData,
+    pin::pin,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use redis::{PushInfo, PushKind, Value, cmd};
+use redis::{PushInfo, PushKind, Value};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{
+    mpsc::{self, Receiver, Sender},
+    watch,
+};
 
 use super::{
     fault::Fault,
     link::{Link, Talk},
 };
-use crate::{OwnershipChange, OwnershipFeed, Revocation, RevocationFeed};
+use crate::{
+    OwnershipChange, OwnershipFeed, Revocation, RevocationFeed,
+    link::{First, first},
+};
 
 /// So much news a node may lag behind before its feed is lost.
 const LAG: usize = 1_024;
@@ -52,6 +59,7 @@ pub(super) struct Feed<T> {
     news: Receiver<Vec<u8>>,
     /// The connection lasts as long as the feed.
     talk: Talk,
+    demotion: watch::Receiver<()>,
     timeout: Duration,
     of: PhantomData<fn() -> T>,
 }
@@ -69,6 +77,7 @@ impl<T: DeserializeOwned> Feed<T> {
         talk.subscribe(channel).await?;
         Ok(Self {
             news,
+            demotion: talk.demotion(),
             talk,
             timeout: link.timeout(),
             of: PhantomData,
@@ -76,7 +85,18 @@ impl<T: DeserializeOwned> Feed<T> {
     }
 
     async fn next(&mut self) -> Option<T> {
-        let text = self.news.recv().await?;
+        let heard = {
+            let news = pin!(self.news.recv());
+            let demotion = pin!(self.demotion.changed());
+            first(news, demotion).await
+        };
+        let text = match heard {
+            First::Left(text) => text?,
+            First::Right(_) => {
+                self.news.close();
+                return None;
+            }
+        };
         let news = serde_json::from_slice(&text);
         if news.is_err() {
             tracing::warn!(
@@ -91,9 +111,7 @@ impl<T: DeserializeOwned> Feed<T> {
     }
 
     async fn is_alive(&mut self) -> bool {
-        let ping = cmd("PING");
-        let answer = self.talk.again(self.timeout).ask::<Value>(&ping);
-        answer.await.is_ok() && !self.news.is_closed()
+        self.talk.again(self.timeout).is_primary().await && !self.news.is_closed()
     }
 }
 

@@ -11,10 +11,10 @@ use redis::TlsCertificates;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
     IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo, PushKind, RedisResult,
-    ServerErrorKind, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    ServerErrorKind, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, watch},
     time::{Duration, Instant, timeout_at},
 };
 
@@ -38,12 +38,47 @@ pub(super) struct Link {
     dialling: Mutex<()>,
     /// Attempts that failed: whoever waited for one does not make another.
     failures: AtomicU64,
+    demotion: Demotion,
 }
 
 struct Open {
     connection: MultiplexedConnection,
     /// It has ended, or is of no more use.
     lost: Arc<AtomicBool>,
+    /// Created before the connection is opened.
+    demotion: Demotion,
+}
+
+/// The signal that the server of the open connections is not the primary any more.
+///
+/// A clone marks the signals before it as seen. Every connection is closed by the signals after its own clone was made.
+struct Demotion {
+    sender: watch::Sender<()>,
+    seen: watch::Receiver<()>,
+}
+
+impl Demotion {
+    fn new() -> Self {
+        let (sender, seen) = watch::channel(());
+        Self { sender, seen }
+    }
+
+    fn signal(&self) {
+        self.sender.send_replace(());
+    }
+
+    fn has_come(&self) -> bool {
+        self.seen.has_changed().unwrap_or(true)
+    }
+}
+
+impl Clone for Demotion {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            seen: self.sender.subscribe(),
+        }
+    }
 }
 
 impl Link {
@@ -76,6 +111,7 @@ impl Link {
             open: ArcSwapOption::empty(),
             dialling: Mutex::new(()),
             failures: AtomicU64::new(0),
+            demotion: Demotion::new(),
         })
     }
 
@@ -115,7 +151,7 @@ impl Link {
 
     fn usable(&self) -> Option<Arc<Open>> {
         let open = self.open.load_full();
-        open.filter(|open| !open.lost.load(Ordering::Acquire))
+        open.filter(|open| !open.lost.load(Ordering::Acquire) && !open.demotion.has_come())
     }
 
     fn connect_deadline(&self, deadline: Instant) -> Instant {
@@ -162,6 +198,7 @@ impl Link {
         listener: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static,
         lost: Arc<AtomicBool>,
     ) -> Result<Open, Fault> {
+        let demotion = self.demotion.clone();
         // Time is kept by whoever waits for this.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
@@ -172,7 +209,11 @@ impl Link {
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         self.inspect(&mut connection).await?;
-        Ok(Open { connection, lost })
+        Ok(Open {
+            connection,
+            lost,
+            demotion,
+        })
     }
 
     /// Whether this is a Redis to entrust owners to. Where it may not be asked, nobody knows, and the log says so.
@@ -194,10 +235,7 @@ impl Link {
                 ),
             }
         }
-        let said = |name: &str| {
-            let mut lines = answers.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        };
+        let said = |name| member(&answers, name);
         if said("role").is_some_and(|role| role != "master") {
             return Err(Fault::Replica);
         }
@@ -215,6 +253,12 @@ impl Link {
         );
         Ok(())
     }
+}
+
+/// Returns a member of an answer to `INFO`.
+fn member<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = answer.lines();
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
 #[cfg(feature = "aws-lc-rs")]
@@ -284,6 +328,26 @@ impl Talk {
         self.judge(connection.subscribe(channel)).await
     }
 
+    /// Checks that the server answers, and is still the primary. If it is not, all connections of the store are closed.
+    pub(super) async fn is_primary(&self) -> bool {
+        let mut question = redis::cmd("INFO");
+        match self.ask::<String>(question.arg("replication")).await {
+            Ok(answer) if member(&answer, "role").is_none_or(|role| role == "master") => true,
+            Ok(_) => {
+                self.open.demotion.signal();
+                false
+            }
+            // An ACL may forbid `INFO`.
+            Err(Fault::Answered(_)) => self.ask::<Value>(&redis::cmd("PING")).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Returns a receiver that changes when the server answers that it is not the primary.
+    pub(super) fn demotion(&self) -> watch::Receiver<()> {
+        self.open.demotion.seen.clone()
+    }
+
     /// Gives it so much time from now on, for whoever keeps the connection.
     pub(super) fn again(&mut self, timeout: Duration) -> &Self {
         self.deadline = Instant::now() + timeout;
@@ -296,6 +360,10 @@ impl Talk {
             Ok(Err(error)) => {
                 if Fault::spoils(&error) {
                     self.open.lost.store(true, Ordering::Release);
+                }
+                // The feed of this node may still listen to the same server.
+                if Fault::demotes(&error) {
+                    self.open.demotion.signal();
                 }
                 Err(error.into())
             }

@@ -34,6 +34,9 @@ pub(super) enum SqlError {
     Foreign,
     #[error("the value is beyond what the database can hold")]
     TooGreat,
+    #[cfg(feature = "postgres")]
+    #[error("the database accepts no writes: connect to the primary")]
+    ReadOnly,
     #[error("{0}")]
     Unfit(&'static str),
     #[error(
@@ -64,6 +67,26 @@ impl From<sqlx::Error> for SqlError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Foreign,
             _ => Self::Driver,
         }
+    }
+}
+
+impl SqlError {
+    /// Reports an answer of a server that accepts no writes: a standby, or a former primary (`25006`).
+    pub(super) fn is_read_only(&self) -> bool {
+        match self {
+            Self::Answered { code, .. } => code == "25006",
+            #[cfg(feature = "postgres")]
+            Self::ReadOnly => true,
+            _ => false,
+        }
+    }
+
+    /// Reports an error after which the connection cannot be used. Besides a read-only server these are the ends of a
+    /// server process: `57P01` by an administrator, `57P02` by a crash, `57P03` while it starts.
+    pub(super) fn spoils(&self) -> bool {
+        matches!(self, Self::Connection(_))
+            || matches!(self, Self::Answered { code, .. } if matches!(&**code, "57P01" | "57P02" | "57P03"))
+            || self.is_read_only()
     }
 }
 

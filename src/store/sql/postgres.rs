@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use sqlx::{
-    Arguments, Connection, PgConnection, PgPool, Postgres, Row as _,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    Arguments, Connection, Executor, PgConnection, PgPool, Postgres, Row as _,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::{Duration, timeout};
 
@@ -26,7 +26,9 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// How long that may take.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
-const IS_REPLICA: &str = "SELECT pg_is_in_recovery()::int::bigint";
+/// 2 for a standby, 1 for a server or a user that may only read, else 0. `target_session_attrs=read-write` asks the same.
+const STANDING: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 2::bigint
+    WHEN current_setting('default_transaction_read_only')::bool THEN 1 ELSE 0 END";
 
 /// Every store of this crate in a PostgreSQL database, 12 or later, for any number of nodes.
 ///
@@ -213,10 +215,21 @@ fn server(url: &str) -> Result<PgConnectOptions, SqlError> {
 }
 
 async fn refuse_replica(connection: &mut PgConnection) -> Result<(), SqlError> {
-    let rows = Postgres::run(connection, IS_REPLICA, Postgres::arguments(&[])?).await?;
+    let rows = Postgres::run(connection, STANDING, Postgres::arguments(&[])?).await?;
     let row = rows.into_iter().next().ok_or(SqlError::Foreign)?;
-    match Row::<Postgres>(row).number(0)? {
+    judge_standing(&Row(row))
+}
+
+/// Asks a listener the same.
+pub(super) async fn refuse_replica_of(listener: &mut PgListener) -> Result<(), SqlError> {
+    let row = listener.fetch_optional(sqlx::query(STANDING)).await?;
+    judge_standing(&Row(row.ok_or(SqlError::Foreign)?))
+}
+
+fn judge_standing(row: &Row<Postgres>) -> Result<(), SqlError> {
+    match row.number(0)? {
         0 => Ok(()),
+        1 => Err(SqlError::ReadOnly),
         _ => Err(SqlError::Unfit(
             "the database is a replica, which lags behind: connect to the primary",
         )),

@@ -1,23 +1,25 @@
 //! [`PostgresFeed`]: what other nodes have done, as the server tells it.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, pin::pin, sync::Arc};
 
 use base64_simd::URL_SAFE_NO_PAD;
 use sqlx::{
     Executor, Postgres,
     postgres::{PgListener, PgPoolOptions},
 };
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 use super::{
     engine::Row,
     error::SqlError,
+    postgres::refuse_replica_of,
     revocations::revocation,
     store::{Shared, SqlStore},
 };
 use crate::{
     OwnershipChange, OwnershipFeed, Revocation, RevocationFeed, RevocationStore, SharedOwnerStore,
     StoreError,
+    link::{First, first},
 };
 
 // Channels belong to a whole database, and the number of a table to one schema of it.
@@ -36,6 +38,7 @@ pub struct PostgresFeed<T> {
     listener: Option<PgListener>,
     /// What was told of, and has yet to be read.
     told: Option<String>,
+    demotion: watch::Receiver<()>,
     /// Where the listener says goodbye, wherever it is dropped.
     runtime: Handle,
     news: PhantomData<fn() -> T>,
@@ -47,6 +50,7 @@ impl<T> PostgresFeed<T> {
         channel: &'static str,
     ) -> Result<Self, SqlError> {
         let options = &store.options;
+        let demotion = store.demotion.subscribe();
         let listening = async {
             // A pool of one: the listener wants one, and the others need theirs.
             let pool = PgPoolOptions::new()
@@ -57,6 +61,7 @@ impl<T> PostgresFeed<T> {
             let mut listener = PgListener::connect_with(&pool).await?;
             // What comes while it is gone would be lost without a word.
             listener.eager_reconnect(false);
+            refuse_replica_of(&mut listener).await?;
             let question = sqlx::query(channel);
             let row = listener.fetch_optional(question).await?;
             let row = row.ok_or(SqlError::Foreign)?;
@@ -68,6 +73,7 @@ impl<T> PostgresFeed<T> {
             store: Arc::clone(store),
             listener: Some(listener.map_err(|_| SqlError::TimedOut)??),
             told: None,
+            demotion,
             runtime: Handle::current(),
             news: PhantomData,
         })
@@ -77,10 +83,18 @@ impl<T> PostgresFeed<T> {
     async fn notice(&mut self) -> Option<&str> {
         if self.told.is_none() {
             let listener = self.listener.as_mut()?;
-            match listener.try_recv().await {
-                Ok(Some(notice)) => self.told = Some(notice.payload().to_owned()),
+            let heard = {
+                let notice = pin!(listener.try_recv());
+                let demotion = pin!(self.demotion.changed());
+                match first(notice, demotion).await {
+                    First::Left(heard) => heard.ok().flatten(),
+                    First::Right(_) => None,
+                }
+            };
+            match heard {
+                Some(notice) => self.told = Some(notice.payload().to_owned()),
                 // The next call would connect again.
-                Ok(None) | Err(_) => self.listener = None,
+                None => self.listener = None,
             }
         }
         self.told.as_deref()
@@ -91,8 +105,11 @@ impl<T> PostgresFeed<T> {
         let Some(listener) = self.listener.as_mut() else {
             return false;
         };
-        let answered = timeout(patience, listener.execute("SELECT 1")).await;
-        let alive = answered.is_ok_and(|answer| answer.is_ok());
+        let answered = timeout(patience, refuse_replica_of(listener)).await;
+        let alive = matches!(answered, Ok(Ok(())));
+        if matches!(answered, Ok(Err(SqlError::ReadOnly | SqlError::Unfit(_)))) {
+            self.store.leave_server();
+        }
         if !alive {
             self.listener = None;
         }

@@ -10,7 +10,7 @@ use std::{
 
 use sqlx::{Pool, pool::PoolConnection};
 use tokio::{
-    sync::oneshot,
+    sync::{oneshot, watch},
     time::{Duration, Instant, timeout, timeout_at},
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Shared<DB: sqlx::Database> {
     pub(super) options: SqlOptions,
     pub(super) tickets: Sweeps,
     pub(super) revocations: Sweeps,
+    /// Changes when the server of the open connections accepts no writes any more. Each of them is closed then.
+    pub(super) demotion: watch::Sender<()>,
 }
 
 /// Counts what is put into a table, so that each time some is put in some of what is over is swept out.
@@ -61,6 +63,7 @@ impl<DB: Engine> Shared<DB> {
             options,
             tickets: Sweeps::default(),
             revocations: Sweeps::default(),
+            demotion: watch::Sender::new(()),
         }
     }
 
@@ -110,6 +113,13 @@ impl<DB: Engine> Shared<DB> {
         });
     }
 
+    /// Closes all connections: the idle ones now, the others once their statement has ended.
+    pub(super) fn leave_server(&self) {
+        self.demotion.send_replace(());
+        close_idle(&self.readers);
+        close_idle(&self.writers);
+    }
+
     /// Runs statements in a task of its own, so that whoever goes away leaves no connection behind in the midst of one.
     async fn run(
         &self,
@@ -118,23 +128,44 @@ impl<DB: Engine> Shared<DB> {
     ) -> Result<Vec<Row<DB>>, SqlError> {
         let options = &self.options;
         let deadline = Instant::now() + options.timeout;
+        let demotion = self.demotion.subscribe();
         let acquired = timeout(options.acquire_timeout(), pool.acquire()).await;
         let mut connection = acquired.map_err(|_| SqlError::NoConnection)??;
         let (sender, answer) = oneshot::channel();
         tokio::spawn(async move {
             let ran = timeout_at(deadline, run_on::<DB>(&mut connection, statements)).await;
-            let timed_out = ran.is_err();
+            // A time-out leaves the state of the connection unknown.
+            let spoilt = match &ran {
+                Ok(Ok(_)) => false,
+                Ok(Err(error)) => error.spoils(),
+                Err(_) => true,
+            };
             // Nobody may wait for it any more.
             let _ = sender.send(ran.unwrap_or(Err(SqlError::TimedOut)));
-            if timed_out {
-                // What it is at nobody knows.
+            if spoilt || demotion.has_changed().unwrap_or(true) {
                 connection.close_on_drop();
             } else {
                 give_back(connection).await;
             }
         });
         // A task that ends without an answer has panicked.
-        answer.await.unwrap_or(Err(SqlError::Driver))
+        let answer = answer.await.unwrap_or(Err(SqlError::Driver));
+        if let Err(error) = &answer
+            && error.is_read_only()
+        {
+            tracing::warn!(
+                target: "tower_warden",
+                "the database accepts no writes: all connections to it are closed, and the next request connects anew"
+            );
+            self.leave_server();
+        }
+        answer
+    }
+}
+
+fn close_idle<DB: sqlx::Database>(pool: &Pool<DB>) {
+    while let Some(mut idle) = pool.try_acquire() {
+        idle.close_on_drop();
     }
 }
 

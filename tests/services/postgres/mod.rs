@@ -61,17 +61,21 @@ async fn administer(statement: String) {
 }
 
 /// A connection of somebody else.
-async fn connect(url: &str) -> PgConnection {
+pub(crate) async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
 }
 
-async fn execute(connection: &mut PgConnection, statements: &'static str) {
+pub(crate) async fn execute(connection: &mut PgConnection, statements: &'static str) {
     sqlx::raw_sql(statements).execute(connection).await.unwrap();
 }
 
 async fn number(url: &str, question: &'static str) -> i64 {
     let mut connection = connect(url).await;
-    let row = sqlx::query(question).fetch_one(&mut connection).await;
+    number_on(&mut connection, question).await
+}
+
+pub(crate) async fn number_on(connection: &mut PgConnection, question: &'static str) -> i64 {
+    let row = sqlx::query(question).fetch_one(connection).await;
     row.unwrap().get(0)
 }
 

@@ -44,17 +44,21 @@ impl Server {
         server
     }
 
-    fn new() -> Self {
+    fn without_data() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let server = Self {
+        Self {
             port,
             programs: programs(),
             directory: std::env::temp_dir().join(format!("warden-postgres-{port}")),
             settings: "",
             runs: false,
-        };
+        }
+    }
+
+    fn new() -> Self {
+        let server = Self::without_data();
         server.run(
             "initdb",
             &[
@@ -110,6 +114,27 @@ impl Server {
     /// Makes a replica a primary.
     pub(crate) fn promote(&self) {
         self.run("pg_ctl", &["promote", "--wait", "--silent"]);
+    }
+
+    /// Starts a standby that follows this one.
+    pub(crate) fn start_standby(&self) -> Self {
+        let mut standby = Self::without_data();
+        standby.run(
+            "pg_basebackup",
+            &[
+                "--dbname",
+                &self.url(),
+                "--checkpoint",
+                "fast",
+                "--write-recovery-conf",
+            ],
+        );
+        standby.resume();
+        standby
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn url(&self) -> String {

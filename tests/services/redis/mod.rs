@@ -3,7 +3,7 @@
 mod connection;
 mod engine;
 mod nodes;
-mod server;
+pub(crate) mod server;
 #[cfg(feature = "aws-lc-rs")]
 mod tls;
 

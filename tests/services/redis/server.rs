@@ -17,6 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Server {
     port: u16,
     directory: PathBuf,
+    program: &'static str,
     settings: Vec<String>,
     process: Option<Child>,
 }
@@ -27,12 +28,19 @@ impl Server {
     }
 
     pub(crate) async fn start_with(settings: &[&str]) -> Self {
+        let settings = [&["--enable-debug-command", "local"], settings].concat();
+        Self::start_program("redis-server", &settings).await
+    }
+
+    /// Starts the Redis of another version.
+    pub(crate) async fn start_program(program: &'static str, settings: &[&str]) -> Self {
         let port = free_port();
         let directory = std::env::temp_dir().join(format!("warden-redis-{port}"));
         std::fs::create_dir_all(&directory).unwrap();
         let mut server = Self {
             port,
             directory,
+            program,
             settings: settings.iter().map(ToString::to_string).collect(),
             process: None,
         };
@@ -42,12 +50,11 @@ impl Server {
 
     /// Starts it (again) with all that it had written down.
     pub(crate) async fn resume(&mut self) {
-        let process = Command::new("redis-server")
+        let process = Command::new(self.program)
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .arg("--dir")
             .arg(&self.directory)
             .args(["--save", "", "--appendonly", "yes"])
-            .args(["--enable-debug-command", "local"])
             .args(&self.settings)
             .stdout(Stdio::null())
             .spawn()
