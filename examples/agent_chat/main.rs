@@ -34,7 +34,8 @@
 //! `PORT` (8787), `JWT_SECRET` (random), `JWT_ISSUER` and `JWT_AUDIENCE` (demanded in bearer tokens when
 //! set), `JWT_LEEWAY` in seconds (30), `SESSION_TOKEN`, the life of a session's token in seconds (900), `PUBLIC_ORIGIN`, where
 //! browsers find the service (`http://localhost`), `ALLOWED_ORIGINS` separated by commas (the page's own), `LOG_LEVEL` (info),
-//! `DATABASE_URL` (`sqlite:agent_chat.db`, or `postgres://…`), `REDIS_URL` (none; then it keeps tickets and revocations),
+//! `DATABASE_URL` (`sqlite:agent_chat.db`, `sqlite://agent_chat.db?mode=rwc`, or `postgres://…`), `REDIS_URL` (none; then it
+//! keeps tickets and revocations),
 //! `API_KEY_PEPPER` (`JWT_SECRET`). Several processes with the same of the last three and of the secret are one service.
 
 mod accounts;

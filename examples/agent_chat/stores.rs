@@ -29,7 +29,7 @@ impl Stores {
             let database = PostgresStore::connect(url).await?;
             Self::over(database.with_accounts().await?, config).await
         } else {
-            let database = SqliteStore::open(file(url)?).await?;
+            let database = SqliteStore::connect(url).await?;
             Self::over(database.with_accounts().await?, config).await
         }
     }
@@ -52,16 +52,6 @@ impl Stores {
             revocations,
         })
     }
-}
-
-/// The file of `sqlite:chat.db`, of `sqlite://chat.db` as other programs write it, or of a plain path.
-fn file(url: &str) -> Result<&str, Box<dyn Error>> {
-    let path = url.strip_prefix("sqlite:").unwrap_or(url);
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.contains("://") || path.contains('?') {
-        return Err("DATABASE_URL is `postgres://…`, or `sqlite:` and the path of a file".into());
-    }
-    Ok(path)
 }
 
 /// What is over within minutes, or once a token has expired.

@@ -22,6 +22,60 @@ use crate::{
     house::House,
 };
 
+/// What stands in there opens what it is about.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_created_is_read_by_its_owner_alone() {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
+    let directory = Directory::new();
+    let mode = |ending: &str| {
+        let path = format!("{}{ending}", directory.file().display());
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    let store = directory.open().await;
+    store
+        .claim(&resource("r1"), &subject("alice"))
+        .await
+        .unwrap();
+    for ending in ["", "-wal", "-shm"] {
+        assert_eq!(mode(ending), 0o600, "{ending}");
+    }
+    drop(store);
+    // A file that exists keeps what its owner gave it, and nothing of it is lost.
+    std::fs::set_permissions(directory.file(), Permissions::from_mode(0o640)).unwrap();
+    let store = directory.open().await;
+    assert_eq!(mode(""), 0o640);
+    let owner = store.owner(&resource("r1")).await.unwrap();
+    assert_eq!(owner, Some(subject("alice")));
+}
+
+#[tokio::test]
+async fn a_url_names_a_file_in_the_ways_of_sqlx() {
+    let directory = Directory::new();
+    let path = directory.file();
+    let path = path.display();
+    let missing = SqliteStore::connect(&format!("sqlite://{path}?mode=rw")).await;
+    assert!(missing.is_err() && !directory.file().exists());
+    for (url, expected) in [
+        (format!("sqlite://{path}?mode=rwc"), Claim::Claimed),
+        (format!("sqlite://{path}?mode=rw"), Claim::AlreadyYours),
+        (format!("sqlite:{path}"), Claim::AlreadyYours),
+    ] {
+        let store = SqliteStore::connect(&url).await.unwrap();
+        let claim = store.claim(&resource("r1"), &subject("alice")).await;
+        assert_eq!(claim.unwrap(), expected, "{url}");
+    }
+    for (url, part) in [
+        (format!("sqlite://{path}?mode=ro"), "`mode`"),
+        ("sqlite::memory:".to_owned(), "needs a file"),
+        ("sqlite://".to_owned(), "needs a file"),
+    ] {
+        let refused = SqliteStore::connect(&url).await.unwrap_err();
+        assert!(whole(&refused).contains(part), "{url}: {refused}");
+    }
+}
+
 const FIRST_SCHEMA: &str = include_str!("../../src/store/sql/migrations/1.sqlite.sql");
 
 /// A directory that is gone when the test is over.

@@ -83,8 +83,8 @@ impl Clone for Demotion {
 
 impl Link {
     pub(super) fn new(url: &str, options: &RedisOptions) -> Result<Self, Fault> {
-        // What it says about a URL it cannot read may quote it, with the password.
-        let unfit = |_| Fault::Url("see the documentation of `RedisStore::connect`");
+        // The client's own error may quote the URL, with the password.
+        let unfit = |_| Fault::Url(unfit_part(url));
         let info = url.into_connection_info().map_err(unfit)?;
         if !info.addr().is_supported() {
             return Err(Fault::Url("its TLS needs the feature `aws-lc-rs`"));
@@ -255,6 +255,39 @@ impl Link {
     }
 }
 
+/// Names the part of a URL that cannot be read.
+fn unfit_part(url: &str) -> &'static str {
+    let known = [
+        "redis://",
+        "rediss://",
+        "unix://",
+        "redis+unix://",
+        "valkey://",
+        "valkeys://",
+        "valkey+unix://",
+    ];
+    if !known.iter().any(|scheme| url.starts_with(scheme)) {
+        return "it does not begin with `redis://`, `rediss://` or `unix://`";
+    }
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let rest = rest.split(['?', '#']).next().unwrap_or(rest);
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    if host.contains('[') != host.contains(']') {
+        return "its host has a bracket too few";
+    }
+    let port = host.rsplit(']').next().unwrap_or(host).split_once(':');
+    if port.is_some_and(|(_, port)| !port.is_empty() && port.parse::<u16>().is_err()) {
+        return "its port is no number up to 65535: in a password `/`, `?`, `#`, `@` and `%` are percent-encoded";
+    }
+    if !database.is_empty() && database.parse::<u32>().is_err() {
+        return "its path is no number of a database";
+    }
+    "expected `redis://user:password@host:port/database`"
+}
+
 /// Returns a member of an answer to `INFO`.
 fn member<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = answer.lines();
@@ -371,6 +404,31 @@ impl Talk {
             Err(_) => {
                 self.open.lost.store(true, Ordering::Release);
                 Err(Fault::Silent)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_part_of_a_url_and_quotes_nothing() {
+        for (url, part) in [
+            ("https://me:secret@redis.example", "begin with `redis://`"),
+            ("redis://me:secret@redis.example:99999", "port"),
+            ("redis://me:secret@redis.example:secret", "port"),
+            ("redis://me:sec/ret@redis.example", "port"),
+            ("redis://me:secret@[::1", "bracket"),
+            ("redis://me:secret@redis.example/secret", "database"),
+        ] {
+            let refused = Link::new(url, &RedisOptions::new()).err().unwrap();
+            let error = refused.to_string();
+            assert!(error.contains(part), "{url}: {error}");
+            for private in ["secret", "redis.example", "me:"] {
+                assert!(!error.contains(private), "{url}: {error}");
             }
         }
     }

@@ -69,7 +69,9 @@ use crate::{Clock, StoreError};
 ///
 /// A Redis that throws keys away when it is full (`maxmemory` with `maxmemory-policy allkeys-…`) is refused when a
 /// connection is opened, since the owner that it throws away is nobody's; other policies than `noeviction` are logged.
-/// A Redis that is a replica is refused, too.
+/// A Redis that is a replica is refused, too. One that becomes a replica while connections to it are open answers
+/// `READONLY` or `MASTERDOWN`, before Redis 7 inside the error of a script. All connections to it are then closed, those
+/// of the feeds too, and the next request connects anew. `LOADING` is treated alike.
 ///
 /// # Keys
 ///

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use sqlx::{
     Arguments, Connection, Executor, PgConnection, PgPool, Postgres, Row as _,
-    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode},
 };
 use tokio::time::{Duration, timeout};
 
@@ -80,8 +80,9 @@ const STANDING: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 2::bigint
 ///
 /// - What was answered is as durable as the server makes a commit: with `synchronous_commit = on`, its default, it is on
 ///   the disk. After a failover it is there if the replica was a synchronous one.
-/// - It asks the primary: a replica, which lags behind, is refused when a connection is opened. After a failover the same
-///   address has to lead to the new primary.
+/// - It asks the primary: a replica, which lags behind, and a server that accepts no writes are refused when a connection
+///   is opened. After a failover the same address has to lead to the new primary. A server that answers `25006`
+///   (read-only) is left: all connections to it are closed, those of the feeds too, and the next request connects anew.
 /// - The encoding of the database is UTF-8.
 /// - Each [feed](crate::PostgresFeed) has a connection of its own beside the pool. Through a pooler it needs session mode;
 ///   the rest needs one that knows prepared statements, or `?statement-cache-capacity=0` in the URL.
@@ -113,7 +114,7 @@ impl SqlStore<Postgres> {
     /// # Errors
     ///
     /// [`StoreError`] when the URL cannot be read, the server cannot be reached, is a replica, or holds a schema of a
-    /// later version of this crate. It names no part of the URL.
+    /// later version of this crate. It says which part of a URL cannot be read, and quotes none of it.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::connect_with(url, SqlOptions::new()).await
     }
@@ -199,19 +200,52 @@ impl SqlStore<Postgres> {
     }
 }
 
-/// Reads a URL. What is wrong with it is not told, as a password may stand in it.
+/// Reads a URL. An error names the part, and quotes nothing, as a password may stand in it.
 fn server(url: &str) -> Result<PgConnectOptions, SqlError> {
     let known = ["postgres://", "postgresql://"];
     if !known.iter().any(|scheme| url.starts_with(scheme)) {
         let why = "the URL of the database does not begin with `postgres://`";
         return Err(SqlError::Unfit(why));
     }
-    let server = PgConnectOptions::from_str(url)
-        .map_err(|_| SqlError::Unfit("the URL of the database cannot be read"))?;
+    let server = PgConnectOptions::from_str(url).map_err(|_| SqlError::Unfit(unfit_part(url)))?;
     Ok(match server.get_application_name() {
         Some(_) => server,
         None => server.application_name("tower-warden"),
     })
+}
+
+/// Names the part of a URL that cannot be read.
+fn unfit_part(url: &str) -> &'static str {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    if host.contains(',') {
+        return "the URL of the database names several hosts: name one address that leads to the primary";
+    }
+    if host.contains('[') != host.contains(']') {
+        return "the host in the URL of the database has a bracket too few";
+    }
+    let port = host.rsplit(']').next().unwrap_or(host).split_once(':');
+    if port.is_some_and(|(_, port)| !port.is_empty() && port.parse::<u16>().is_err()) {
+        return "the port in the URL of the database is no number up to 65535: \
+            in a password `/`, `?`, `#`, `@` and `%` are percent-encoded";
+    }
+    for parameter in parameters.split('&') {
+        match parameter.split_once('=') {
+            Some(("sslmode" | "ssl-mode", mode)) if mode.parse::<PgSslMode>().is_err() => {
+                return "`sslmode` in the URL of the database is none of `disable`, `allow`, `prefer`, `require`, \
+                    `verify-ca`, `verify-full`";
+            }
+            Some(("statement-cache-capacity", capacity)) if capacity.parse::<usize>().is_err() => {
+                return "`statement-cache-capacity` in the URL of the database is no number";
+            }
+            _ => {}
+        }
+    }
+    "the URL of the database cannot be read: expected `postgres://user:password@host:port/database`"
 }
 
 async fn refuse_replica(connection: &mut PgConnection) -> Result<(), SqlError> {
@@ -372,4 +406,49 @@ impl Engine for Postgres {
     const LONGEST_NOTICE: usize = 7_999;
 
     drive!();
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_part_of_a_url_and_quotes_nothing() {
+        for good in [
+            "postgres://user:password@db.example/app",
+            "postgresql://user@db.example:5433/app?sslmode=require",
+            "postgres://user@[::1]:5433/app",
+        ] {
+            assert!(server(good).is_ok(), "{good}");
+        }
+        for (url, part) in [
+            (
+                "mysql://me:secret@db.example/app",
+                "begin with `postgres://`",
+            ),
+            ("postgres://me:secret@db.example:99999/app", "port"),
+            ("postgres://me:secret@db.example:secret/app", "port"),
+            ("postgres://me:sec/ret@db.example/app", "port"),
+            ("postgres://me:secret@[::1/app", "bracket"),
+            (
+                "postgres://me:secret@db.example/app?sslmode=secret",
+                "`sslmode`",
+            ),
+            (
+                "postgres://me:secret@db.example/app?statement-cache-capacity=secret",
+                "capacity",
+            ),
+            (
+                "postgres://me:secret@one.example:5432,two.example:5432/app",
+                "several hosts",
+            ),
+        ] {
+            let error = server(url).unwrap_err().to_string();
+            assert!(error.contains(part), "{url}: {error}");
+            for private in ["secret", "db.example", "me:"] {
+                assert!(!error.contains(private), "{url}: {error}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! [`SqliteStore`]: every store in one file.
 
-use std::path::Path;
+use std::{fs::OpenOptions, path::Path, str::FromStr};
 
 use sqlx::{
     Arguments, Row as _, Sqlite, SqlitePool,
@@ -46,6 +46,8 @@ const FORGET_CHANGES: &str = "
 ///
 /// # What it depends on
 ///
+/// - A file that the store creates may be read by its owner alone (0600), as may its `-wal` and `-shm`. One that exists
+///   keeps its permissions.
 /// - The file lies on a local disk: its locks do not work over a network.
 /// - One process writes at a time, and each write waits for the disk; reads wait for nobody (WAL).
 /// - Other processes hear of revocations and of changes of ownership within a quarter of a second, as they read what is
@@ -92,7 +94,49 @@ const FORGET_CHANGES: &str = "
 pub type SqliteStore = SqlStore<Sqlite>;
 
 impl SqlStore<Sqlite> {
-    /// Opens a file, which is made if it is not there.
+    /// Opens the file of a URL: `sqlite:chat.db` or `sqlite://chat.db` relative to the working directory,
+    /// `sqlite:///var/lib/chat.db` from the root, each with `?mode=rwc` or without.
+    ///
+    /// The file is created if it is missing, but not with `?mode=rw`. In the path `%3F` stands for `?`, as in every URL.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open), and for a URL that does not begin with `sqlite:`, or has a parameter that a store cannot
+    /// follow, such as `mode=ro` or `mode=memory`. The error names the part of the URL.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::SqliteStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("chat.db");
+    /// # let path = path.display();
+    /// let store = SqliteStore::connect(&format!("sqlite://{path}?mode=rwc")).await?;
+    /// assert!(SqliteStore::connect(&format!("sqlite://{path}?mode=ro")).await.is_err());
+    /// # drop(store);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::connect_with(url, SqlOptions::new()).await
+    }
+
+    /// Opens the file of a URL, with options of your choice.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](Self::connect), and for an option out of its range.
+    pub async fn connect_with(url: &str, options: SqlOptions) -> Result<Self, StoreError> {
+        let missing = missing_file(url)?;
+        let parsed = SqliteConnectOptions::from_str(url)
+            .map_err(|_| SqlError::Unfit("the path in the URL of the database cannot be read"))?;
+        Self::open_file(parsed.get_filename(), missing, options).await
+    }
+
+    /// Opens a file, which is created with the permissions 0600 if it is missing.
     ///
     /// # Errors
     ///
@@ -110,15 +154,24 @@ impl SqlStore<Sqlite> {
         path: impl AsRef<Path>,
         options: SqlOptions,
     ) -> Result<Self, StoreError> {
-        let (path, options) = (path.as_ref(), options.check()?);
+        Self::open_file(path.as_ref(), MissingFile::Created, options).await
+    }
+
+    async fn open_file(
+        path: &Path,
+        missing: MissingFile,
+        options: SqlOptions,
+    ) -> Result<Self, StoreError> {
+        let options = options.check()?;
         if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-            let why =
-                "a store in SQLite needs a file: `MemoryOwnerStore` and its kin are in memory";
-            return Err(SqlError::Unfit(why).into());
+            return Err(SqlError::Unfit(IN_MEMORY).into());
+        }
+        if missing == MissingFile::Created {
+            create(path);
         }
         let file = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
+            .create_if_missing(missing == MissingFile::Created)
             .synchronous(SqliteSynchronous::Full)
             // The engine itself says that the file is locked before we give up.
             .busy_timeout(options.timeout * 4 / 5);
@@ -160,6 +213,62 @@ impl SqlStore<Sqlite> {
     pub fn schema() -> String {
         Sqlite::MIGRATIONS.join("\n")
     }
+}
+
+const IN_MEMORY: &str =
+    "a store in SQLite needs a file: `MemoryOwnerStore` and its kin are in memory";
+
+/// What becomes of a file that is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MissingFile {
+    Created,
+    Refused,
+}
+
+/// Checks all of a URL but its path.
+fn missing_file(url: &str) -> Result<MissingFile, SqlError> {
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        let why = "the URL of the database does not begin with `sqlite:`";
+        return Err(SqlError::Unfit(why));
+    };
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    if matches!(path, ":memory:" | "//:memory:") {
+        return Err(SqlError::Unfit(IN_MEMORY));
+    }
+    let mut missing = MissingFile::Created;
+    if path.len() == rest.len() {
+        return Ok(missing);
+    }
+    for parameter in parameters.split('&') {
+        match parameter {
+            "mode=rwc" => missing = MissingFile::Created,
+            "mode=rw" => missing = MissingFile::Refused,
+            "cache=private" => {}
+            other => {
+                return Err(SqlError::Unfit(match other.split('=').next() {
+                    Some("mode") => {
+                        "`mode` in the URL of the database is neither `rwc` nor `rw`: a store writes to a file"
+                    }
+                    Some("cache") => "`cache` in the URL of the database is not `private`",
+                    _ => {
+                        "a parameter in the URL of the database is none of `mode` and `cache`: a `?` of the path is `%3F`"
+                    }
+                }));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// Creates the file for its owner alone if it is missing. SQLite gives its `-wal` and `-shm` files the same permissions.
+///
+/// A file that cannot be created is left to SQLite, which says why.
+fn create(path: &Path) {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(path));
 }
 
 /// Switches the file to WAL, which it remembers, and makes sure that it can be written.
@@ -297,4 +406,41 @@ impl Engine for Sqlite {
     const LONGEST_NOTICE: usize = usize::MAX;
 
     drive!();
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_whether_the_file_is_created_and_an_error_names_the_part() {
+        use MissingFile::{Created, Refused};
+
+        for (url, missing) in [
+            ("sqlite:chat.db", Created),
+            ("sqlite://chat.db", Created),
+            ("sqlite:///var/chat.db?mode=rwc", Created),
+            ("sqlite://chat.db?mode=rwc&cache=private", Created),
+            ("sqlite://chat.db?mode=rw", Refused),
+        ] {
+            assert_eq!(missing_file(url).unwrap(), missing, "{url}");
+        }
+        for (url, part) in [
+            ("chat.db", "`sqlite:`"),
+            ("postgres://secret@host/db", "`sqlite:`"),
+            ("sqlite://chat.db?mode=ro", "`mode`"),
+            ("sqlite://chat.db?mode=memory", "`mode`"),
+            ("sqlite://chat.db?mode=secret", "`mode`"),
+            ("sqlite://chat.db?cache=shared", "`cache`"),
+            ("sqlite://chat.db?vfs=secret", "parameter"),
+            ("sqlite://chat.db?", "parameter"),
+        ] {
+            let error = missing_file(url).unwrap_err().to_string();
+            assert!(
+                error.contains(part) && !error.contains("secret"),
+                "{url}: {error}"
+            );
+        }
+    }
 }
