@@ -26,6 +26,12 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// The pause before a feed is taken up again that had lasted for less than the longest pause.
 const BREATH: Duration = Duration::from_millis(500);
 
+/// The number of such feeds in a row after which the pause doubles each time, up to the longest.
+const SHORT_FEEDS: u32 = 4;
+
+/// The least time between two reads of the whole, where the second one is for a message that could not be read.
+const EARLY: Duration = Duration::from_secs(5);
+
 /// What a node follows, and what it does with what it hears.
 pub(crate) trait Followed: Send + Sync + 'static {
     type Feed: Send + 'static;
@@ -39,6 +45,9 @@ pub(crate) trait Followed: Send + Sync + 'static {
 
     /// Asks the feed for a sign of life.
     fn is_alive(&self, feed: &mut Self::Feed) -> impl Future<Output = bool> + Send;
+
+    /// Reports a message that the feed could not read since the last call.
+    fn has_missed(&self, feed: &mut Self::Feed) -> bool;
 
     /// Reads the whole, and takes it over, for what the feed has lost.
     fn read(&self) -> impl Future<Output = Result<(), NoAnswer<Self::Error>>> + Send;
@@ -100,6 +109,7 @@ struct Follower<F: Followed> {
 
 impl<F: Followed> Follower<F> {
     async fn run(&self, mut feed: F::Feed) {
+        let mut short_feeds = 0;
         loop {
             let began = Instant::now();
             let Err(reason) = keep_up(&self.followed, &mut feed, &self.link).await;
@@ -110,8 +120,10 @@ impl<F: Followed> Follower<F> {
             }
             // A feed that keeps breaking is not taken up again in one breath.
             let pause = if began.elapsed() < PAUSE.1 {
-                BREATH
+                short_feeds += 1;
+                pause_after(short_feeds)
             } else {
+                short_feeds = 0;
                 Duration::ZERO
             };
             feed = match regain(&self.followed, &self.link, pause).await {
@@ -120,6 +132,12 @@ impl<F: Followed> Follower<F> {
             };
         }
     }
+}
+
+/// Returns the pause after so many short feeds in a row.
+fn pause_after(short_feeds: u32) -> Duration {
+    let doublings = short_feeds.saturating_sub(SHORT_FEEDS).min(8);
+    (BREATH * (1 << doublings)).min(PAUSE.1)
 }
 
 impl<F: Followed> Drop for Follower<F> {
@@ -141,32 +159,44 @@ async fn keep_up<F: Followed>(
     link: &Weak<Link>,
 ) -> Result<Infallible, Option<Reason>> {
     loop {
-        let reading = Instant::now() + heard(link)?.healing();
+        let began = Instant::now();
+        let mut reading = began + heard(link)?.healing();
         while Instant::now() < reading {
             let silent = (Instant::now() + SILENCE).min(reading);
             match timeout_at(silent, followed.hear(feed)).await {
                 Ok(Heard::News) => heard(link)?.note_contact(),
                 Ok(Heard::Lost) => return Err(Some(Arc::new(FeedLost::Broken))),
                 Err(_) => {
-                    heard(link)?;
-                    if !timeout(SILENCE, followed.is_alive(feed))
-                        .await
-                        .unwrap_or(false)
-                    {
+                    let deadline = heard(link)?.deadline(SILENCE).max(Instant::now() + PAUSE.0);
+                    let alive = timeout_at(deadline, followed.is_alive(feed)).await;
+                    if !alive.unwrap_or(false) {
                         return Err(Some(Arc::new(FeedLost::Silent)));
                     }
                 }
+            }
+            if followed.has_missed(feed) {
+                // Each such message could have the whole read otherwise.
+                reading = reading.min(began + EARLY);
             }
         }
         heard(link)?;
         // What comes meanwhile is not left waiting.
         let mut read = pin!(followed.read());
         loop {
-            match first(read.as_mut(), pin!(followed.hear(feed))).await {
-                First::Left(Ok(())) => break,
-                First::Left(Err(error)) => return Err(Some(Arc::new(error))),
-                First::Right(Heard::News) => heard(link)?.note_contact(),
-                First::Right(Heard::Lost) => return Err(Some(Arc::new(FeedLost::Broken))),
+            let news = pin!(followed.hear(feed));
+            let outcome = first(read.as_mut(), news);
+            // A read of many connections takes its time. Only a node that fails open has to know by a certain moment.
+            let window = heard(link)?.window();
+            let outcome = match window {
+                Some(end) => timeout_at(end.max(Instant::now() + PAUSE.0), outcome).await,
+                None => Ok(outcome.await),
+            };
+            match outcome {
+                Ok(First::Left(Ok(()))) => break,
+                Ok(First::Left(Err(error))) => return Err(Some(Arc::new(error))),
+                Ok(First::Right(Heard::News)) => heard(link)?.note_contact(),
+                Ok(First::Right(Heard::Lost)) => return Err(Some(Arc::new(FeedLost::Broken))),
+                Err(_) => return Err(Some(Arc::new(FeedLost::Silent))),
             }
         }
         heard(link)?.note_contact();

@@ -31,7 +31,8 @@ pub enum CutOffPolicy {
     #[default]
     FailClosed,
     /// The node goes on by what it knows, until that is so old: counted from the last message, or from the last time
-    /// the whole was read, which then happens at least twice in that time.
+    /// the whole was read, which then happens at least twice in that time. A store that does not answer is given up
+    /// within that time, too.
     FailOpen(Duration),
 }
 

@@ -96,6 +96,24 @@ impl Link {
         self.healing
     }
 
+    /// Returns the moment at which what the node knows is too old to go by, under [`CutOffPolicy::FailOpen`].
+    pub(super) fn window(&self) -> Option<Instant> {
+        match self.policy {
+            CutOffPolicy::FailClosed => None,
+            CutOffPolicy::FailOpen(age) => self.state().contact.checked_add(age),
+        }
+    }
+
+    /// Returns the moment by which the store has to give a sign of life: after `patience`, and in the first half of what
+    /// is left of the [window](Self::window), so that the whole can be read in the other half.
+    pub(super) fn deadline(&self, patience: Duration) -> Instant {
+        let now = Instant::now();
+        let left = self
+            .window()
+            .map(|end| end.saturating_duration_since(now) / 2);
+        now + left.map_or(patience, |left| left.min(patience))
+    }
+
     /// The store has been heard.
     pub(super) fn note_contact(&self) {
         self.state().contact = Instant::now();
@@ -170,11 +188,12 @@ impl Link {
     /// What comes after the present stage, and when.
     fn next(&self, trouble: &Trouble, contact: Instant) -> Option<(Instant, Stage)> {
         let cut_off = trouble.since + GRACE;
-        let (refused, ended) = match self.policy {
-            CutOffPolicy::FailClosed => (Some(cut_off), cut_off.checked_add(self.healing)),
+        let (cut_off, refused, ended) = match self.policy {
+            CutOffPolicy::FailClosed => (cut_off, Some(cut_off), cut_off.checked_add(self.healing)),
             CutOffPolicy::FailOpen(age) => {
-                let old = contact.checked_add(age).map(|old| old.max(cut_off));
-                (old, old)
+                let old = contact.checked_add(age);
+                // A window may be shorter than the grace.
+                (old.map_or(cut_off, |old| old.min(cut_off)), old, old)
             }
         };
         // What lies beyond all time never comes.

@@ -166,6 +166,8 @@ async function ownership([a, b, c]) {
 
   const share = (role) => a.status('POST', `${room}/share`, alices, { subject: bob, role });
   same('share', await share('writer'), 204);
+  const control = { subject: 'bob\u0001', role: 'reader' };
+  same('share: no control character in a subject', await a.status('POST', `${room}/share`, alices, control), 400);
   const guest = await b.open(room, bobs);
   check('share: lets in on another node', guest.identified, guest.closed);
   same('share: lowered', await share('reader'), 204);

@@ -341,6 +341,30 @@ async fn a_link_that_dies_without_a_word_is_noticed() {
     }
 }
 
+/// However long a store takes to answer, its time-out ends within the window.
+#[tokio::test(start_paused = true)]
+async fn fail_open_ends_with_its_window_when_a_store_hangs() {
+    for seconds in [1, 2, 7, 60] {
+        let window = Duration::from_secs(seconds);
+        let node = node(CutOffPolicy::FailOpen(window)).await;
+        let lease = node.lease().await;
+        // Wherever in its rounds the node is.
+        for millis in [0, 300, 700, 3_100] {
+            sleep(Duration::from_millis(millis)).await;
+            assert_eq!(node.verdict().await, None, "{window:?}");
+            node.cut(Line::Dead);
+            sleep(window + Duration::from_millis(10)).await;
+            let verdict = node.verdict().await;
+            assert_eq!(verdict, Some(RejectionKind::StoreUnavailable), "{window:?}");
+            assert!(node.revocations.ready().unwrap_err().is_refusing());
+            node.cut(Line::Up);
+            sleep(Duration::from_secs(20)).await;
+            node.is_back().await;
+        }
+        assert_eq!(lease.check(), Err(LeaseEnd::StoreUnavailable));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_deaf_feed_missed_is_read_as_often_as_it_was_told() {
     for interval in [2, 10, 60] {

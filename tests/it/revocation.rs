@@ -355,12 +355,15 @@ struct Patchy {
     memory: MemoryRevocationStore,
     behaviour: Arc<Mutex<Behaviour>>,
     subscriptions: Arc<AtomicUsize>,
+    loads: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Behaviour {
     Silent,
     Lost,
+    /// Every message is one that cannot be read.
+    Unreadable,
     /// Whoever subscribes anew gets no answer but an error.
     Down,
 }
@@ -370,12 +373,16 @@ struct PatchyFeed(Behaviour, #[expect(dead_code)] MemoryRevocationFeed);
 impl RevocationFeed for PatchyFeed {
     async fn next(&mut self) -> Option<Revocation> {
         match self.0 {
-            Behaviour::Silent => pending().await,
+            Behaviour::Silent | Behaviour::Unreadable => pending().await,
             Behaviour::Lost | Behaviour::Down => {
                 sleep(Duration::from_millis(10)).await;
                 None
             }
         }
+    }
+
+    fn has_missed(&mut self) -> bool {
+        self.0 == Behaviour::Unreadable
     }
 }
 
@@ -393,6 +400,7 @@ impl RevocationStore for Patchy {
     }
 
     async fn load(&self) -> Result<Vec<Revocation>, Down> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
         sure(self.memory.load().await)
     }
 
@@ -406,6 +414,51 @@ impl RevocationStore for Patchy {
     }
 }
 
+/// A feed that breaks as soon as it is there has the whole read each time.
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_keeps_breaking_is_taken_up_less_and_less_often() {
+    let store = Patchy {
+        memory: MemoryRevocationStore::new(),
+        behaviour: Arc::new(Mutex::new(Behaviour::Lost)),
+        subscriptions: Arc::default(),
+        loads: Arc::default(),
+    };
+    let node = Revocations::shared(store.clone()).await.unwrap();
+    sleep(Duration::from_secs(120)).await;
+    let loads = store.loads.load(Ordering::Relaxed);
+    assert!(
+        (5..40).contains(&loads),
+        "the whole was read {loads} times in 120 s"
+    );
+    *store.behaviour.lock().await = Behaviour::Silent;
+    sleep(Duration::from_secs(10)).await;
+    assert!(node.ready().is_ok());
+}
+
+/// Whoever may write to a channel could have every node read the whole with each message otherwise.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_read_is_no_lost_feed() {
+    let store = Patchy {
+        memory: MemoryRevocationStore::new(),
+        behaviour: Arc::new(Mutex::new(Behaviour::Unreadable)),
+        subscriptions: Arc::default(),
+        loads: Arc::default(),
+    };
+    let node = Revocations::shared(store.clone()).await.unwrap();
+    let revocation = Revocation::api_key("k1");
+    store.memory.publish(&revocation).await.unwrap();
+    sleep(Duration::from_secs(11)).await;
+    assert!(node.is_api_key_revoked("k1"), "the whole is read soon");
+    sleep(Duration::from_secs(109)).await;
+    let loads = store.loads.load(Ordering::Relaxed);
+    assert!(
+        (12..=25).contains(&loads),
+        "at most every 5 s: {loads} times in 120 s"
+    );
+    assert_eq!(store.subscriptions.load(Ordering::Relaxed), 1);
+    assert!(node.ready().is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_got_lost_is_healed_by_reading_the_whole() {
     for (behaviour, within) in [(Behaviour::Silent, 31), (Behaviour::Lost, 1)] {
@@ -415,6 +468,7 @@ async fn a_message_that_got_lost_is_healed_by_reading_the_whole() {
             memory: memory.clone(),
             behaviour: Arc::new(Mutex::new(behaviour)),
             subscriptions: Arc::default(),
+            loads: Arc::default(),
         };
         let builder = Revocations::builder().with_clock(clock.clone());
         let node = builder.share(store.clone()).await.unwrap();
@@ -443,6 +497,7 @@ async fn a_store_that_is_down_is_left_alone_once_nobody_holds_the_revocations() 
         memory: MemoryRevocationStore::with_clock(clock()),
         behaviour: Arc::new(Mutex::new(Behaviour::Down)),
         subscriptions: Arc::default(),
+        loads: Arc::default(),
     };
     let node = Revocations::shared(store.clone()).await.unwrap();
     sleep(Duration::from_secs(60)).await;
@@ -470,6 +525,7 @@ async fn a_store_that_tells_nobody_does_not_conform() {
         memory: MemoryRevocationStore::new(),
         behaviour: Arc::new(Mutex::new(Behaviour::Silent)),
         subscriptions: Arc::default(),
+        loads: Arc::default(),
     };
     tower_warden::testing::conformance::revocation_store(async || store.clone()).await;
 }

@@ -38,6 +38,7 @@ pub(super) trait Listen: Send + Sync + 'static {
     fn listen(&self) -> impl Future<Output = Result<Self::Feed, StoreError>> + Send;
     fn next(feed: &mut Self::Feed) -> impl Future<Output = Option<OwnershipChange>> + Send;
     fn is_alive(feed: &mut Self::Feed) -> impl Future<Output = bool> + Send;
+    fn has_missed(feed: &mut Self::Feed) -> bool;
 }
 
 impl<S: SharedOwnerStore> Listen for Arc<S> {
@@ -55,6 +56,10 @@ impl<S: SharedOwnerStore> Listen for Arc<S> {
 
     async fn is_alive(feed: &mut S::Feed) -> bool {
         feed.is_alive().await
+    }
+
+    fn has_missed(feed: &mut S::Feed) -> bool {
+        feed.has_missed()
     }
 }
 
@@ -76,6 +81,10 @@ impl Listen for Alone {
 
     async fn is_alive((): &mut ()) -> bool {
         true
+    }
+
+    fn has_missed((): &mut ()) -> bool {
+        false
     }
 }
 
@@ -99,6 +108,10 @@ impl<L: Listen> Followed for Following<L> {
 
     async fn is_alive(&self, feed: &mut L::Feed) -> bool {
         L::is_alive(feed).await
+    }
+
+    fn has_missed(&self, feed: &mut L::Feed) -> bool {
+        L::has_missed(feed)
     }
 
     /// There is no whole to read: what matters of it is the rights of those who are connected.

@@ -22,6 +22,9 @@ pub enum InvalidId {
     /// A NUL, which not every engine can keep apart from the end of the text.
     #[error("an ID holds no NUL")]
     Nul,
+    /// A control character in a subject, such as a line feed.
+    #[error("a subject holds no control character")]
+    Control,
 }
 
 fn check(text: &str) -> Result<(), InvalidId> {
@@ -108,7 +111,8 @@ impl fmt::Debug for ResourceId {
 ///
 /// The subject alone says nothing: another issuer may call somebody else `alice`. The subject is never empty, so nobody
 /// without a name ever equals another one. The issuer is empty where tokens name none, as in a service that issues its
-/// own. Both have at most 1024 bytes and no NUL. Cloning it copies two pointers.
+/// own. Both have at most 1024 bytes and no NUL, and the subject has no control character. Cloning it copies two
+/// pointers.
 ///
 /// ```
 /// use tower_warden::{InvalidId, SubjectId};
@@ -131,7 +135,7 @@ impl SubjectId {
     ///
     /// # Errors
     ///
-    /// [`InvalidId`] when the subject is empty, or either is too long or holds a NUL.
+    /// [`InvalidId`] when the subject is empty or holds a control character, or when either is too long or holds a NUL.
     pub fn new(
         issuer: impl Into<Arc<str>>,
         subject: impl Into<Arc<str>>,
@@ -139,6 +143,9 @@ impl SubjectId {
         let (issuer, subject) = (issuer.into(), subject.into());
         check(&issuer)?;
         check_present(&subject)?;
+        if subject.contains(char::is_control) {
+            return Err(InvalidId::Control);
+        }
         Ok(Self { issuer, subject })
     }
 
@@ -222,7 +229,7 @@ mod tests {
             (&*long, Err(InvalidId::TooLong)),
             (&*longest, Ok(())),
             ("' OR 1=1; --", Ok(())),
-            ("a\"b\\c\r\n{}:*", Ok(())),
+            ("a\"b\\c{}:*", Ok(())),
             (" alice ", Ok(())),
             ("\u{212a}elvin", Ok(())),
         ] {
@@ -238,6 +245,34 @@ mod tests {
                 assert_eq!(SubjectId::new("i", name).unwrap().subject(), name);
             }
         }
+    }
+
+    #[test]
+    fn a_subject_holds_no_control_character() {
+        for name in [
+            "a\nb",
+            "\r\n",
+            "\u{1}",
+            "a\tb",
+            "\u{7f}",
+            "\u{85}",
+            &"\u{1}".repeat(1024),
+        ] {
+            let alice = SubjectId::new("i", "alice").unwrap();
+            assert_eq!(
+                SubjectId::new("i", name),
+                Err(InvalidId::Control),
+                "{name:?}"
+            );
+            assert_eq!(
+                alice.with_subject(name),
+                Err(InvalidId::Control),
+                "{name:?}"
+            );
+            // A resource is named by a path, which may hold any byte.
+            assert_eq!(ResourceId::new(name).unwrap().as_str(), name);
+        }
+        assert_eq!(SubjectId::new("i", "\0"), Err(InvalidId::Nul));
     }
 
     #[test]

@@ -37,6 +37,12 @@ pub trait OwnershipFeed: Send + 'static {
     fn is_alive(&mut self) -> impl Future<Output = bool> + Send {
         async { true }
     }
+
+    /// Reports a message that could not be read since the last call. The node then reads the whole, at most once in 5 s,
+    /// and goes on listening. Without it, such a message has to end the feed.
+    fn has_missed(&mut self) -> bool {
+        false
+    }
 }
 
 impl<S: SharedOwnerStore> SharedOwnerStore for Arc<S> {

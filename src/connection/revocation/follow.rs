@@ -39,10 +39,14 @@ impl<S: RevocationStore> Followed for Following<S> {
         feed.is_alive().await
     }
 
+    fn has_missed(&self, feed: &mut S::Feed) -> bool {
+        feed.has_missed()
+    }
+
     async fn read(&self) -> Result<(), NoAnswer<S::Error>> {
         let all = patiently(self.store.load()).await?;
         if let Some(node) = Revocations::upgrade(&self.node) {
-            node.adopt(&all);
+            node.adopt_all(all).await;
         }
         Ok(())
     }

@@ -6,12 +6,17 @@ use std::{
     time::Duration,
 };
 
+use tokio::task::yield_now;
+
 use super::{
     Revocation, RevocationTarget,
     everything::Everything,
-    table::{Mark, Shards, Table},
+    table::{Mark, SHARDS, Shards, Table, shard_of},
 };
 use crate::{NumericDate, VerifiedToken};
+
+/// The number of revocations that are sorted without a pause.
+const SLICE: usize = 1_024;
 
 /// Names stand in the table as fingerprints, hashed under a key that this process drew by lot. Two names with one
 /// fingerprint would refuse one token too many, with a probability of one in 10^13 for a million entries.
@@ -105,46 +110,75 @@ impl Marks {
         room: usize,
         now: Duration,
     ) -> usize {
-        let mut kinds = 0;
-        let mut marks = Vec::new();
-        let mut everything = Vec::new();
+        let mut sorted = Sorted::default();
         for revocation in revocations {
-            if revocation.is_over(now) {
-                continue;
-            }
-            let (kind, issuer, name, before) = match revocation.target() {
-                RevocationTarget::TokenId { id, issuer } => {
-                    let kind = bound(issuer.as_ref(), Kind::TokenId, Kind::IssuersTokenId);
-                    (kind, issuer.as_deref(), id, u64::MAX)
-                }
-                RevocationTarget::Session { id, issuer } => {
-                    let kind = bound(issuer.as_ref(), Kind::Session, Kind::IssuersSession);
-                    (kind, issuer.as_deref(), id, u64::MAX)
-                }
-                RevocationTarget::ApiKey(id) => (Kind::ApiKey, None, id, u64::MAX),
-                RevocationTarget::Subject {
-                    issuer,
-                    subject,
-                    before,
-                } => (Kind::Subject, issuer.as_deref(), subject, *before),
-                RevocationTarget::Everything { before } => {
-                    let expires_at = revocation.expires_at().as_secs();
-                    let before = *before;
-                    everything.push(Mark { before, expires_at });
-                    continue;
-                }
-            };
-            kinds |= kind as u8;
-            let expires_at = revocation.expires_at().as_secs();
-            let mark = Mark { before, expires_at };
-            marks.push((self.fingerprint(kind, issuer, name), mark));
+            self.sort(revocation, &mut sorted, now);
         }
         // Also without a new one, as this is when those that are over go.
-        self.everything.add(everything, now);
-        let refused = self.table.add(marks, room, now);
+        self.everything.add(sorted.everything, now);
+        let refused = self
+            .table
+            .add(sorted.marks.into_iter().flatten(), room, now);
         // Whoever sees the bit finds the marks.
-        self.kinds.fetch_or(kinds, Ordering::AcqRel);
+        self.kinds.fetch_or(sorted.kinds, Ordering::AcqRel);
         refused
+    }
+
+    /// Adds very many, and lets other tasks run now and then. Returns how many there was no room for.
+    pub(super) async fn add_all(
+        &self,
+        revocations: Vec<Revocation>,
+        room: usize,
+        now: Duration,
+    ) -> usize {
+        let mut sorted = Sorted::default();
+        let mut revocations = revocations.into_iter();
+        while revocations.len() > 0 {
+            for revocation in revocations.by_ref().take(SLICE) {
+                self.sort(&revocation, &mut sorted, now);
+            }
+            yield_now().await;
+        }
+        self.everything.add(sorted.everything, now);
+        let mut refused = 0;
+        // A part of the table is copied once, however many marks it gets.
+        for marks in sorted.marks {
+            refused += self.table.add(marks, room, now);
+            yield_now().await;
+        }
+        self.kinds.fetch_or(sorted.kinds, Ordering::AcqRel);
+        refused
+    }
+
+    fn sort(&self, revocation: &Revocation, sorted: &mut Sorted, now: Duration) {
+        if revocation.is_over(now) {
+            return;
+        }
+        let expires_at = revocation.expires_at().as_secs();
+        let (kind, issuer, name, before) = match revocation.target() {
+            RevocationTarget::TokenId { id, issuer } => {
+                let kind = bound(issuer.as_ref(), Kind::TokenId, Kind::IssuersTokenId);
+                (kind, issuer.as_deref(), id, u64::MAX)
+            }
+            RevocationTarget::Session { id, issuer } => {
+                let kind = bound(issuer.as_ref(), Kind::Session, Kind::IssuersSession);
+                (kind, issuer.as_deref(), id, u64::MAX)
+            }
+            RevocationTarget::ApiKey(id) => (Kind::ApiKey, None, id, u64::MAX),
+            RevocationTarget::Subject {
+                issuer,
+                subject,
+                before,
+            } => (Kind::Subject, issuer.as_deref(), subject, *before),
+            RevocationTarget::Everything { before } => {
+                let before = *before;
+                sorted.everything.push(Mark { before, expires_at });
+                return;
+            }
+        };
+        let fingerprint = self.fingerprint(kind, issuer, name);
+        sorted.kinds |= kind as u8;
+        sorted.marks[shard_of(fingerprint)].push((fingerprint, Mark { before, expires_at }));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -152,6 +186,62 @@ impl Marks {
     }
 }
 
+/// Revocations on their way into the tables.
+struct Sorted {
+    kinds: u8,
+    /// By the part of the table that they belong to.
+    marks: [Vec<(u64, Mark)>; SHARDS],
+    everything: Vec<Mark>,
+}
+
+impl Default for Sorted {
+    fn default() -> Self {
+        Self {
+            kinds: 0,
+            marks: std::array::from_fn(|_| Vec::new()),
+            everything: Vec::new(),
+        }
+    }
+}
+
 fn bound(issuer: Option<&String>, any: Kind, one: Kind) -> Kind {
     if issuer.is_some() { one } else { any }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn reading_the_whole_lets_other_tasks_run() {
+        let later = NumericDate::from_secs(9_000);
+        let all = || (0..20_000).map(|n| Revocation::token_id(format!("t-{n}"), later));
+        let marks = Marks::default();
+        for round in 0..2 {
+            let done = AtomicBool::new(false);
+            let reading = async {
+                assert_eq!(marks.add_all(all().collect(), 100_000, NOW).await, 0);
+                done.store(true, Ordering::Release);
+            };
+            let others = async {
+                let mut turns = 0;
+                while !done.load(Ordering::Acquire) {
+                    turns += 1;
+                    yield_now().await;
+                }
+                turns
+            };
+            let ((), turns) = tokio::join!(reading, others);
+            assert!(turns >= 64, "round {round}: {turns} turns");
+            assert_eq!(marks.len(), 20_000);
+            assert!((0..20_000).all(|n| {
+                let shards = marks.table.load();
+                marks.has(&shards, Kind::TokenId, None, &format!("t-{n}"), 0)
+            }));
+        }
+    }
 }

@@ -154,15 +154,28 @@ impl Revocations {
         let shared = &*self.shared;
         let now = shared.clock.now();
         let refused = shared.marks.add(revocations, shared.capacity, now);
+        self.report(refused);
+        self.end_revoked();
+    }
+
+    /// Takes over all that the store holds, in slices.
+    pub(super) async fn adopt_all(&self, revocations: Vec<Revocation>) {
+        let shared = &*self.shared;
+        let now = shared.clock.now();
+        let added = shared.marks.add_all(revocations, shared.capacity, now);
+        self.report(added.await);
+        self.end_revoked();
+    }
+
+    fn report(&self, refused: usize) {
         if refused > 0 {
             tracing::error!(
                 target: "tower_warden",
                 refused,
-                capacity = shared.capacity,
+                capacity = self.shared.capacity,
                 "there is no room for revocations of other nodes",
             );
         }
-        self.end_revoked();
     }
 
     fn end_revoked(&self) -> usize {
@@ -310,7 +323,7 @@ impl RevocationsBuilder {
         let node = self.finish(Some(publisher));
         // To listen comes first: what is published while the whole is read comes out of the feed.
         let feed = store.subscribe().await?;
-        node.adopt(&store.load().await?);
+        node.adopt_all(store.load().await?).await;
         let following = Following {
             store,
             node: Arc::downgrade(&node.shared),

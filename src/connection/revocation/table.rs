@@ -13,7 +13,7 @@ use arc_swap::{ArcSwap, Guard};
 use super::entry;
 
 /// So many parts a table has: a new entry copies one of them.
-const SHARDS: usize = 64;
+pub(super) const SHARDS: usize = 64;
 
 /// What is revoked of one token ID, session, subject or key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,20 @@ impl Shards {
         now: Duration,
     ) -> usize {
         let former = &self.shards[index];
+        let is_known = |(fingerprint, mark): &(u64, Mark)| {
+            let known = former.get(fingerprint);
+            known.is_some_and(|known| {
+                known.before >= mark.before && known.expires_at >= mark.expires_at
+            })
+        };
+        // Reading the whole again brings nothing new as a rule, and copies nothing then.
+        if fresh.iter().all(is_known)
+            && !former
+                .values()
+                .any(|mark| entry::is_over(mark.expires_at, now))
+        {
+            return 0;
+        }
         let mut next = Shard::clone(former);
         next.retain(|_, mark| !entry::is_over(mark.expires_at, now));
         let others = self.len - former.len();
@@ -144,7 +158,8 @@ impl Table {
     }
 }
 
-fn shard_of(fingerprint: u64) -> usize {
+/// Returns the part of the table that a fingerprint belongs to.
+pub(super) fn shard_of(fingerprint: u64) -> usize {
     // The map itself uses the lowest and the highest bits.
     (fingerprint >> 32) as usize % SHARDS
 }

@@ -43,6 +43,10 @@ impl RevocationFeed for RedisRevocationFeed {
     async fn is_alive(&mut self) -> bool {
         self.0.is_alive().await
     }
+
+    fn has_missed(&mut self) -> bool {
+        self.0.has_missed()
+    }
 }
 
 impl OwnershipFeed for RedisOwnershipFeed {
@@ -53,6 +57,10 @@ impl OwnershipFeed for RedisOwnershipFeed {
     async fn is_alive(&mut self) -> bool {
         self.0.is_alive().await
     }
+
+    fn has_missed(&mut self) -> bool {
+        self.0.has_missed()
+    }
 }
 
 pub(super) struct Feed<T> {
@@ -61,6 +69,7 @@ pub(super) struct Feed<T> {
     talk: Talk,
     demotion: watch::Receiver<()>,
     timeout: Duration,
+    has_missed: bool,
     of: PhantomData<fn() -> T>,
 }
 
@@ -80,34 +89,43 @@ impl<T: DeserializeOwned> Feed<T> {
             demotion: talk.demotion(),
             talk,
             timeout: link.timeout(),
+            has_missed: false,
             of: PhantomData,
         })
     }
 
+    /// Waits for a message that can be read. Others are left out, and [noted](Self::has_missed).
     async fn next(&mut self) -> Option<T> {
+        loop {
+            let text = self.text().await?;
+            if let Ok(news) = serde_json::from_slice(&text) {
+                return Some(news);
+            }
+            tracing::warn!(
+                target: "tower_warden",
+                "a message on a channel of Redis is none that a store of this version writes: it is left out"
+            );
+            self.has_missed = true;
+        }
+    }
+
+    async fn text(&mut self) -> Option<Vec<u8>> {
         let heard = {
             let news = pin!(self.news.recv());
             let demotion = pin!(self.demotion.changed());
             first(news, demotion).await
         };
-        let text = match heard {
-            First::Left(text) => text?,
+        match heard {
+            First::Left(text) => text,
             First::Right(_) => {
                 self.news.close();
-                return None;
+                None
             }
-        };
-        let news = serde_json::from_slice(&text);
-        if news.is_err() {
-            tracing::warn!(
-                target: "tower_warden",
-                "what came over a channel of Redis is nothing that a store has written"
-            );
-            // Whatever it was, it is lost, and so is the feed.
-            self.news.close();
-            while self.news.try_recv().is_ok() {}
         }
-        news.ok()
+    }
+
+    fn has_missed(&mut self) -> bool {
+        std::mem::take(&mut self.has_missed)
     }
 
     async fn is_alive(&mut self) -> bool {

@@ -45,7 +45,7 @@ pub(super) trait Engine: sqlx::Database {
     /// The table `users`.
     #[cfg(feature = "accounts")]
     const USERS: Users;
-    /// The longest that nodes can be told, in bytes.
+    /// The longest message to other nodes, in bytes. A longer one travels in a shorter form.
     const LONGEST_NOTICE: usize;
 
     /// Values in the driver's own form.

@@ -5,13 +5,15 @@
 //! 3. [`schema`]: the tables, brought up to date at opening from the scripts in `migrations`.
 //! 4. [`owners`], [`api_keys`], [`tickets`], [`revocations`]: each store, in SQL that every database understands.
 //! 5. [`sqlite_feed`], [`postgres_feed`]: how nodes hear of what others do.
-//! 6. [`options`]: what may be chosen; [`error`]: what may be said of a failure.
+//! 6. [`notice`]: how a change of ownership is written for other nodes.
+//! 7. [`options`]: what may be chosen; [`error`]: what may be said of a failure.
 
 #[cfg(feature = "accounts")]
 mod accounts;
 mod api_keys;
 mod engine;
 mod error;
+mod notice;
 mod options;
 mod owners;
 #[cfg(feature = "postgres")]

@@ -3,6 +3,7 @@
 use super::{
     engine::{Engine, Row},
     error::SqlError,
+    notice,
     store::SqlStore,
 };
 use crate::{
@@ -181,9 +182,7 @@ fn access<DB: Engine>(row: &Row<DB>, who: &SubjectId) -> Result<OwnerAccess, Sql
     Ok(OwnerAccess::new(subject(row, 0)?, who, granted))
 }
 
-/// What other nodes are told; nothing, where it is too long: then they look for themselves.
+/// Writes a change for other nodes.
 fn notice<DB: Engine>(change: &OwnershipChange) -> Result<String, SqlError> {
-    let text = serde_json::to_string(change).map_err(|_| SqlError::Driver)?;
-    let fits = text.len() <= DB::LONGEST_NOTICE;
-    Ok(if fits { text } else { String::new() })
+    notice::write(change, DB::LONGEST_NOTICE)
 }

@@ -12,6 +12,7 @@ use tokio::{runtime::Handle, sync::watch, time::timeout};
 use super::{
     engine::Row,
     error::SqlError,
+    notice,
     postgres::refuse_replica_of,
     revocations::revocation,
     store::{Shared, SqlStore},
@@ -38,6 +39,7 @@ pub struct PostgresFeed<T> {
     listener: Option<PgListener>,
     /// What was told of, and has yet to be read.
     told: Option<String>,
+    has_missed: bool,
     demotion: watch::Receiver<()>,
     /// Where the listener says goodbye, wherever it is dropped.
     runtime: Handle,
@@ -73,6 +75,7 @@ impl<T> PostgresFeed<T> {
             store: Arc::clone(store),
             listener: Some(listener.map_err(|_| SqlError::TimedOut)??),
             told: None,
+            has_missed: false,
             demotion,
             runtime: Handle::current(),
             news: PhantomData,
@@ -100,6 +103,15 @@ impl<T> PostgresFeed<T> {
         self.told.as_deref()
     }
 
+    /// Leaves out a notice, and has the node read the whole.
+    fn miss(&mut self) {
+        tracing::warn!(
+            target: "tower_warden",
+            "a notice of PostgreSQL is none that a store of this version writes: it is left out"
+        );
+        self.has_missed = true;
+    }
+
     async fn is_alive(&mut self) -> bool {
         let patience = self.store.options.timeout;
         let Some(listener) = self.listener.as_mut() else {
@@ -118,15 +130,17 @@ impl<T> PostgresFeed<T> {
 }
 
 impl PostgresFeed<Revocation> {
-    async fn find(&self, notice: &str) -> Result<Revocation, SqlError> {
+    /// Reads a notice; `None` if it names no revocation.
+    async fn find(&self, notice: &str) -> Result<Option<Revocation>, SqlError> {
         if notice.starts_with('{') {
-            return serde_json::from_str(notice).map_err(|_| SqlError::Foreign);
+            return Ok(serde_json::from_str(notice).ok());
         }
-        // It was too long for a notice, which then names it.
-        let digest = URL_SAFE_NO_PAD.decode_to_vec(notice);
-        let digest = digest.map_err(|_| SqlError::Foreign)?;
+        // A revocation that is too long for a notice is named by its digest.
+        let Ok(digest) = URL_SAFE_NO_PAD.decode_to_vec(notice) else {
+            return Ok(None);
+        };
         let rows = self.store.ask(FIND, &[digest.as_slice().into()]).await?;
-        revocation(rows.first().ok_or(SqlError::Foreign)?, 0)
+        Ok(rows.first().and_then(|row| revocation(row, 0).ok()))
     }
 }
 
@@ -149,14 +163,23 @@ impl RevocationStore for SqlStore<Postgres> {
 
 impl RevocationFeed for PostgresFeed<Revocation> {
     async fn next(&mut self) -> Option<Revocation> {
-        let notice = self.notice().await?.to_owned();
-        let found = self.find(&notice).await;
-        self.told = None;
-        found.ok()
+        loop {
+            let notice = self.notice().await?.to_owned();
+            let found = self.find(&notice).await;
+            self.told = None;
+            if let Some(revocation) = found.ok()? {
+                return Some(revocation);
+            }
+            self.miss();
+        }
     }
 
     async fn is_alive(&mut self) -> bool {
         Self::is_alive(self).await
+    }
+
+    fn has_missed(&mut self) -> bool {
+        std::mem::take(&mut self.has_missed)
     }
 }
 
@@ -170,14 +193,22 @@ impl SharedOwnerStore for SqlStore<Postgres> {
 
 impl OwnershipFeed for PostgresFeed<OwnershipChange> {
     async fn next(&mut self) -> Option<OwnershipChange> {
-        // One that was too long for a notice is empty, and no change: the node has to look for itself.
-        let change = serde_json::from_str(self.notice().await?).ok();
-        self.told = None;
-        change
+        loop {
+            let change = notice::read(self.notice().await?);
+            self.told = None;
+            if change.is_some() {
+                return change;
+            }
+            self.miss();
+        }
     }
 
     async fn is_alive(&mut self) -> bool {
         Self::is_alive(self).await
+    }
+
+    fn has_missed(&mut self) -> bool {
+        std::mem::take(&mut self.has_missed)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base64_simd::URL_SAFE_NO_PAD;
+use tokio::task::yield_now;
 
 use super::{
     engine::{Engine, Row},
@@ -19,6 +20,9 @@ const SWEEP: &str = "
 
 /// So many seconds after its end nobody needs a revocation any more, whatever the leeway and the clock.
 const GRACE: i64 = 3_600;
+
+/// The number of rows that are read without a pause.
+const SLICE: usize = 1_024;
 
 impl<DB: Engine> Shared<DB> {
     pub(super) async fn publish_revocation(
@@ -50,10 +54,18 @@ impl<DB: Engine> Shared<DB> {
     pub(super) async fn load_revocations(&self) -> Result<Vec<Revocation>, SqlError> {
         let rows = self.ask(LOAD, &[self.long_over().into()]).await?;
         let now = self.options.clock.now();
-        let found = rows.iter().map(|row| revocation(row, 0));
-        found
-            .filter(|found| found.as_ref().map_or(true, |found| !found.is_over(now)))
-            .collect()
+        let mut found = Vec::with_capacity(rows.len());
+        for (n, row) in rows.into_iter().enumerate() {
+            let revocation = revocation(&row, 0)?;
+            if !revocation.is_over(now) {
+                found.push(revocation);
+            }
+            // There may be a million.
+            if n % SLICE == SLICE - 1 {
+                yield_now().await;
+            }
+        }
+        Ok(found)
     }
 
     fn long_over(&self) -> i64 {

@@ -57,6 +57,7 @@ pub struct SqliteFeed<T> {
     /// The number of the last row that was read.
     seen: i64,
     read: VecDeque<T>,
+    has_missed: bool,
 }
 
 impl<T: DeserializeOwned> SqliteFeed<T> {
@@ -71,6 +72,7 @@ impl<T: DeserializeOwned> SqliteFeed<T> {
             journal,
             seen: last.number(0)?,
             read: VecDeque::new(),
+            has_missed: false,
         })
     }
 
@@ -98,9 +100,17 @@ impl<T: DeserializeOwned> SqliteFeed<T> {
         if self.journal.gaps == Gaps::AreLosses && number != self.seen + 1 {
             return Err(SqlError::Unfit("changes are gone that were not read"));
         }
-        let news = serde_json::from_str(&row.text(1)?).map_err(|_| SqlError::Foreign)?;
         self.seen = number;
-        self.read.push_back(news);
+        match serde_json::from_str(&row.text(1)?) {
+            Ok(news) => self.read.push_back(news),
+            Err(_) => {
+                tracing::warn!(
+                    target: "tower_warden",
+                    "a row is none that a store of this version writes: it is left out"
+                );
+                self.has_missed = true;
+            }
+        }
         Ok(())
     }
 
@@ -134,6 +144,10 @@ impl RevocationFeed for SqliteFeed<Revocation> {
     async fn is_alive(&mut self) -> bool {
         Self::is_alive(self).await
     }
+
+    fn has_missed(&mut self) -> bool {
+        std::mem::take(&mut self.has_missed)
+    }
 }
 
 impl SharedOwnerStore for SqlStore<Sqlite> {
@@ -151,6 +165,10 @@ impl OwnershipFeed for SqliteFeed<OwnershipChange> {
 
     async fn is_alive(&mut self) -> bool {
         Self::is_alive(self).await
+    }
+
+    fn has_missed(&mut self) -> bool {
+        std::mem::take(&mut self.has_missed)
     }
 }
 

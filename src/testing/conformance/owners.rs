@@ -143,7 +143,8 @@ async fn names_are_compared_byte_by_byte(store: &impl OwnerStore) {
     let mut owners = BTreeSet::new();
     for name in &names {
         let room = resource(name);
-        let owner = subject(name);
+        // A subject holds no control character.
+        let owner = subject(&name.replace(char::is_control, "_"));
         assert_eq!(
             answered(store.claim(&room, &owner).await),
             Claim::Claimed,

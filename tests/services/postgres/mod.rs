@@ -8,7 +8,7 @@ use std::ops::Deref;
 
 use sqlx::{Connection, PgConnection, Row};
 use tower_warden::{
-    OwnerStore, OwnershipChange, OwnershipFeed, PostgresStore, Role, SharedOwnerStore,
+    OwnerStore, OwnershipChange, OwnershipFeed, PostgresStore, Role, SharedOwnerStore, SubjectId,
 };
 
 use crate::engines::{self, bounded, fresh, resource, subject};
@@ -194,16 +194,28 @@ async fn a_grant_that_a_transfer_cannot_see_ends_with_it() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: tests/run services"]
-async fn a_change_that_is_too_long_to_be_told_sends_nodes_to_look_for_themselves() {
+async fn a_change_is_told_however_long_and_a_bad_message_is_no_lost_feed() {
     let url = new_database().await;
     let store = open(&url).await;
     let mut feed = SharedOwnerStore::subscribe(&store).await.unwrap();
-    let [alice, bob] = ["alice", &"\u{1}".repeat(1024)].map(subject);
+    let alice = subject("alice");
+    let bob = SubjectId::new("\"".repeat(1024), "\"".repeat(1024)).unwrap();
     let room = resource(&"\u{1}".repeat(1024));
     store.claim(&room, &alice).await.unwrap();
     assert!(store.transfer(&room, &alice, &bob).await.unwrap());
-    assert_eq!(bounded(feed.next()).await, None);
-    // What comes after is told as ever.
+    let transferred = OwnershipChange::Transferred {
+        resource: room,
+        to: bob.clone(),
+    };
+    assert_eq!(bounded(feed.next()).await, Some(transferred));
+    assert!(!feed.has_missed());
+    // What is no change is left out.
+    let mut admin = connect(&url).await;
+    execute(
+        &mut admin,
+        "SELECT pg_notify('warden_ownership_' || 'warden_owners'::regclass::oid::text, 'nonsense')",
+    )
+    .await;
     let room = resource("r1");
     store.claim(&room, &alice).await.unwrap();
     assert!(store.transfer(&room, &alice, &bob).await.unwrap());
@@ -215,6 +227,7 @@ async fn a_change_that_is_too_long_to_be_told_sends_nodes_to_look_for_themselves
             to: bob
         })
     );
+    assert!(feed.has_missed() && !feed.has_missed());
 }
 
 /// Two services may share a database, each in a schema of its own.
