@@ -257,6 +257,40 @@ async fn a_feed_finds_out_by_itself_that_its_postgresql_only_reads() {
     assert!(refused.contains("accepts no writes"), "{refused}");
 }
 
+/// The URL names both servers, the standby first.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL and Redis: tests/run services"]
+async fn a_store_finds_the_primary_among_several_hosts() {
+    let mut former = postgres::Server::start();
+    let next = former.start_standby();
+    let hosts = |one: &postgres::Server, other: &postgres::Server| {
+        let (one, other) = (one.port(), other.port());
+        format!(
+            "postgres://warden@127.0.0.1:{one},127.0.0.1:{other}/postgres?target_session_attrs=read-write"
+        )
+    };
+    let options = || SqlOptions::new().with_timeout(Duration::from_secs(2));
+    let store = PostgresStore::connect_with(&hosts(&next, &former), options())
+        .await
+        .unwrap();
+    let house = House::new(store.clone());
+    let revocations = Revocations::shared(store.clone()).await.unwrap();
+    assert_eq!(house.visit("alice", "r1").await, 200);
+    former.crash();
+    assert_eq!(bounded(house.visit("alice", "r1")).await, 503);
+    next.promote();
+    bounded(async { while house.visit("bob", "r2").await != 200 {} }).await;
+    let back = async {
+        while revocations.ready().is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    bounded(back).await;
+    let direct = PostgresStore::connect(&next.url()).await.unwrap();
+    let owner = direct.owner(&resource("/agents/a/r2")).await.unwrap();
+    assert_eq!(owner, Some(subject("bob")));
+}
+
 /// A pool of the application moves too.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL and Redis: tests/run services"]

@@ -81,7 +81,7 @@ const STANDING: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 2::bigint
 /// - What was answered is as durable as the server makes a commit: with `synchronous_commit = on`, its default, it is on
 ///   the disk. After a failover it is there if the replica was a synchronous one.
 /// - It asks the primary: a replica, which lags behind, and a server that accepts no writes are refused when a connection
-///   is opened. After a failover the same address has to lead to the new primary. A server that answers `25006`
+///   is opened. After a failover one of the addresses in the URL has to lead to the new primary. A server that answers `25006`
 ///   (read-only) is left: all connections to it are closed, those of the feeds too, and the next request connects anew.
 /// - The encoding of the database is UTF-8.
 /// - Each [feed](crate::PostgresFeed) has a connection of its own beside the pool. Through a pooler it needs session mode;
@@ -108,6 +108,9 @@ pub type PostgresStore = SqlStore<Postgres>;
 impl SqlStore<Postgres> {
     /// Connects to the database of a URL, `postgres://user:password@host:5432/database`.
     ///
+    /// Several hosts are separated by commas, `postgres://user@one:5432,two:5432/database?target_session_attrs=read-write`.
+    /// The store connects to the first one that accepts writes, and looks for it again after a failover.
+    ///
     /// `?sslmode=` says whether the way is secured: `prefer`, the default, takes TLS if the server has it and believes any
     /// certificate. Beyond loopback use `verify-full`.
     ///
@@ -126,16 +129,9 @@ impl SqlStore<Postgres> {
     /// As for [`connect`](Self::connect), and for an option out of its range.
     pub async fn connect_with(url: &str, options: SqlOptions) -> Result<Self, StoreError> {
         let options = options.check()?;
-        let server = server(url)?;
+        let servers = servers(url)?;
         // The first connection tells at once and in clear words what a pool would try again until its time is over.
-        let first = async {
-            let mut first = PgConnection::connect_with(&server).await?;
-            refuse_replica(&mut first).await?;
-            let _ = first.close().await;
-            Ok::<_, SqlError>(())
-        };
-        let reached = timeout(options.timeout, first).await;
-        reached.map_err(|_| SqlError::TimedOut)??;
+        let primary = find_primary(&servers, options.timeout).await?;
 
         let limit = options.timeout.as_millis().to_string();
         let pool = PgPoolOptions::new()
@@ -164,8 +160,19 @@ impl SqlStore<Postgres> {
                     refuse_replica(connection).await.map_err(refused)
                 })
             })
-            .connect_lazy_with(server);
-        let store = Shared::new(pool.clone(), pool, options);
+            .connect_lazy_with(primary);
+        let patience = options.timeout;
+        let mut store = Shared::new(pool.clone(), pool.clone(), options);
+        if servers.len() > 1 {
+            store.search = Some(Box::new(move || {
+                let (servers, pool) = (servers.clone(), pool.clone());
+                Box::pin(async move {
+                    if let Ok(primary) = find_primary(&servers, patience).await {
+                        pool.set_connect_options(primary);
+                    }
+                })
+            }));
+        }
         Ok(store.open().await?)
     }
 
@@ -214,6 +221,58 @@ fn server(url: &str) -> Result<PgConnectOptions, SqlError> {
     })
 }
 
+/// Reads a URL that may name several hosts, separated by commas, each with a port or without.
+fn servers(url: &str) -> Result<Vec<PgConnectOptions>, SqlError> {
+    let (address, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let mut others = Vec::new();
+    for parameter in parameters.split('&').filter(|text| !text.is_empty()) {
+        match parameter.split_once('=') {
+            Some(("target_session_attrs", "read-write" | "primary")) => {}
+            Some(("target_session_attrs", _)) => {
+                let why = "`target_session_attrs` in the URL of the database is neither `read-write` nor `primary`: \
+                    a store writes";
+                return Err(SqlError::Unfit(why));
+            }
+            _ => others.push(parameter),
+        }
+    }
+    let parameters = others.join("&");
+    let single = |address: &str| server(&format!("{address}?{parameters}"));
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return Ok(vec![single(address)?]);
+    };
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, hosts) = match authority.rsplit_once('@') {
+        Some((user, hosts)) => (format!("{user}@"), hosts),
+        None => (String::new(), authority),
+    };
+    let each = hosts.split(',');
+    each.map(|host| single(&format!("{scheme}://{user}{host}/{database}")))
+        .collect()
+}
+
+/// Returns the first of these servers that accepts writes; without one, the error of the first server.
+async fn find_primary(
+    servers: &[PgConnectOptions],
+    patience: Duration,
+) -> Result<PgConnectOptions, SqlError> {
+    let mut first_error = None;
+    for server in servers {
+        let reached = timeout(patience, async {
+            let mut connection = PgConnection::connect_with(server).await?;
+            refuse_replica(&mut connection).await?;
+            let _ = connection.close().await;
+            Ok::<_, SqlError>(())
+        });
+        match reached.await.unwrap_or(Err(SqlError::TimedOut)) {
+            Ok(()) => return Ok(server.clone()),
+            Err(error) if first_error.is_none() => first_error = Some(error),
+            Err(_) => {}
+        }
+    }
+    Err(first_error.unwrap_or(SqlError::NoConnection))
+}
+
 /// Names the part of a URL that cannot be read.
 fn unfit_part(url: &str) -> &'static str {
     let (_, rest) = url.split_once("://").unwrap_or_default();
@@ -222,9 +281,6 @@ fn unfit_part(url: &str) -> &'static str {
     let host = authority
         .rsplit_once('@')
         .map_or(authority, |(_, host)| host);
-    if host.contains(',') {
-        return "the URL of the database names several hosts: name one address that leads to the primary";
-    }
     if host.contains('[') != host.contains(']') {
         return "the host in the URL of the database has a bracket too few";
     }
@@ -414,13 +470,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn several_hosts_are_tried_in_their_order() {
+        let url = "postgres://me:p%2Cw@one.example,two.example:5433,[::1]:5434/app?sslmode=require\
+            &target_session_attrs=read-write";
+        let servers = servers(url).unwrap();
+        let found: Vec<_> = servers
+            .iter()
+            .map(|server| (server.get_host(), server.get_port()))
+            .collect();
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[0], ("one.example", 5432));
+        assert_eq!(found[1], ("two.example", 5433));
+        assert_eq!(found[2].1, 5434);
+        assert!(
+            servers
+                .iter()
+                .all(|server| server.get_database() == Some("app"))
+        );
+        assert!(
+            servers
+                .iter()
+                .all(|server| matches!(server.get_ssl_mode(), PgSslMode::Require))
+        );
+    }
+
+    #[test]
     fn an_error_names_the_part_of_a_url_and_quotes_nothing() {
         for good in [
             "postgres://user:password@db.example/app",
             "postgresql://user@db.example:5433/app?sslmode=require",
             "postgres://user@[::1]:5433/app",
         ] {
-            assert!(server(good).is_ok(), "{good}");
+            assert!(servers(good).is_ok(), "{good}");
         }
         for (url, part) in [
             (
@@ -440,11 +521,15 @@ mod tests {
                 "capacity",
             ),
             (
-                "postgres://me:secret@one.example:5432,two.example:5432/app",
-                "several hosts",
+                "postgres://me:secret@one.example:5432,two.example:secret/app",
+                "port",
+            ),
+            (
+                "postgres://me:secret@db.example/app?target_session_attrs=any",
+                "`target_session_attrs`",
             ),
         ] {
-            let error = server(url).unwrap_err().to_string();
+            let error = servers(url).unwrap_err().to_string();
             assert!(error.contains(part), "{url}: {error}");
             for private in ["secret", "db.example", "me:"] {
                 assert!(!error.contains(private), "{url}: {error}");

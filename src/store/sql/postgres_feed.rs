@@ -71,6 +71,9 @@ impl<T> PostgresFeed<T> {
             Ok::<_, SqlError>(listener)
         };
         let listener = timeout(options.timeout, listening).await;
+        if !matches!(listener, Ok(Ok(_))) {
+            store.search();
+        }
         Ok(Self {
             store: Arc::clone(store),
             listener: Some(listener.map_err(|_| SqlError::TimedOut)??),

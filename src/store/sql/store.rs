@@ -2,9 +2,10 @@
 
 use std::{
     fmt,
+    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -37,7 +38,13 @@ pub(super) struct Shared<DB: sqlx::Database> {
     pub(super) revocations: Sweeps,
     /// Changes when the server of the open connections accepts no writes any more. Each of them is closed then.
     pub(super) demotion: watch::Sender<()>,
+    /// Looks for the primary among several hosts, and leads the pools there.
+    pub(super) search: Option<Search>,
+    is_searching: Arc<AtomicBool>,
 }
+
+/// Begins a search for the primary.
+pub(super) type Search = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// Counts what is put into a table, so that each time some is put in some of what is over is swept out.
 #[derive(Default)]
@@ -64,6 +71,8 @@ impl<DB: Engine> Shared<DB> {
             tickets: Sweeps::default(),
             revocations: Sweeps::default(),
             demotion: watch::Sender::new(()),
+            search: None,
+            is_searching: Arc::default(),
         }
     }
 
@@ -118,6 +127,21 @@ impl<DB: Engine> Shared<DB> {
         self.demotion.send_replace(());
         close_idle(&self.readers);
         close_idle(&self.writers);
+        self.search();
+    }
+
+    /// Begins to look for the primary, where there are several hosts and no search is under way.
+    pub(super) fn search(&self) {
+        let Some(search) = &self.search else { return };
+        if self.is_searching.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let searching = search();
+        let is_searching = Arc::clone(&self.is_searching);
+        tokio::spawn(async move {
+            searching.await;
+            is_searching.store(false, Ordering::Release);
+        });
     }
 
     /// Runs statements in a task of its own, so that whoever goes away leaves no connection behind in the midst of one.
@@ -130,7 +154,9 @@ impl<DB: Engine> Shared<DB> {
         let deadline = Instant::now() + options.timeout;
         let demotion = self.demotion.subscribe();
         let acquired = timeout(options.acquire_timeout(), pool.acquire()).await;
-        let mut connection = acquired.map_err(|_| SqlError::NoConnection)??;
+        let acquired = acquired.map_err(|_| SqlError::NoConnection);
+        let acquired = acquired.and_then(|acquired| Ok::<_, SqlError>(acquired?));
+        let mut connection = acquired.inspect_err(|_| self.search())?;
         let (sender, answer) = oneshot::channel();
         tokio::spawn(async move {
             let ran = timeout_at(deadline, run_on::<DB>(&mut connection, statements)).await;
@@ -158,6 +184,8 @@ impl<DB: Engine> Shared<DB> {
                 "the database accepts no writes: all connections to it are closed, and the next request connects anew"
             );
             self.leave_server();
+        } else if answer.as_ref().is_err_and(SqlError::spoils) {
+            self.search();
         }
         answer
     }
