@@ -11,8 +11,8 @@ mod token;
 mod upgrade;
 
 pub use head::HeadRef;
-pub(crate) use origin::AllowedOrigins;
 pub use origin::MissingOrigin;
+pub(crate) use origin::{AllowedOrigins, Page};
 pub use path::{Access, CompiledPaths, Explanation, PathDecision, Paths, Rule};
 pub(crate) use path::{Found, PathTemplate};
 pub use preflight::Preflight;

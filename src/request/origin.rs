@@ -9,6 +9,12 @@ use crate::{error::ConfigError, refuse::RejectionKind};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// The value of `Sec-Fetch-Site` for a request that a page sends to its own origin.
+const SAME_ORIGIN: &[u8] = b"same-origin";
+
+/// The value of `Origin` where the browser hides the origin of the page.
+const NO_ORIGIN: &[u8] = b"null";
+
 /// What happens to a WebSocket handshake that shows no origin at all, while its credentials are a cookie.
 ///
 /// Every browser sends `Origin` with a handshake, so one without comes from a program, which has better ways to carry a
@@ -87,8 +93,10 @@ impl AllowedOrigins {
         else {
             return false;
         };
-        let near = site.map(|site| site == b"same-origin" || site == b"none");
+        let near = site.map(|site| site == SAME_ORIGIN || site == b"none");
         match (origin, near) {
+            // A page under `no-referrer` hides its origin; the browser still says whose it is.
+            (Some(NO_ORIGIN), _) => site == Some(SAME_ORIGIN),
             (Some(origin), near) => Origin::parse(origin).is_some_and(|origin| {
                 self.lists(&origin) || (near != Some(false) && origin.is_host_of(head))
             }),
@@ -159,21 +167,72 @@ impl<'r> Origin<'r> {
     /// The service does not know under which scheme the browser sees it, since a proxy may have ended the encryption; so
     /// the page's scheme gives both their default port.
     fn is_host_of(&self, head: HeadRef<'_>) -> bool {
-        let Ok(host) = only(head, &header::HOST) else {
-            return false;
-        };
-        let authority = head.uri.authority().map(|it| it.as_str().as_bytes());
-        let (Some(target), other) = (authority.or(host), host) else {
-            return false;
-        };
-        // A target and a `Host` that differ are two readings of the same request.
-        if other.is_some_and(|other| !other.eq_ignore_ascii_case(target)) {
-            return false;
-        }
-        host_and_port(target).is_some_and(|(host, port)| {
+        own_authority(head).is_some_and(|authority| self.is_at(authority))
+    }
+
+    /// Whether this is the origin of the service at that host and port.
+    fn is_at(&self, authority: &[u8]) -> bool {
+        host_and_port(authority).is_some_and(|(host, port)| {
             let port = port.or_else(|| default_port(self.scheme));
             self.host.eq_ignore_ascii_case(host) && port.is_some() && self.port() == port
         })
+    }
+}
+
+/// Returns host and port of the service, as the request names them, unless it names two.
+fn own_authority(head: HeadRef<'_>) -> Option<&[u8]> {
+    let host = only(head, &header::HOST).ok()?;
+    let authority = head.uri.authority().map(|it| it.as_str().as_bytes());
+    let target = authority.or(host)?;
+    // A target and a `Host` that differ are two readings of the same request.
+    match host {
+        Some(host) if !host.eq_ignore_ascii_case(target) => None,
+        _ => Some(target),
+    }
+}
+
+/// The page behind a request, as far as the browser names it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// The page's origin is this value of `Origin`.
+    Origin(String),
+    /// The page's origin is that of the service, at this host and port: the browser names no other and says
+    /// `Sec-Fetch-Site: same-origin`.
+    Own(Vec<u8>),
+    /// The browser names no origin, or there is no browser.
+    Unnamed,
+    /// `Origin` came twice, or is no text.
+    Unclear,
+}
+
+impl Page {
+    /// Reads the page behind this request.
+    pub(crate) fn of(head: HeadRef<'_>) -> Self {
+        let Ok(origin) = only(head, &header::ORIGIN) else {
+            return Self::Unclear;
+        };
+        if origin.is_none_or(|origin| origin == NO_ORIGIN)
+            && let Ok(Some(SAME_ORIGIN)) = only(head, &SEC_FETCH_SITE)
+            && let Some(authority) = own_authority(head)
+        {
+            return Self::Own(authority.to_vec());
+        }
+        match origin.map(str::from_utf8) {
+            None => Self::Unnamed,
+            Some(Ok(origin)) if origin.is_ascii() => Self::Origin(origin.to_owned()),
+            Some(_) => Self::Unclear,
+        }
+    }
+
+    /// Returns true where the page is of this origin beyond doubt.
+    pub(crate) fn is_of(&self, origin: &str) -> bool {
+        match self {
+            Self::Origin(shown) => shown == origin,
+            Self::Own(authority) => {
+                Origin::parse(origin.as_bytes()).is_some_and(|origin| origin.is_at(authority))
+            }
+            Self::Unnamed | Self::Unclear => false,
+        }
     }
 }
 
@@ -383,6 +442,39 @@ mod tests {
                 let found = check(&origins, "POST", "/a", &headers);
                 assert_eq!(found, expected, "{headers:?}");
             }
+        }
+    }
+
+    /// A form of the page itself, under `Referrer-Policy: no-referrer`, is sent with `Origin: null`.
+    #[test]
+    fn same_origin_rescues_a_hidden_origin_and_no_other() {
+        let origins = origins();
+        let own = ("host", "api.example");
+        for (origin, site, expected) in [
+            (Some("null"), &["same-origin"][..], true),
+            (Some("null"), &["none"], false),
+            (Some("null"), &["same-site"], false),
+            (Some("null"), &["cross-site"], false),
+            (Some("null"), &["SAME-ORIGIN"], false),
+            (Some("null"), &["same-origin", "same-origin"], false),
+            (Some("null"), &["same-origin, same-origin"], false),
+            (Some("null"), &[], false),
+            (Some("NULL"), &["same-origin"], false),
+            (Some("null "), &["same-origin"], false),
+            (None, &["same-origin"], true),
+            (Some("https://evil.example"), &["same-origin"], false),
+            (Some(""), &["same-origin"], false),
+        ] {
+            let mut headers = vec![own];
+            headers.extend(origin.map(|origin| ("origin", origin)));
+            headers.extend(site.iter().map(|site| ("sec-fetch-site", *site)));
+            for method in ["POST", "DELETE"] {
+                let found = check(&origins, method, "/a", &headers);
+                assert_eq!(found, expected, "{method} {origin:?} {site:?}");
+            }
+            headers.extend(HANDSHAKE);
+            let found = check(&origins, "GET", "/a", &headers);
+            assert_eq!(found, expected, "socket {origin:?} {site:?}");
         }
     }
 

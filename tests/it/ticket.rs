@@ -302,6 +302,8 @@ fn a_ticket_is_for_its_own_agent_and_room_and_a_wrong_use_spends_it() {
 fn a_ticket_that_a_page_drew_is_for_pages_of_its_origin() {
     const APP: (&str, &str) = ("origin", "https://app.example");
     const EVIL: (&str, &str) = ("origin", "https://evil.example");
+    const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
+    const HOST: (&str, &str) = ("host", "app.example");
     let foreign = Some(RejectionKind::OriginForeign);
     for (drawn, shown, expected) in [
         (&[APP][..], &[APP][..], None),
@@ -316,6 +318,30 @@ fn a_ticket_that_a_page_drew_is_for_pages_of_its_origin() {
             &[("origin", "https://app.example.evil.example")],
             foreign,
         ),
+        // What an `EventSource` sends to its own origin, which is named by `Host`.
+        (&[APP], &[SAME, HOST], None),
+        (&[APP], &[SAME, HOST, ("origin", "null")], None),
+        (
+            &[("origin", "https://app.example:443")],
+            &[SAME, HOST],
+            None,
+        ),
+        (&[("origin", "http://app.example")], &[SAME, HOST], None),
+        (
+            &[("origin", "https://app.example:8443")],
+            &[SAME, HOST],
+            foreign,
+        ),
+        (&[EVIL], &[SAME, HOST], foreign),
+        (&[APP], &[SAME], foreign),
+        (&[APP], &[HOST], foreign),
+        (&[APP], &[SAME, HOST, HOST], foreign),
+        (&[APP], &[SAME, ("host", "api.example")], foreign),
+        (&[APP], &[SAME, SAME, HOST], foreign),
+        (&[APP], &[("sec-fetch-site", "none"), HOST], foreign),
+        (&[APP], &[("sec-fetch-site", "same-site"), HOST], foreign),
+        (&[APP], &[SAME, HOST, EVIL], foreign),
+        (&[("origin", "null")], &[SAME, HOST], foreign),
         (&[("origin", "null")], &[APP], foreign),
         (&[], &[APP], None),
         (&[], &[], None),
@@ -772,6 +798,40 @@ fn a_ticket_travels_with_handshakes_and_with_event_streams_when_told() {
     let response = send(&layer, stream(&target));
     assert_eq!(seen(&response).uri, PATH);
     assert_eq!(refusal(&send(&layer, stream(&target))), INVALID);
+}
+
+/// A browser sends `Origin` with the `POST` that draws, and none with the `GET` of an `EventSource` to its own origin.
+#[test]
+fn an_event_source_of_the_own_origin_comes_without_origin() {
+    let house = House::with(MemoryTickets::default(), |office| {
+        office.with_event_streams()
+    });
+    let token = house.token(|mint| mint);
+    for (site, host, expected) in [
+        ("same-origin", "app.example", None),
+        (
+            "same-site",
+            "app.example",
+            Some(RejectionKind::OriginForeign),
+        ),
+        (
+            "same-origin",
+            "api.example",
+            Some(RejectionKind::OriginForeign),
+        ),
+    ] {
+        let target = with_ticket(
+            PATH,
+            &house.draw_with(&token, &[("origin", "https://app.example")]),
+        );
+        let headers = [
+            ("accept", "text/event-stream".to_owned()),
+            ("sec-fetch-site", site.to_owned()),
+            ("host", host.to_owned()),
+        ];
+        let response = send(&house.layer(), get_with(&target, headers));
+        assert_eq!(refusal(&response), expected, "{site} {host}");
+    }
 }
 
 /// RFC 8441: the handshake of HTTP/2 is a `CONNECT` with a path.

@@ -7,15 +7,12 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    TicketHash, TicketOffice, TicketRecord,
-    office::{Office, Repeated, origin},
-};
+use super::{TicketHash, TicketOffice, TicketRecord, office::Office};
 use crate::{
     BearerToken, HeadRef, Rejection, RejectionKind, VerifiedToken, Verifier,
     http_util::ClientAddress,
     keys::Fingerprint,
-    request::Found,
+    request::{Found, Page},
     verify::{
         Authenticate, Authenticated, Authentication, Changed, CredentialKind, Remembered, Standing,
     },
@@ -157,7 +154,7 @@ struct Shown {
     client: Option<String>,
     /// `None` for a path that names no resource, or none for sure.
     resource: Option<BTreeMap<String, String>>,
-    origin: Result<Option<String>, Repeated>,
+    page: Page,
 }
 
 impl Shown {
@@ -176,16 +173,16 @@ impl Shown {
             hash,
             client: office.client_of(head.uri.query()).map(Into::into),
             resource,
-            origin: origin(head.headers),
+            page: Page::of(head),
         })
     }
 
     /// Whether the handshake is the one that the ticket was drawn for.
     fn fits(&self, record: &TicketRecord) -> Result<(), RejectionKind> {
-        match (&record.origin, &self.origin) {
-            (Some(drawn), Ok(Some(shown))) if drawn == shown => {}
-            (None, _) => {}
-            _ => return Err(RejectionKind::OriginForeign),
+        if let Some(drawn) = &record.origin
+            && !self.page.is_of(drawn)
+        {
+            return Err(RejectionKind::OriginForeign);
         }
         match &self.resource {
             Some(resource) if *resource == record.resource => Ok(()),
