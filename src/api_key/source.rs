@@ -76,6 +76,10 @@ impl TokenSource for ApiKeyHeader {
         }
     }
 
+    fn header(&self) -> Option<HeaderName> {
+        Some(self.0.clone())
+    }
+
     fn name(&self) -> &'static str {
         "api_key"
     }

@@ -1,11 +1,14 @@
 //! Helpers over the parts of a request that several rooms read.
 //!
+//! - [`lists`] splits the lists of headers.
 //! - [`proxies`] holds the trusted proxies; [`client`] finds the client's address through them.
 //!
 //! They take headers and extensions, so that every room may use them, whether it owns the head of a request or borrows it.
 
-pub(crate) mod client;
+mod client;
+mod lists;
 mod proxies;
 
 pub(crate) use client::ClientAddress;
+pub(crate) use lists::split;
 pub(crate) use proxies::TrustedProxies;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     AuthLayer, AuthLayerBuilder, Face,
     gate::Gate,
+    passage::vary,
     places::Answered,
     verification::{Verification, absent},
 };
@@ -112,6 +113,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             contexts.push(context);
             sources.push(place.source);
         }
+        let vary = vary(&sources);
         Ok(AuthLayer::over(Gate {
             paths,
             sources,
@@ -127,6 +129,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             preflight: self.preflight,
             requirements: self.requirements,
             layer,
+            vary,
         }))
     }
 }

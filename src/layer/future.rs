@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, request::Parts};
+use http::{HeaderValue, Request, Response, request::Parts};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -34,7 +34,7 @@ pin_project! {
         /// The inner service answers, and nothing is to be added.
         Inner { #[pin] future: F },
         /// The inner service answers, and caches have to know how the request came in.
-        Marked { #[pin] future: F, passage: Passage },
+        Marked { #[pin] future: F, passage: Passage, vary: Option<HeaderValue> },
         /// The answer stands already.
         Refused { response: Option<R> },
         /// A verdict is awaited; the rare way, so it may be boxed.
@@ -78,13 +78,16 @@ where
                 }
                 Decision::Admit(passage) => {
                     let Self {
+                        gate,
                         head,
                         body,
                         mut ready,
                         ..
                     } = *self;
                     let request = Request::from_parts(head, body);
-                    return Ok(ResponseFuture::inner(passage, request, |it| ready.call(it)));
+                    return Ok(ResponseFuture::inner(&gate, passage, request, |it| {
+                        ready.call(it)
+                    }));
                 }
             }
         }
@@ -100,6 +103,7 @@ where
     /// made where it stays.
     #[inline(always)]
     pub(super) fn inner(
+        gate: &Gate,
         passage: Passage,
         request: Request<B>,
         call: impl FnOnce(Request<B>) -> S::Future,
@@ -114,6 +118,7 @@ where
                 state: State::Marked {
                     future: call(request),
                     passage,
+                    vary: gate.vary.clone(),
                 },
             },
         }
@@ -159,9 +164,13 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Inner { future } => return future.poll(cx),
-                StateProj::Marked { future, passage } => {
+                StateProj::Marked {
+                    future,
+                    passage,
+                    vary,
+                } => {
                     let mut response = ready!(future.poll(cx))?;
-                    passage.mark(response.headers_mut());
+                    passage.mark(response.headers_mut(), vary.take());
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Refused { response } => {

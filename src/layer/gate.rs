@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response, request::Parts};
+use http::{Extensions, HeaderValue, Request, Response, request::Parts};
 
 use super::{
     identify::{Asking, Sight},
@@ -42,6 +42,8 @@ pub(crate) struct Gate {
     pub(super) preflight: Preflight,
     pub(super) requirements: Vec<Requirement>,
     pub(super) layer: Arc<LayerContext>,
+    /// The value of `Vary`: the headers in which the sources look.
+    pub(super) vary: Option<HeaderValue>,
 }
 
 /// What becomes of a request.
@@ -248,7 +250,7 @@ impl Gate {
         match refusal {
             Refusal::Rejection(rejection) => self.layer.refusals.respond_to(head, &rejection),
             Refusal::Answer(mut response, passage) => {
-                passage.mark(response.headers_mut());
+                passage.mark(response.headers_mut(), self.vary.clone());
                 response.map(B::from_bytes)
             }
         }

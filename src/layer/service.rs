@@ -184,7 +184,9 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.gate.passes(&request) {
-            return ResponseFuture::inner(Passage::Plain, request, |it| call(&mut self.inner, it));
+            return ResponseFuture::inner(&self.gate, Passage::Plain, request, |it| {
+                call(&mut self.inner, it)
+            });
         }
         guard(&self.gate, &mut self.inner, request)
     }
@@ -207,7 +209,7 @@ where
     let rule = gate.rule(head);
     if !gate.guards(head, &rule) {
         gate.pass_unseen(&mut request, &rule);
-        return ResponseFuture::inner(Passage::Plain, request, |it| call(inner, it));
+        return ResponseFuture::inner(gate, Passage::Plain, request, |it| call(inner, it));
     }
     let sight = match gate.look(head, &rule) {
         // Nothing is to be concealed, and nobody else to be asked: the request is handed on as it came.
@@ -217,7 +219,7 @@ where
         } if traces.is_empty() && gate.asks_nobody_else() => {
             gate.stripped.apply(request.headers_mut());
             request.extensions_mut().insert(principal);
-            return ResponseFuture::inner(passage, request, |it| call(inner, it));
+            return ResponseFuture::inner(gate, passage, request, |it| call(inner, it));
         }
         sight => sight,
     };
@@ -226,7 +228,7 @@ where
         // Verified on the spot: the principal already stands in the extensions.
         Decision::Admit(passage) => {
             let request = Request::from_parts(head, body);
-            ResponseFuture::inner(passage, request, |it| call(inner, it))
+            ResponseFuture::inner(gate, passage, request, |it| call(inner, it))
         }
         Decision::Refuse(refusal) => ResponseFuture::refused(gate, &mut head, refusal),
         // Somebody else has to be asked first: the rare way.

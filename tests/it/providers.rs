@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use http::Request;
+use http::{HeaderName, Request};
 use serde_json::{Value, json};
 use tokio_rustls::rustls::{
     ServerConfig,
@@ -668,6 +668,10 @@ impl TokenSource for AccessAssertion {
             }
             (Some(_), Some(_)) => Err(MalformedCredentials::Repeated),
         }
+    }
+
+    fn header(&self) -> Option<HeaderName> {
+        Some(HeaderName::from_static("cf-access-jwt-assertion"))
     }
 
     fn name(&self) -> &'static str {

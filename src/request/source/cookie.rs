@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, iter, ops::Range};
 
-use http::header;
+use http::{HeaderName, header};
 use memchr::{memchr, memmem::Finder};
 
 use super::{BearerToken, Glance, MalformedCredentials, TokenSource, header::is_tchar};
@@ -139,6 +139,10 @@ impl TokenSource for CookieToken {
             (Some(value), None) => Glance::Token(value),
             (Some(_), Some(_)) => Glance::Unclear,
         }
+    }
+
+    fn header(&self) -> Option<HeaderName> {
+        Some(header::COOKIE)
     }
 
     fn name(&self) -> &'static str {

@@ -1,6 +1,6 @@
 //! [`AuthorizationHeader`]: `Authorization: Bearer <token>`.
 
-use http::{header, request::Parts};
+use http::{HeaderName, header, request::Parts};
 use memchr::memchr3;
 
 use super::{BearerToken, Carrier, Glance, MalformedCredentials, TokenSource};
@@ -93,6 +93,10 @@ impl TokenSource for AuthorizationHeader {
 
     fn carrier(&self) -> Carrier {
         Carrier::Authorization
+    }
+
+    fn header(&self) -> Option<HeaderName> {
+        Some(header::AUTHORIZATION)
     }
 
     fn name(&self) -> &'static str {

@@ -16,7 +16,7 @@ mod subprotocol;
 
 use std::fmt;
 
-use http::request::Parts;
+use http::{HeaderName, request::Parts};
 
 use super::{head::HeadRef, token::BearerToken};
 
@@ -74,6 +74,15 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// By default something that neither caches nor logs know of.
     fn carrier(&self) -> Carrier {
         Carrier::Other
+    }
+
+    /// Returns the header in which the token travels, such as `x-api-key`, or `None` where it travels elsewhere.
+    ///
+    /// `Vary` names it, so that a cache gives no answer for one token to a request with another. `None` by default: a
+    /// source that reads a header of its own should name it. The URI is part of each cache's key, and a WebSocket
+    /// handshake is never cached, so their sources return `None`.
+    fn header(&self) -> Option<HeaderName> {
+        None
     }
 
     /// Whether a browser attaches these credentials by itself, so that the request's origin has to be checked.
