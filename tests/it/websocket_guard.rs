@@ -156,6 +156,53 @@ async fn each_end_closes_an_idle_socket_with_its_code() {
     }
 }
 
+/// Cloudflare's words, or the application's, for clients that read messages and no close codes.
+#[tokio::test(start_paused = true)]
+async fn a_last_message_may_come_before_the_close_frame() {
+    let policy = WebSocketPolicy::cloudflare()
+        .with_last_message(LeaseEnd::Expired, "replaced")
+        .with_last_message(LeaseEnd::Expired, WebSocketPolicy::NOT_AUTHENTICATED)
+        .with_last_message(LeaseEnd::Revoked, "signed out");
+    for (end, last) in [
+        (None, Some(r#"{"error":"Not authenticated"}"#)),
+        (Some(LeaseEnd::Revoked), Some("signed out")),
+        (Some(LeaseEnd::NotOwner), None),
+    ] {
+        for speaks in [false, true] {
+            let clock = TokioClock::new();
+            let lease = lease(clock, 50).await;
+            let (server, mut client) = pair(1 << 16).await;
+            let mut server = lease.guard(server).with_policy(policy.clone());
+            match end {
+                Some(end) => lease.end(end),
+                None => tokio::time::advance(Duration::from_secs(50)).await,
+            }
+            if speaks {
+                client.send(Message::text("too late")).await.unwrap();
+            }
+            let handler = tokio::spawn(async move {
+                let message = server.recv().await;
+                (message.is_none(), server.end())
+            });
+            if let Some(last) = last {
+                let message = next(&mut client).await.unwrap();
+                assert_eq!(text(&message), last);
+            }
+            assert_eq!(closed(&mut client).await, (4001, "Unauthorized".to_owned()));
+            assert!(
+                next(&mut client).await.is_none(),
+                "nothing after the close frame"
+            );
+            let end = end.unwrap_or(LeaseEnd::Expired);
+            assert_eq!(
+                handler.await.unwrap(),
+                (true, Some(end)),
+                "no message is handled"
+            );
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_answers_the_close_is_dropped() {
     let lease = lease(TokioClock::new(), 10).await;

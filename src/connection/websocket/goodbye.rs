@@ -2,6 +2,7 @@
 //! policy lets it.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -45,18 +46,23 @@ impl Grace {
 /// The close frame that is said, and the client's that is waited for, until the time is over.
 pub(super) struct Goodbye<W: MessageSocket> {
     pub(super) end: LeaseEnd,
-    /// The close frame, until the socket has taken it.
-    unsaid: Option<W::Message>,
+    /// The last message, if there is one, and the close frame, until the socket has taken them.
+    unsaid: VecDeque<W::Message>,
     is_flushed: bool,
     timer: Pin<Box<Sleep>>,
     bell: Arc<Bell>,
 }
 
 impl<W: MessageSocket> Goodbye<W> {
-    pub(super) fn new(end: LeaseEnd, frame: W::Message, timeout: Duration) -> Self {
+    pub(super) fn new(
+        end: LeaseEnd,
+        last_message: Option<W::Message>,
+        frame: W::Message,
+        timeout: Duration,
+    ) -> Self {
         Self {
             end,
-            unsaid: Some(frame),
+            unsaid: last_message.into_iter().chain([frame]).collect(),
             is_flushed: false,
             timer: Box::pin(sleep(timeout)),
             bell: Arc::default(),
@@ -94,16 +100,16 @@ impl<W: MessageSocket> Goodbye<W> {
     /// Hands the frame to the socket and sees it off, as far as the client takes it.
     fn poll_say(&mut self, socket: &mut W, cx: &mut Context<'_>) -> Result<(), W::Error> {
         let mut socket = Pin::new(socket);
-        if self.unsaid.is_some()
+        while !self.unsaid.is_empty()
             && let Poll::Ready(ready) = socket.as_mut().poll_ready(cx)
         {
             ready?;
-            if let Some(frame) = self.unsaid.take() {
-                // The client may have said its own already; then what is left is to see our answer to it off.
-                let _ = socket.as_mut().start_send(frame);
+            if let Some(message) = self.unsaid.pop_front() {
+                // The client may have sent its close frame already; then only our answer to it is left to flush.
+                let _ = socket.as_mut().start_send(message);
             }
         }
-        if self.unsaid.is_none()
+        if self.unsaid.is_empty()
             && !self.is_flushed
             && let Poll::Ready(flushed) = socket.poll_flush(cx)
         {

@@ -166,8 +166,10 @@ impl<W: MessageSocket> GuardedSocket<W> {
 
     fn goodbye(&self, end: LeaseEnd) -> Phase<W> {
         let frame = W::close_message(&self.policy.closing(end));
+        let last_message = self.policy.last_message(end);
+        let last_message = last_message.map(|text| W::text_message(text.to_owned()));
         let timeout = self.policy.close_timeout();
-        Phase::Closing(Box::new(Goodbye::new(end, frame, timeout)))
+        Phase::Closing(Box::new(Goodbye::new(end, last_message, frame, timeout)))
     }
 
     /// Waits for the end beside whatever else is awaited; the phase has changed if it is ready.

@@ -38,14 +38,19 @@ pub struct WebSocketPolicy(Arc<Settings>);
 #[derive(Debug, Clone)]
 struct Settings {
     closings: Vec<(LeaseEnd, Closing)>,
+    last_messages: Vec<(LeaseEnd, String)>,
     grace: Duration,
     close_timeout: Duration,
 }
 
 impl WebSocketPolicy {
+    /// The text that Cloudflare's documentation of its agents answers to a client that is not authenticated.
+    pub const NOT_AUTHENTICATED: &str = r#"{"error":"Not authenticated"}"#;
+
     fn new<const N: usize>(closings: [(LeaseEnd, Closing); N]) -> Self {
         Self(Arc::new(Settings {
             closings: closings.into(),
+            last_messages: Vec::new(),
             grace: Duration::ZERO,
             close_timeout: Duration::from_secs(2),
         }))
@@ -87,6 +92,28 @@ impl WebSocketPolicy {
         self
     }
 
+    /// Sets the text message that the client is sent before the close frame for an end; none by default.
+    ///
+    /// It is for clients that read messages and no close codes. A client that does not read delays it until the
+    /// [close timeout](Self::with_close_timeout), like the close frame.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{LeaseEnd, WebSocketPolicy};
+    ///
+    /// let policy = WebSocketPolicy::cloudflare()
+    ///     .with_last_message(LeaseEnd::Expired, WebSocketPolicy::NOT_AUTHENTICATED)
+    ///     .with_last_message(LeaseEnd::Revoked, r#"{"error":"Signed out"}"#);
+    /// ```
+    #[must_use]
+    pub fn with_last_message(mut self, end: LeaseEnd, text: impl Into<String>) -> Self {
+        let messages = &mut Arc::make_mut(&mut self.0).last_messages;
+        messages.retain(|(known, _)| *known != end);
+        messages.push((end, text.into()));
+        self
+    }
+
     /// Lets the answer that is being sent go on for so long after the token has expired; not at all by default.
     ///
     /// Only what is sent has this time, from the first send after the end on: no message is handed out any more, and
@@ -108,6 +135,13 @@ impl WebSocketPolicy {
     pub(super) fn closing(&self, end: LeaseEnd) -> Closing {
         let known = self.0.closings.iter().find(|(known, _)| *known == end);
         known.map_or_else(|| usual(end), |(_, closing)| closing.clone())
+    }
+
+    /// Returns the text that is sent before the close frame for this end.
+    pub(super) fn last_message(&self, end: LeaseEnd) -> Option<&str> {
+        let mut messages = self.0.last_messages.iter();
+        let (_, text) = messages.find(|(known, _)| *known == end)?;
+        Some(text)
     }
 
     /// How long may still be sent after this end.
