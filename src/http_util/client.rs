@@ -92,13 +92,7 @@ impl ClientAddress {
     /// that is no trusted proxy is the client; the client may have written what stands further left. An entry that is no
     /// address ends the walk at the trusted proxy that passed it on, and is logged once.
     pub(crate) fn find(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
-        let peer = match &self.peer {
-            #[cfg(feature = "accounts")]
-            PeerSource::Ignored => None,
-            PeerSource::Extensions => connected(extensions),
-            PeerSource::Custom(peer) => peer(headers, extensions),
-        };
-        let mut address = peer?.to_canonical();
+        let mut address = self.peer(headers, extensions)?;
         let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
         let entries = lines.flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','));
         for entry in entries.take(MAX_HOPS) {
@@ -112,6 +106,26 @@ impl ClientAddress {
             address = before;
         }
         Some(address)
+    }
+
+    /// Returns the peer of the connection, or `None` where it is unknown or addresses are ignored.
+    pub(super) fn peer(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let peer = match &self.peer {
+            #[cfg(feature = "accounts")]
+            PeerSource::Ignored => None,
+            PeerSource::Extensions => connected(extensions),
+            PeerSource::Custom(peer) => peer(headers, extensions),
+        };
+        peer.map(|peer| peer.to_canonical())
+    }
+
+    pub(super) const fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
+    }
+
+    /// Returns true where a proxy is trusted.
+    pub(crate) fn has_proxies(&self) -> bool {
+        !self.proxies.is_empty()
     }
 
     /// Logs the first entry that cannot be read: its clients share the address of the proxy, and its limits.

@@ -35,6 +35,11 @@ impl TrustedProxies {
         Ok(())
     }
 
+    /// Returns true where no proxy is trusted.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns true where this address is one of a trusted proxy. IPv4-mapped addresses have to be canonical.
     pub(crate) fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     AuthLayer, AuthLayerBuilder, Face,
     gate::Gate,
+    https::HttpsSetting,
     passage::vary,
     places::Answered,
     verification::{Verification, absent},
@@ -53,6 +54,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             return Err(failure);
         }
         self.refusals.check()?;
+        self.https.settle(self.public_origin.as_deref())?;
         self.stripped.validate()
     }
 
@@ -68,6 +70,13 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             Some(refusal) => refusals.with_websocket_refusal(refusal),
             None => refusals,
         };
+        if self.https != HttpsSetting::Optional && !self.clients.has_proxies() {
+            tracing::warn!(
+                target: "tower_warden",
+                "https is required and no proxy is trusted, so every request from beyond this machine is refused: name \
+                 the proxies with `with_trusted_proxies`",
+            );
+        }
         let paths = self.paths.compile()?;
         tracing::info!(target: "tower_warden", paths = %paths.table(), "auth layer built");
         let layer = Arc::new(LayerContext {
@@ -114,6 +123,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             sources.push(place.source);
         }
         let vary = vary(&sources);
+        let https = self.https.settle(self.public_origin.as_deref())?;
         Ok(AuthLayer::over(Gate {
             paths,
             sources,
@@ -125,6 +135,8 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
                 .map(|(pattern, policy)| Ok((PathTemplate::parse(pattern)?, *policy)))
                 .collect::<Result<_, ConfigError>>()?,
             origins: AllowedOrigins::new(self.origins)?.with_missing(self.missing_origin),
+            passes_as_it_came: self.stripped.is_none() && https.is_none(),
+            https,
             stripped: self.stripped,
             preflight: self.preflight,
             requirements: self.requirements,

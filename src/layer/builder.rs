@@ -6,7 +6,7 @@ use std::{fmt, marker::PhantomData, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderMap, request::Parts};
 
-use super::{Face, places::Place, verification::Verification};
+use super::{Face, https::HttpsSetting, places::Place, verification::Verification};
 use crate::{
     ConfigError, ConflictPolicy, Keys, MissingOrigin, Paths, Preflight, Principal, Refusals,
     ResourceBinding, ResourceMetadata, Revocations, StrippedHeaders, Verdict,
@@ -37,6 +37,8 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     pub(super) renewal_rules: Vec<RenewalRule>,
     pub(super) revocations: Revocations,
     pub(super) clients: ClientAddress,
+    pub(super) https: HttpsSetting,
+    pub(super) public_origin: Option<String>,
     pub(super) failure: Option<ConfigError>,
     pub(super) face: PhantomData<fn() -> F>,
 }
@@ -64,6 +66,8 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
             renewal_rules: Vec::new(),
             revocations: Revocations::default(),
             clients: ClientAddress::default(),
+            https: HttpsSetting::default(),
+            public_origin: None,
             failure: None,
             face: PhantomData,
         }
@@ -195,6 +199,56 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         address: impl Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + Sync + 'static,
     ) -> Self {
         self.clients.set_peer(address);
+        self
+    }
+
+    /// Refuses requests over plain http with 403, before a token is looked for. Plain http is allowed by default.
+    ///
+    /// A request came over https where a [trusted proxy](Self::with_trusted_proxies) says so by `X-Forwarded-Proto` or
+    /// `Forwarded`; one hop over http is enough for a refusal. Clients on this machine may use plain http: the peer is
+    /// loopback, is no trusted proxy, and sends no forwarding header. A request whose peer is unknown is answered 500, and
+    /// the log says what to do.
+    ///
+    /// Exempt paths and preflights are refused too. Mount a health check over plain http outside the layer.
+    ///
+    /// # Security
+    ///
+    /// A client that used plain http has sent its token in the clear: treat the token as known to others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::JwtAuthLayer;
+    ///
+    /// # fn main() -> Result<(), tower_warden::ConfigError> {
+    /// let auth = JwtAuthLayer::hs256("a secret of at least thirty-two bytes")?
+    ///     .with_trusted_proxies(["10.0.0.0/8"])
+    ///     .with_required_https()
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_required_https(mut self) -> Self {
+        if self.https == HttpsSetting::Optional {
+            self.https = HttpsSetting::Required;
+        }
+        self
+    }
+
+    /// Requires https as [`with_required_https`](Self::with_required_https) does, and answers a `GET` over plain http with
+    /// 308 to the same path and query at the [public origin](Self::with_public_origin). WebSocket handshakes and other
+    /// methods are refused with 403.
+    ///
+    /// [`build`](Self::build) fails without a public origin.
+    pub fn with_https_redirect(mut self) -> Self {
+        self.https = HttpsSetting::Redirected;
+        self
+    }
+
+    /// Sets the origin at which clients find the service: `https://app.example`, without a slash at its end. None by
+    /// default. [`build`](Self::build) fails where it is not an origin of https.
+    pub fn with_public_origin(mut self, origin: impl Into<String>) -> Self {
+        self.public_origin = Some(origin.into());
         self
     }
 

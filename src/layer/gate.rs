@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderValue, Request, Response, request::Parts};
 
 use super::{
+    https::{PlainHttp, RequiredHttps},
     identify::{Asking, Sight},
     passage::Passage,
 };
@@ -39,6 +40,9 @@ pub(crate) struct Gate {
     pub(super) conflicts_on: Vec<(PathTemplate, ConflictPolicy)>,
     pub(super) origins: AllowedOrigins,
     pub(super) stripped: StrippedHeaders,
+    pub(super) https: Option<RequiredHttps>,
+    /// Set where an exempt request passes as it came: no header is stripped and plain http is allowed.
+    pub(super) passes_as_it_came: bool,
     pub(super) preflight: Preflight,
     pub(super) requirements: Vec<Requirement>,
     pub(super) layer: Arc<LayerContext>,
@@ -59,6 +63,8 @@ pub(super) enum Decision {
 /// An answer of the gate itself.
 pub(super) enum Refusal {
     Rejection(Rejection),
+    /// A rejection by its status, of a request whose tokens are still in their places.
+    AtOnce(Rejection),
     /// A requirement answered in place of the inner service.
     Answer(Box<Response<Bytes>>, Passage),
 }
@@ -82,11 +88,26 @@ pub(super) enum Question {
 }
 
 impl Gate {
-    /// Whether this request passes as it came: its path is exempt as it stands, and no header is to be stripped.
+    /// Whether this request passes as it came: its path is exempt as it stands, no header is to be stripped, and plain http
+    /// is allowed.
     #[inline]
     pub(super) fn passes<B>(&self, request: &Request<B>) -> bool {
         let path = requested_path(request.extensions(), request.uri());
-        self.stripped.is_none() && self.paths.exempts_plainly(request.method(), path)
+        self.passes_as_it_came && self.paths.exempts_plainly(request.method(), path)
+    }
+
+    /// Returns the answer to a request over plain http where https is required. Nothing else of the request is read.
+    #[inline]
+    pub(super) fn refuse_plain_http(&self, head: HeadRef<'_>) -> Option<Refusal> {
+        let https = self.https.as_ref()?;
+        let plain = https.check(head, &self.layer.clients).err()?;
+        Some(match plain {
+            PlainHttp::Redirect(response) => Refusal::Answer(Box::new(response), Passage::Plain),
+            PlainHttp::Rejection(rejection) => {
+                telemetry::refused(&rejection, None);
+                Refusal::AtOnce(rejection)
+            }
+        })
     }
 
     /// The rule of the path that this request asks for.
@@ -249,6 +270,7 @@ impl Gate {
     ) -> Response<B> {
         match refusal {
             Refusal::Rejection(rejection) => self.layer.refusals.respond_to(head, &rejection),
+            Refusal::AtOnce(rejection) => self.layer.refusals.respond(&rejection),
             Refusal::Answer(mut response, passage) => {
                 passage.mark(response.headers_mut(), self.vary.clone());
                 response.map(B::from_bytes)

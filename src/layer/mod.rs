@@ -7,7 +7,8 @@
 //! 2. [`builder`], [`places`], [`verification`]: every setting of theirs; [`build`]: the checks, and the gate they make.
 //! 3. [`gate`]: the one decision, over the request head; [`identify`]: who is asking, as far as a look at it tells.
 //! 4. [`service`]: the middleware, which asks the gate and calls the inner service.
-//! 5. [`future`]: the one state machine behind every response, [`passage`]: what caches are told.
+//! 5. [`future`]: the one state machine behind every response, [`passage`]: what caches are told;
+//!    [`https`]: what plain http is answered.
 
 mod api_key;
 mod build;
@@ -16,6 +17,7 @@ mod cookie;
 mod from_env;
 mod future;
 mod gate;
+mod https;
 mod identify;
 mod jwt;
 mod passage;

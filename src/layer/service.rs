@@ -206,6 +206,10 @@ where
     ResBody: ResponseBody,
 {
     let head = HeadRef::from(&request);
+    if let Some(refusal) = gate.refuse_plain_http(head) {
+        let (mut head, _) = request.into_parts();
+        return ResponseFuture::refused(gate, &mut head, refusal);
+    }
     let rule = gate.rule(head);
     if !gate.guards(head, &rule) {
         gate.pass_unseen(&mut request, &rule);

@@ -56,6 +56,8 @@ pub enum RejectionKind {
     ResourceMismatch,
     /// Credentials that a browser attaches by itself came with a page of another origin.
     OriginForeign,
+    /// The request came over plain http where https is required.
+    HttpsRequired,
     /// The body of a request to this crate's own services cannot be read.
     RequestMalformed,
     /// The connection to renew has ended, or there never was one of that name.
@@ -127,6 +129,7 @@ impl RejectionKind {
             | Self::Forbidden
             | Self::ResourceMismatch
             | Self::OriginForeign
+            | Self::HttpsRequired
             | Self::RenewalOtherSubject
             | Self::NotOwner => StatusCode::FORBIDDEN,
             Self::ConnectionEnded | Self::NotFound => StatusCode::NOT_FOUND,
@@ -164,6 +167,7 @@ impl RejectionKind {
             Self::Forbidden => "forbidden",
             Self::ResourceMismatch => "wrong_resource",
             Self::OriginForeign => "origin_foreign",
+            Self::HttpsRequired => "https_required",
             Self::RequestMalformed => "request_malformed",
             Self::ConnectionEnded => "connection_ended",
             Self::RenewalOtherSubject => "renewal_other_subject",
@@ -209,6 +213,7 @@ impl RejectionKind {
             Self::Forbidden => "this is not allowed with this token",
             Self::ResourceMismatch => "this token is for another resource",
             Self::OriginForeign => "a page of another origin may not use these credentials",
+            Self::HttpsRequired => "this service answers over https only",
             Self::RequestMalformed => "the body of the request cannot be read",
             Self::ConnectionEnded => "there is no such open connection",
             Self::RenewalOtherSubject => "the connection belongs to another subject",

@@ -55,7 +55,7 @@ impl WebSocketRefusal {
     /// | --- | --- | --- |
     /// | a token that is missing, expired or bad | 400, 401 | asks for a fresh token and tries again |
     /// | scope, ownership, another resource, revoked, forbidden | close 1008 with the kind's [code](RejectionKind::code) | stops, and tells its page |
-    /// | a foreign origin | 403 | – |
+    /// | a foreign origin, plain http where https is required | 403 | – |
     /// | keys or a store that cannot be reached | 503 | tries again |
     #[must_use]
     pub fn agents() -> Self {
@@ -116,6 +116,8 @@ fn is_final(kind: RejectionKind) -> bool {
     match kind {
         // A page of another origin learns as little as can be.
         RejectionKind::OriginForeign => false,
+        // The client's tokens have travelled in the clear already: the connection ends at once.
+        RejectionKind::HttpsRequired => false,
         RejectionKind::Revoked => true,
         kind => matches!(kind.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND),
     }

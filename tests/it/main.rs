@@ -34,6 +34,7 @@ mod hostile;
 #[cfg(feature = "introspection")]
 mod introspection;
 mod issue;
+mod https;
 #[cfg(feature = "jwks")]
 mod jwks_discovery;
 #[cfg(feature = "jwks")]

@@ -15,7 +15,7 @@ use tower_warden::{
     RejectionKind::{self, *},
 };
 
-const KINDS: [RejectionKind; 38] = [
+const KINDS: [RejectionKind; 39] = [
     TokenMissing,
     CredentialsMalformed,
     CredentialsAmbiguous,
@@ -37,6 +37,7 @@ const KINDS: [RejectionKind; 38] = [
     Forbidden,
     ResourceMismatch,
     OriginForeign,
+    HttpsRequired,
     RequestMalformed,
     ConnectionEnded,
     RenewalOtherSubject,
