@@ -20,6 +20,9 @@ mod accounts_sqlite;
 mod accounts_support;
 mod api_keys;
 mod auto_traits;
+#[cfg(feature = "axum")]
+mod browsers;
+mod caches;
 mod claims;
 mod compact;
 mod configuration;
