@@ -34,10 +34,10 @@ mod cut_off;
 mod extractors;
 #[cfg(feature = "testing")]
 mod hostile;
+mod https;
 #[cfg(feature = "introspection")]
 mod introspection;
 mod issue;
-mod https;
 #[cfg(feature = "jwks")]
 mod jwks_discovery;
 #[cfg(feature = "jwks")]
