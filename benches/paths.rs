@@ -52,6 +52,9 @@ fn decide(criterion: &mut Criterion) {
         "/agents/:path*",
     ]);
     let only = only.compile().unwrap();
+    let long = format!("/files/{}", "a".repeat(327));
+    let many = format!("{}/a", "//..//%3b/..".repeat(28)).split_off(4);
+    assert_eq!((long.len(), many.len()), (334, 334));
     for (name, path) in [
         ("only/exempt", "/auth/login"),
         ("only/protected", "/chat/9f4a2c7e"),
@@ -60,6 +63,9 @@ fn decide(criterion: &mut Criterion) {
             "only/tangled",
             "/a;b/%3b%5c%2f%2e%2e%00%0a/%2525252e/..//x\\..\\y",
         ),
+        // Their ratio is what such a path costs: the readings are bounded.
+        ("only/334 bytes", long.as_str()),
+        ("only/334 bytes, many readings", many.as_str()),
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {

@@ -109,7 +109,7 @@
 //! | `rust-crypto` | no | signatures in pure Rust; with both on, aws-lc-rs is used unless [`CryptoBackend`] says else |
 //! | `jwks` | yes | keys that a provider publishes and changes: [`JwtAuthLayer::discover`] and its kin |
 //! | `introspection` | no | opaque tokens, looked up at their provider; what the provider says about a user |
-//! | `axum` | no | extractors for [`Principal`], `Claims` and [`Credentials`], axum's body, matching on `OriginalUri` |
+//! | `axum` | no | extractors for [`Principal`], `Claims` and [`Credentials`], axum's body, matching on the URI and `OriginalUri` |
 //! | `sqlite` | no | [`SqliteStore`]: every store in one file, for the processes of one machine |
 //! | `postgres` | no | [`PostgresStore`]: every store in PostgreSQL, for many nodes |
 //! | `ws` | no | refusals of handshakes by close frame, guarded WebSockets |

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     AnswerFuture, NumericDate, Rejection, RejectionKind,
     endpoint::{self, Answer},
-    request::requested_path,
+    request::requested,
 };
 
 /// The most bytes of a request body that are read.
@@ -89,7 +89,7 @@ async fn answer<B>(shared: &Shared, head: &Parts, body: B) -> Result<Answer, Rej
 where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
-    let path = requested_path(&head.extensions, &head.uri);
+    let path = requested(&head.extensions, &head.uri).path();
     let Some(place) = path.strip_prefix(&*shared.base) else {
         return Err(RejectionKind::NotFound.into());
     };

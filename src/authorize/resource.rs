@@ -6,14 +6,18 @@ use http::request::Parts;
 
 use crate::{
     ClaimPath, ConfigError, CredentialKind, Principal, RejectionKind, VerifiedToken,
-    request::{Found, PathTemplate, requested_path, source::pairs},
+    request::{Found, PathTemplate, requested, source::pairs},
 };
 
 /// Ties what a token says to the resource that the request names.
 ///
 /// A *path* binding holds for the paths of its pattern and all that lies beneath them, letters of either case; others
 /// are not its business, so a route that leaves a segment out needs a binding of its own. A path that can be read in
-/// two ways is refused wherever it seems to lead. Parameters are compared decoded, byte by byte.
+/// two ways is refused wherever it seems to lead. So is a path with an empty segment in the place of a parameter.
+/// Parameters are compared decoded, byte by byte.
+///
+/// Where axum's `OriginalUri` and the URI differ (inside a `nest`, behind a rewrite), both paths are read. If they name
+/// different resources, the request is refused.
 ///
 /// A *query* binding holds for the requests that carry the parameter; twice in one query, it is refused.
 ///
@@ -285,7 +289,8 @@ impl ResourceBinding {
     fn resource<'r>(&self, head: &'r Parts) -> Result<Option<Vec<Cow<'r, str>>>, RejectionKind> {
         match &self.place {
             Place::Path(template) => {
-                match template.find(requested_path(&head.extensions, &head.uri)) {
+                let requested = requested(&head.extensions, &head.uri);
+                match template.find_routed(requested, &head.uri) {
                     Found::Here(values) => Ok(Some(values)),
                     Found::Elsewhere => Ok(None),
                     Found::Doubtful => Err(RejectionKind::ResourceMismatch),

@@ -6,12 +6,13 @@
 
 use std::{
     pin::Pin,
+    ptr,
     sync::Arc,
     task::{self, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{Extensions, HeaderValue, Request, Response, request::Parts};
+use http::{Extensions, HeaderValue, Request, Response, Uri, request::Parts};
 
 use super::{
     https::{PlainHttp, RequiredHttps},
@@ -23,7 +24,7 @@ use crate::{
     RejectionKind, ResponseBody, StrippedHeaders, TokenSource, Verdict,
     authorize::{Answer, PendingVerdict, Requirement},
     principal::{Anonymous, Context, LayerContext},
-    request::{AllowedOrigins, PathTemplate, is_preflight, requested_path},
+    request::{AllowedOrigins, PathTemplate, is_preflight, requested},
     telemetry,
     verify::Authenticated,
 };
@@ -92,8 +93,12 @@ impl Gate {
     /// is allowed.
     #[inline]
     pub(super) fn passes<B>(&self, request: &Request<B>) -> bool {
-        let path = requested_path(request.extensions(), request.uri());
-        self.passes_as_it_came && self.paths.exempts_plainly(request.method(), path)
+        let exempt = |uri: &Uri| self.paths.exempts_plainly(request.method(), uri.path());
+        let routed = request.uri();
+        let requested = requested(request.extensions(), routed);
+        self.passes_as_it_came
+            && exempt(requested)
+            && (ptr::eq(requested, routed) || exempt(routed))
     }
 
     /// Returns the answer to a request over plain http where https is required. Nothing else of the request is read.
@@ -110,10 +115,15 @@ impl Gate {
         })
     }
 
-    /// The rule of the path that this request asks for.
+    /// The rule of the path that this request asks for. Where another path is routed, the stricter rule of both.
     #[inline]
     pub(super) fn rule(&self, head: HeadRef<'_>) -> PathDecision<'_> {
-        self.paths.decide(head.method, head.requested.path())
+        let (requested, routed) = (head.requested, head.uri);
+        if ptr::eq(requested, routed) {
+            return self.paths.decide(head.method, requested.path());
+        }
+        self.paths
+            .decide_routed(head.method, requested.path(), routed.path())
     }
 
     /// Whether this rule guards the request. If not, it passes [unseen](Self::pass_unseen): its path is exempt, or it is a

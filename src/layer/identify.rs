@@ -107,8 +107,18 @@ impl Gate {
     }
 
     fn conflict_policy(&self, head: HeadRef<'_>) -> ConflictPolicy {
+        let policy = self.conflict_policy_on(head.requested.path());
+        // A path inside a `nest`, or behind a rewrite, has to ask for the same policy in both forms.
+        if self.conflicts_on.is_empty() || policy == self.conflict_policy_on(head.uri.path()) {
+            policy
+        } else {
+            ConflictPolicy::RejectAny
+        }
+    }
+
+    fn conflict_policy_on(&self, path: &str) -> ConflictPolicy {
         for (template, policy) in &self.conflicts_on {
-            match template.find(head.requested.path()) {
+            match template.find(path) {
                 Found::Here(_) => return *policy,
                 // Nobody knows which policy is meant, so the strictest holds.
                 Found::Doubtful => return ConflictPolicy::RejectAny,

@@ -23,7 +23,7 @@ pub use source::{
 };
 pub(crate) use source::{Survey, plain, select, survey};
 pub use stripped::StrippedHeaders;
-pub(crate) use target::requested_path;
+pub(crate) use target::requested;
 pub use token::BearerToken;
 pub(crate) use upgrade::may_open_a_socket;
 #[cfg(feature = "ws")]

@@ -1,23 +1,14 @@
-//! The path that a request asks for, wherever routers have put it.
+//! The paths of a request: the one that the client asked for, and the one that is routed.
+//!
+//! They differ inside a `nest` of axum, which cuts the prefix off, and behind a rewrite.
 
 use http::{Extensions, Uri};
 
-/// The path that the client asked for; with axum the one before any `nest` cut its prefix off.
+/// The whole target that the client asked for; with axum the one before any `nest` cut its prefix off.
 ///
-/// It is asked for on the way of every request, which is why it is always inlined, and why each way asks for its path by
-/// itself: joined before that, they take some nanoseconds more.
+/// It is asked for on the way of every request, which is why it is always inlined.
 #[inline(always)]
-pub(crate) fn requested_path<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r str {
-    if extensions.is_empty() {
-        uri.path()
-    } else {
-        original(extensions, uri).path()
-    }
-}
-
-/// The whole target that the client asked for.
-#[inline(always)]
-pub(super) fn requested<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
+pub(crate) fn requested<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
     if extensions.is_empty() {
         uri
     } else {

@@ -132,21 +132,53 @@ async fn credentials_hold_what_came_along() {
     );
 }
 
-/// Hazards 6: nested routers strip the prefix, so the layer looks at the original path.
+/// Hazards 6: nested routers strip the prefix, so the layer judges both paths, and the stricter decision counts.
 #[tokio::test]
-async fn a_nested_layer_sees_the_whole_path() {
+async fn a_nested_layer_judges_the_whole_path_and_the_routed_one() {
+    let app = |paths: Paths| {
+        let auth = JwtAuthLayer::hs256(SECRET).unwrap().with_paths(paths);
+        let api = Router::new()
+            .route("/open", get(async || "open"))
+            .route("/chat", get(async || "chat"))
+            .layer(auth.build().unwrap());
+        Router::new().nest("/api", api)
+    };
+    let both = Paths::all().exempt("/api/open").exempt("/open");
+    for (paths, path, expected) in [
+        (both.clone().exempt("/chat"), "/api/open", 200),
+        (both.exempt("/chat"), "/api/chat", 401),
+        (Paths::all().exempt("/api/open"), "/api/open", 401),
+        (Paths::only(["/chat/:path*"]), "/api/chat", 401),
+        (Paths::only(["/api/chat"]), "/api/chat", 401),
+        (Paths::only(["/chat/:path*"]), "/api/open", 200),
+    ] {
+        let (status, body) = answer(app(paths), Request::get(path)).await;
+        assert_eq!(status, expected, "{path}");
+        assert!(
+            expected == 200 || !["open", "chat"].contains(&&*body),
+            "{body}"
+        );
+    }
+}
+
+/// An outer router keeps the path that the client asked for, and a rewrite behind it leads elsewhere.
+#[tokio::test]
+async fn a_rewrite_behind_an_outer_router_opens_nothing() {
     let auth = JwtAuthLayer::hs256(SECRET)
         .unwrap()
-        .with_paths(Paths::all().exempt("/api/open").exempt("/chat"))
+        .with_paths(Paths::all().exempt("/public/*"))
         .build()
         .unwrap();
-    let api = Router::new()
-        .route("/open", get(async || "open"))
-        .route("/chat", get(async || "chat"))
+    let inner = Router::new()
+        .route("/admin", get(async || "admin"))
         .layer(auth);
-    let app = Router::new().nest("/api", api);
-    assert_eq!(answer(app.clone(), Request::get("/api/open")).await.0, 200);
-    assert_eq!(answer(app, Request::get("/api/chat")).await.0, 401);
+    let rewrite = tower::util::MapRequestLayer::new(|mut request: Request<axum::body::Body>| {
+        *request.uri_mut() = "/admin".parse().unwrap();
+        request
+    });
+    let inner = tower::Layer::layer(&rewrite, inner);
+    let app = Router::new().fallback_service(inner);
+    assert_eq!(answer(app, Request::get("/public/x")).await.0, 401);
 }
 
 /// Hazards 6: the fallback and the wrong method are covered too.

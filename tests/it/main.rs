@@ -76,6 +76,8 @@ mod resource;
 mod revocation;
 mod rfc9068;
 mod rfc_vectors;
+#[cfg(feature = "axum")]
+mod routers;
 mod scopes;
 #[cfg(feature = "testing")]
 mod silence;

@@ -217,18 +217,19 @@ fn the_most_specific_rule_wins_and_a_tie_protects() {
 }
 
 #[test]
-fn a_protected_wildcard_covers_its_subtree_but_no_empty_segment() {
-    for pattern in [
-        "/agents/*",
-        "/agents/{agent}",
-        "/agents/:agent",
-        "/agents/:agent+",
+fn a_protected_wildcard_covers_its_subtree_and_the_empty_segment() {
+    for (pattern, empty) in [
+        ("/agents/*", Required),
+        ("/agents/{agent}", Required),
+        ("/agents/:agent", Required),
+        ("/agents/:agent+", Public),
     ] {
         assert_access(
             &Paths::only([pattern]),
             &[
                 ("/agents", Public),
-                ("/agents/", Public),
+                ("/agents/", empty),
+                ("/agents//", Required),
                 ("/agents/x", Required),
                 ("/Agents/x/y/", Required),
                 ("/agents//x", Required),
@@ -238,6 +239,189 @@ fn a_protected_wildcard_covers_its_subtree_but_no_empty_segment() {
             ],
         );
     }
+}
+
+/// A router of axum runs the handler of `/users/{id}/secrets` for `/users//secrets`, with an empty `id`.
+#[test]
+fn an_empty_segment_never_leads_around_a_wildcard() {
+    let paths = Paths::only(["/users/{id}/secrets", "/files/:rest+", "/t/*/{x}"]);
+    assert_access(
+        &paths,
+        &[
+            ("/users//secrets", Required),
+            ("/users//secrets/a", Required),
+            ("/Users//Secrets/", Required),
+            ("/users/%2fsecrets", Required),
+            ("/users/./secrets", Required),
+            ("/files//", Required),
+            ("/files/", Public),
+            ("/t//", Required),
+            ("/t///", Required),
+            ("/t/a/", Required),
+            ("/t/", Public),
+            ("/users//", Public),
+            ("//secrets", Public),
+        ],
+    );
+    let scoped = Paths::all()
+        .rule(Rule::required("/users").with_scopes(["users"]))
+        .rule(Rule::required("/users/{id}/secrets").with_scopes(["secrets"]))
+        .rule(Rule::required("/users/{id}").with_scopes(["user"]))
+        .compile()
+        .unwrap();
+    // What another router reads there counts as well: the slash at the end dropped, or two of them merged.
+    assert_scopes(&scoped, "/users//secrets", &["secrets", "user", "users"]);
+    assert_scopes(&scoped, "/users/", &["user", "users"]);
+    assert_scopes(&scoped, "/users/7/", &["user"]);
+}
+
+#[test]
+fn an_exemption_that_names_the_slash_at_the_end_beats_a_wildcard() {
+    assert_access(
+        &Paths::only(["/{tenant}", "/docs/{page}"])
+            .exempt("/")
+            .exempt("/docs/")
+            .optional("/feed/**"),
+        &[
+            ("/", Public),
+            ("//", Required),
+            ("/docs/", Public),
+            ("/docs", Required),
+            ("/docs//", Required),
+            ("/feed/", Optional),
+        ],
+    );
+    assert_access(
+        &Paths::all().exempt("/docs/**").protect("/docs/{page}"),
+        &[
+            ("/docs", Public),
+            ("/docs/", Required),
+            ("/docs/a", Required),
+        ],
+    );
+}
+
+#[test]
+fn a_path_without_a_sure_reading_is_protected_in_either_mode() {
+    let only = edgeone().rule(Rule::required("/admin").with_scopes(["admin"]));
+    let all = agents().rule(Rule::required("/admin").with_scopes(["admin"]));
+    let long = format!("/auth/%41{}", "a".repeat(4_090));
+    let many = "//..//%3b/..".repeat(28);
+    for paths in [only, all] {
+        let paths = paths.compile().unwrap();
+        for path in [
+            "/auth/login%",
+            "/auth/login%2",
+            "/auth/%zz",
+            "/auth/%u002e",
+            "/auth/%u2215x",
+            "/auth/%uff0e",
+            "/auth/%c0%ae",
+            "/auth/%e0%80%ae",
+            "/auth/%c0%af",
+            "/auth/%ff",
+            "/auth/%ed%a0%80",
+            "/auth/%25",
+            "/auth/%25u002e",
+            "/auth/%25c0%25ae",
+            "/x/../%c0%ae",
+            "/x%2f%",
+            &long,
+            &many,
+        ] {
+            assert_eq!(access(&paths, &Method::GET, path), Required, "{path}");
+            assert_scopes(&paths, path, &["admin"]);
+        }
+    }
+}
+
+#[test]
+fn dots_and_blanks_at_the_ends_of_a_segment_are_dropped_in_one_reading() {
+    let mut rows = Vec::new();
+    for path in [
+        "/chat.",
+        "/chat..",
+        "/chat...",
+        "/chat%2e",
+        "/chat%20",
+        "/%20chat",
+        "/chat.%20.",
+        "/chat./room",
+        "/CHAT%20/room",
+        "/chat%c2%a0",
+        "/chat%09",
+        "/x/..%20/chat",
+        "/auth/..././../chat",
+        "/auth/....//chat",
+        "/auth/....\\\\chat",
+    ] {
+        rows.push((path, Required));
+    }
+    for path in [
+        "/my%20file.pdf",
+        "/.well-known/x",
+        "/my%20chat",
+        "/.chat",
+        "/chat.html",
+        "/cha.t",
+        "/x..y/...z",
+        "/login.",
+        "/%20login",
+        "/...",
+        "/a/../b",
+    ] {
+        rows.push((path, Public));
+    }
+    assert_access(&edgeone(), &rows);
+    assert_access(
+        &agents().exempt("/.well-known/*"),
+        &[
+            ("/auth/ticket.", Required),
+            ("/auth/%20ticket", Required),
+            ("/auth./login", Required),
+            ("/health.", Required),
+            ("/health%20", Required),
+            ("/auth/login.", Public),
+            ("/static/my%20file.pdf", Public),
+            ("/static/a.", Public),
+            // Without its blank it is `/auth/`, which nothing exempts.
+            ("/auth/%20", Required),
+            ("/.well-known/x", Public),
+        ],
+    );
+}
+
+#[test]
+fn of_the_path_asked_for_and_the_path_routed_the_stricter_counts() {
+    let only = edgeone().rule(Rule::required("/api/chat").with_scopes(["chat"]));
+    let all = Paths::all().exempt("/public/*").exempt("/api/public/*");
+    for (paths, requested, routed, wanted) in [
+        (&only, "/api/agents", "/agents", Required),
+        (&only, "/agents/x", "/x", Required),
+        (&only, "/api/login", "/login", Public),
+        (&only, "/api/login", "//x/../chat", Required),
+        (&all, "/public/x", "/admin", Required),
+        (&all, "/admin", "/public/x", Required),
+        (&all, "/api/public/x", "/public/x", Public),
+        (&all, "/public/x", "/public/x", Public),
+    ] {
+        let paths = paths.compile().unwrap();
+        let decision = paths.decide_routed(&Method::GET, requested, routed);
+        assert_eq!(decision.access(), wanted, "{requested} {routed}");
+        let explanation = paths.explain_routed("GET", requested, routed).unwrap();
+        assert_eq!(explanation.access(), wanted, "{explanation}");
+        assert_eq!(explanation.rule(), decision.rule(), "{explanation}");
+    }
+    let only = only.compile().unwrap();
+    let decision = only.decide_routed(&Method::GET, "/api/chat", "/chat");
+    assert_eq!(decision.scopes().len(), 1, "scopes of both forms");
+    assert_eq!(
+        only.explain_routed("GET", "/api/chat?a", "/chat#b")
+            .unwrap()
+            .to_string(),
+        "GET /api/chat: protected: `/api/chat` matches; routed as /chat: protected: `/chat/:path*` matches; \
+         a token needs `chat`",
+    );
 }
 
 /// Rows of `(hazard, path)`: none of them may ever be exempt, since some server takes each for `/chat` or `/auth/ticket`.
@@ -291,6 +475,17 @@ const REWRITINGS: &[(&str, &str)] = &[
     ("CVE-2026-33186: no leading slash", "chat"),
     ("RFC 9112 §3.2: asterisk", "*"),
     ("RFC 9112 §3.2: empty path", ""),
+    ("broken escape", "/chat%"),
+    ("broken escape", "/ch%zzat"),
+    ("escape of UTF-16", "/auth/%u002e%u002e/chat"),
+    ("overlong UTF-8", "/auth/%c0%ae%c0%ae/chat"),
+    ("overlong UTF-8", "/auth%c0%afticket"),
+    ("dots at the end", "/chat."),
+    ("dots at the end", "/auth/ticket.."),
+    ("blank at the end", "/chat%20"),
+    ("blank at the front", "/auth/%20ticket"),
+    ("`../` deleted in one pass", "/auth/..././../chat"),
+    ("`../` deleted in one pass", "/auth/....//ticket"),
     (
         "RFC 9112 §3.2: absolute form in place of a path",
         "http://host/chat",
@@ -605,6 +800,19 @@ fn an_explanation_names_the_rule_and_the_reason() {
         (
             &all,
             "GET",
+            "/auth/login%",
+            "GET /auth/login%: protected: the path is not canonical (bad escape): it does not decode to UTF-8; \
+             a token needs `admin staff`",
+        ),
+        (
+            &edgeone(),
+            "GET",
+            "/chat.",
+            "GET /chat.: protected: `/chat/:path*` matches the decoded path",
+        ),
+        (
+            &all,
+            "GET",
             "/chat#/auth/login",
             "GET /chat: protected: no rule exempts it",
         ),
@@ -658,7 +866,7 @@ fn an_explanation_names_the_rule_and_the_reason() {
         .unwrap()
         .to_string();
     assert!(
-        tangled.ends_with(": protected: there are too many ways to read the path"),
+        tangled.ends_with(": protected: the path has too many readings, or one that is not UTF-8"),
         "{tangled}"
     );
 }
@@ -770,7 +978,7 @@ fn rewrite(path: &str, what: u8, place: usize) -> String {
     let replace = |at: usize, text: &str| format!("{}{text}{}", &path[..at], &path[at + 1..]);
     let letters = places(|c| c.is_ascii_alphabetic());
     let slashes = places(|c| c == '/');
-    let rewritten = match what % 12 {
+    let rewritten = match what % 19 {
         0 => pick(&letters).map(|at| replace(at, &format!("%{:02x}", path.as_bytes()[at]))),
         1 => pick(&letters).map(|at| replace(at, &format!("%25{:02X}", path.as_bytes()[at]))),
         2 => pick(&letters).map(|at| replace(at, &path[at..=at].to_ascii_uppercase())),
@@ -788,6 +996,15 @@ fn rewrite(path: &str, what: u8, place: usize) -> String {
             .filter(|&at| at > 0)
             .map(|at| replace(at, "%2f")),
         10 => Some(format!("{path}/")),
+        11 => pick(&slashes).map(|at| insert(at + 1, "%20")),
+        12 => Some(format!("{path}%20")),
+        13 => Some(format!("{path}.")),
+        14 => pick(&slashes)
+            .filter(|&at| at > 0)
+            .map(|at| insert(at, "..")),
+        15 => pick(&slashes).map(|at| insert(at + 1, "x/..././../../")),
+        16 => pick(&slashes).map(|at| insert(at, "%c0%ae")),
+        17 => Some(format!("{path}%")),
         _ => Some(format!("{path}%00")),
     };
     rewritten.unwrap_or_else(|| path.to_owned())
@@ -823,6 +1040,8 @@ proptest! {
             prop_assert_eq!(explanation.rule(), decision.rule());
             prop_assert_eq!(explanation.scopes().count(), decision.scopes().len());
         }
+        let nested = paths.decide_routed(&Method::GET, "/a", &path).access();
+        prop_assert!(nested >= decision.access());
         // Exempt in an all-protecting configuration means canonical and matched by name.
         if decision.access() != Required && paths.table().to_string().ends_with("protected everything else") {
             prop_assert!(decision.rule().is_some());

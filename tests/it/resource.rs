@@ -101,6 +101,50 @@ fn a_claim_that_is_missing_or_of_another_type_binds_to_nothing() {
     }
 }
 
+/// Inside a `nest`, and behind a rewrite, the binding holds on the path that is routed as well.
+#[cfg(feature = "axum")]
+#[test]
+fn of_the_path_asked_for_and_the_path_routed_both_are_bound() {
+    let layer = builder().with_resource_binding(agents()).build().unwrap();
+    let token = minted(|mint| mint.with_claim("agent", "a").with_claim("room", "r"));
+    for (requested, routed, expected) in [
+        ("/agents/a/r", "/agents/a/r", None),
+        ("/api/agents/a/r", "/agents/a/r", None),
+        ("/agents/a/r", "/a/r", None),
+        ("/api/agents/b/r", "/agents/b/r", WRONG),
+        ("/agents/b/r", "/b/r", WRONG),
+        ("/agents/a/r", "/agents/b/r", WRONG),
+        ("/agents/b/r", "/agents/a/r", WRONG),
+        ("/api/x", "//agents/b/r", WRONG),
+    ] {
+        let mut request = get(routed, &token);
+        let original = axum::extract::OriginalUri(requested.parse().unwrap());
+        request.extensions_mut().insert(original);
+        let response = send(&layer, request);
+        assert_eq!(refusal(&response), expected, "{requested} {routed}");
+    }
+}
+
+/// A router may match a parameter with an empty segment, and a gateway may drop dots and blanks.
+#[test]
+fn no_empty_or_trimmed_segment_leads_around_a_binding() {
+    let layer = builder()
+        .with_resource_binding(agents().when_present())
+        .build()
+        .unwrap();
+    let token = minted(|mint| mint.with_claim("agent", "a").with_claim("room", "r"));
+    for path in [
+        "/agents/b/",
+        "/agents/",
+        "/agents//r",
+        "/agents./b/r",
+        "/agents%20/b/r",
+        "/%20agents/b/r",
+    ] {
+        assert_eq!(refusal(&send(&layer, get(path, &token))), WRONG, "{path}");
+    }
+}
+
 #[test]
 fn a_claim_may_lie_within_others() {
     let binding = ResourceBinding::path("/agents/{agent}").claim("grant.agent", "agent");

@@ -7,7 +7,7 @@ use http::{HeaderName, request::Parts};
 use super::ResourceId;
 use crate::{
     ConfigError,
-    request::{Found, PathTemplate, requested_path},
+    request::{Found, PathTemplate, requested},
 };
 
 /// Tells which resource a request is about, by its head alone.
@@ -37,8 +37,9 @@ impl ResourceKey {
     /// Whatever lies beneath is the same resource: `/agents/support/r1/share` is about `/agents/support/r1`, which is
     /// also its [`ResourceId`]. Parameters are decoded once, so `/agents/support/%721` names it too; letters of the
     /// pattern's own segments may come in either case and stand in the ID as the pattern has them. A path that can be
-    /// read in two ways names nothing: see [`Paths`](crate::Paths). With axum the path is the one that the client asked
-    /// for, whatever `nest` has cut off.
+    /// read in two ways names nothing: see [`Paths`](crate::Paths). `doc%2Fr1` in the place of a parameter is such a path,
+    /// because some servers decode the slash first. Where axum's `OriginalUri` and the URI differ (inside a `nest`, behind a
+    /// rewrite), both paths are read: the key names a resource if one of them does, or if both name the same one.
     ///
     /// Layers over one store share their owners: let two patterns differ in their own segments if `{id}` is not the same
     /// thing in both.
@@ -114,9 +115,8 @@ impl ResourceKey {
     pub fn resource(&self, head: &Parts) -> Option<ResourceId> {
         match &self.0 {
             Place::Path { template, segments } => {
-                let Found::Here(values) =
-                    template.find(requested_path(&head.extensions, &head.uri))
-                else {
+                let requested = requested(&head.extensions, &head.uri);
+                let Found::Here(values) = template.find_routed(requested, &head.uri) else {
                     return None;
                 };
                 let mut values = values.iter();

@@ -161,7 +161,7 @@ impl Shown {
     fn read(office: &Office, ticket: &BearerToken<'_>, head: HeadRef<'_>) -> Option<Self> {
         let hash = TicketHash::of(ticket, office.backend)?;
         let names = office.template.names();
-        let resource = match office.template.find(head.requested.path()) {
+        let resource = match office.template.find_routed(head.requested, head.uri) {
             Found::Here(values) => {
                 let names = names.iter().map(ToString::to_string);
                 Some(names.zip(values.into_iter().map(Into::into)).collect())

@@ -9,8 +9,8 @@ use http::Method;
 pub(super) enum Form {
     /// One: as it stands.
     Plain,
-    /// Canonical, with escapes of harmless characters: as it stands, and decoded.
-    Escaped,
+    /// Canonical, with harmless escapes, or with a dot at the end of a segment: as it stands, decoded, and trimmed.
+    Varied,
     /// Nobody knows.
     Odd(Oddity),
 }
@@ -34,9 +34,14 @@ pub(super) enum Oddity {
 }
 
 impl Oddity {
-    /// Whether it is unknown what the target means at all, so that no mode may let it pass.
+    /// Tells whether the target has no path at all. No mode exempts it.
     pub(super) const fn is_no_path(self) -> bool {
         matches!(self, Self::Connect | Self::NoLeadingSlash)
+    }
+
+    /// Tells whether the path does not decode to UTF-8. No mode exempts it, and it needs the scopes of every rule.
+    pub(super) const fn is_undecodable(self) -> bool {
+        matches!(self, Self::BadEscape | Self::EscapedNonText)
     }
 }
 
@@ -75,7 +80,7 @@ impl Form {
         }
         match oddity(bytes) {
             Some(oddity) => Self::Odd(oddity),
-            None if bytes.contains(&b'%') => Self::Escaped,
+            None if bytes.contains(&b'%') || ends_a_segment_in_a_dot(bytes) => Self::Varied,
             None => Self::Plain,
         }
     }
@@ -88,16 +93,20 @@ fn is_plain(path: &[u8]) -> bool {
     let mut before = 0;
     for &byte in path {
         let class = CLASS.get(usize::from(byte)).copied().unwrap_or(UNUSUAL);
-        // A slash or a dot right behind a slash opens an empty segment or, perhaps, a dot segment.
+        // A slash or a dot right behind a slash opens an empty segment or, perhaps, a dot segment. A slash right behind a
+        // dot ends a segment that some servers trim.
         marks |= class & (before << 1 | UNUSUAL);
         before = class;
     }
-    marks == 0 && path.first() == Some(&b'/')
+    marks == 0 && path.first() == Some(&b'/') && before & DOT == 0
 }
 
 const SLASH: u8 = 1;
 /// One bit beside [`SLASH`], so that the class before, shifted, asks for it exactly behind a slash.
 const SLASH_OR_DOT: u8 = 1 << 1;
+const DOT: u8 = 1 << 3;
+/// One bit beside [`DOT`], which only a slash has: it is asked for exactly behind a dot.
+const SLASH_BEHIND_DOT: u8 = 1 << 4;
 /// The highest bit, so that it leaves when the class is shifted.
 const UNUSUAL: u8 = 1 << 7;
 
@@ -107,8 +116,8 @@ static CLASS: [u8; 256] = {
     let mut byte = b'!';
     while byte <= b'~' {
         class[byte as usize] = match byte {
-            b'/' => SLASH | SLASH_OR_DOT,
-            b'.' => SLASH_OR_DOT,
+            b'/' => SLASH | SLASH_OR_DOT | SLASH_BEHIND_DOT,
+            b'.' => SLASH_OR_DOT | DOT,
             b'%' | b'\\' | b';' | b'?' | b'#' => UNUSUAL,
             _ => 0,
         };
@@ -117,11 +126,21 @@ static CLASS: [u8; 256] = {
     class
 };
 
+/// Tells whether a segment ends in a dot, which some file systems and gateways drop.
+fn ends_a_segment_in_a_dot(path: &[u8]) -> bool {
+    path.ends_with(b".") || path.windows(2).any(|pair| pair == b"./")
+}
+
 /// The first thing that makes the path readable in two ways.
 fn oddity(path: &[u8]) -> Option<Oddity> {
     let Some((b'/', body)) = path.split_first() else {
         return Some(Oddity::NoLeadingSlash);
     };
+    // It weighs the most, so it is looked for first.
+    let escape = odd_escape(body);
+    if escape.is_some_and(Oddity::is_undecodable) {
+        return escape;
+    }
     let mut segments = body.split(|&byte| byte == b'/').peekable();
     while let Some(segment) = segments.next() {
         match segment {
@@ -140,12 +159,17 @@ fn oddity(path: &[u8]) -> Option<Oddity> {
             _ => {}
         }
     }
-    odd_escape(body)
+    escape
 }
 
-/// The first escape that is broken, or that hides a character with a meaning of its own.
+/// Finds an escape that is broken, or else escapes that are not UTF-8, or else one that hides a character with a meaning
+/// of its own.
 fn odd_escape(path: &[u8]) -> Option<Oddity> {
-    let mut decoded = Vec::new();
+    if !path.contains(&b'%') {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut hidden = None;
     let mut rest = path;
     while let Some((&byte, behind)) = rest.split_first() {
         rest = behind;
@@ -157,16 +181,20 @@ fn odd_escape(path: &[u8]) -> Option<Oddity> {
             return Some(Oddity::BadEscape);
         };
         match byte {
-            b'/' | b'\\' | b'.' | b'%' | b';' | b'?' | b'#' => return Some(Oddity::EscapedMark),
-            byte if byte.is_ascii_control() => return Some(Oddity::EscapedControl),
-            byte => decoded.push(byte),
+            b'/' | b'\\' | b'.' | b'%' | b';' | b'?' | b'#' => {
+                hidden = hidden.or(Some(Oddity::EscapedMark));
+            }
+            byte if byte.is_ascii_control() => hidden = hidden.or(Some(Oddity::EscapedControl)),
+            _ => {}
         }
+        decoded.push(byte);
         rest = behind;
     }
     // Overlong forms such as `%c0%af` were slashes to some servers.
-    std::str::from_utf8(&decoded)
-        .is_err()
-        .then_some(Oddity::EscapedNonText)
+    match std::str::from_utf8(&decoded) {
+        Ok(_) => hidden,
+        Err(_) => Some(Oddity::EscapedNonText),
+    }
 }
 
 /// Reads the two digits behind a `%`, and gives the byte and what follows.
@@ -190,7 +218,7 @@ mod tests {
             "/",
             "/a",
             "/a/",
-            "/a.b/c..d/...",
+            "/a.b/c..d/.x",
             "/.well-known/jwks.json",
             "/~u/a-b_c!$&'()*+,=:@",
             "/{x}",
@@ -203,8 +231,11 @@ mod tests {
             "/caf%C3%A9",
             "/.well-known/%41",
             "/a%7e/",
+            "/chat.",
+            "/chat../a",
+            "/...",
         ] {
-            assert_eq!(Form::of(&Method::GET, path), Form::Escaped, "{path}");
+            assert_eq!(Form::of(&Method::GET, path), Form::Varied, "{path}");
         }
     }
 
@@ -245,6 +276,9 @@ mod tests {
             ("/a%0d%0a", Oddity::EscapedControl),
             ("/a%c0%af", Oddity::EscapedNonText),
             ("/a%ff", Oddity::EscapedNonText),
+            ("/a/../b%", Oddity::BadEscape),
+            ("/a%2fb%", Oddity::BadEscape),
+            ("/a%2f%c0%ae", Oddity::EscapedNonText),
         ] {
             assert_eq!(Form::of(&Method::GET, path), Form::Odd(oddity), "{path:?}");
         }

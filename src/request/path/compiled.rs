@@ -6,10 +6,10 @@ use http::Method;
 
 use super::{
     canonical::{Form, Oddity},
-    pattern::{Pattern, Reach},
+    pattern::{Pattern, Reach, Tail},
     readings::readings,
     rules::{Access, Mode, Paths, Rule},
-    tree::{CompiledRule, Question, Tree, add_scopes},
+    tree::{CompiledRule, EmptySegment, Question, Tree, add_scopes},
 };
 use crate::error::ConfigError;
 
@@ -32,7 +32,7 @@ pub struct CompiledPaths {
     tree: Tree,
     /// Paths that are exempt as they stand, whatever the method: what a health check asks for, decided beforehand.
     plain: Box<[Box<str>]>,
-    /// Every scope that a protected tree asks for: what a path needs that is too tangled to be read.
+    /// Every scope that a protected tree asks for. A doubtful path needs them all.
     scopes: Vec<Arc<str>>,
 }
 
@@ -50,7 +50,7 @@ pub struct PathDecision<'p> {
 pub(super) enum Cause {
     /// The path as it stands.
     Text,
-    /// What the path means once it is decoded.
+    /// Another reading of the path: decoded, or its segments trimmed.
     Decoded,
     /// The path cannot be read in one way.
     Odd(Oddity),
@@ -133,79 +133,140 @@ impl CompiledPaths {
 
     /// Decides about a request by its method and its raw path, as [`http::Uri::path`] gives it.
     ///
-    /// It allocates only for a path with escapes, or for one that is not canonical.
+    /// It allocates only for a path with escapes, with a dot at the end of a segment, or that is not canonical.
     #[must_use]
     pub fn decide(&self, method: &Method, path: &str) -> PathDecision<'_> {
         match Form::of(method, path) {
+            Form::Plain if path.ends_with('/') => self.decide_slash(method, path),
             Form::Plain => {
                 let question = Question {
                     method,
                     canonical: Some(path),
+                    reading: path,
+                    empty: EmptySegment::Ends,
                 };
-                self.settle(self.tree.find(path.as_bytes(), &question), Cause::Text)
+                self.settle(self.tree.find(&question), Cause::Text)
             }
-            Form::Escaped => self.decide_escaped(method, path),
+            Form::Varied => self.decide_varied(method, path),
             Form::Odd(oddity) => self.decide_odd(method, path, oddity),
         }
     }
 
-    /// A canonical path with escapes: exempt by its raw text, and only if no reading says otherwise.
+    /// Decides about a request whose routed path may differ from the path that the client asked for.
+    ///
+    /// Inside a `nest` of axum the routed path lacks the prefix, and a rewrite replaces it. Where the two differ, both are
+    /// judged and the stricter decision counts, with the scopes of both. So an exempt path must be exempt in both forms.
+    ///
+    /// ```
+    /// use http::Method;
+    /// use tower_warden::{Access, Paths};
+    ///
+    /// let paths = Paths::only(["/chat"]).compile()?;
+    /// assert_eq!(paths.decide_routed(&Method::GET, "/api/chat", "/chat").access(), Access::Required);
+    /// assert_eq!(paths.decide_routed(&Method::GET, "/api/help", "/help").access(), Access::Public);
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn decide_routed(
+        &self,
+        method: &Method,
+        requested: &str,
+        routed: &str,
+    ) -> PathDecision<'_> {
+        let decision = self.decide(method, requested);
+        if requested == routed {
+            return decision;
+        }
+        decision.stricter(self.decide(method, routed))
+    }
+
+    /// A canonical path that ends in a slash: its last segment is empty.
     #[cold]
-    fn decide_escaped(&self, method: &Method, path: &str) -> PathDecision<'_> {
-        let question = Question {
-            method,
-            canonical: Some(path),
-        };
+    fn decide_slash(&self, method: &Method, path: &str) -> PathDecision<'_> {
+        self.decide_reading(method, Some(path), path, Cause::Text)
+    }
+
+    /// A canonical path with several readings: exempt by its raw text, and only if no reading says otherwise.
+    #[cold]
+    fn decide_varied(&self, method: &Method, path: &str) -> PathDecision<'_> {
         let Some(readings) = readings(path) else {
-            return self.tangled();
+            return self.doubtful(Cause::Tangled);
         };
         let mut decisions = readings.iter().enumerate().map(|(at, reading)| {
             let cause = if at == 0 { Cause::Text } else { Cause::Decoded };
-            self.settle(self.tree.find(reading, &question), cause)
+            self.decide_reading(method, Some(path), reading, cause)
         });
-        let first = decisions.next().unwrap_or_else(|| self.tangled());
+        let first = decisions
+            .next()
+            .unwrap_or_else(|| self.doubtful(Cause::Tangled));
         decisions.fold(first, PathDecision::stricter)
     }
 
     /// A path that is not canonical: no rule exempts it, and every reading may protect it.
     #[cold]
     fn decide_odd(&self, method: &Method, path: &str, oddity: Oddity) -> PathDecision<'_> {
+        let cause = Cause::Odd(oddity);
+        if oddity.is_undecodable() {
+            return self.doubtful(cause);
+        }
         let floor = if oddity.is_no_path() {
             Access::Required
         } else {
             self.unmatched()
         };
-        let cause = Cause::Odd(oddity);
-        let nobody = PathDecision {
+        let unlisted = PathDecision {
             access: floor,
             scopes: Cow::Borrowed(&[]),
             rule: None,
             cause,
         };
         if floor == Access::Required && self.scopes.is_empty() {
-            return nobody;
+            return unlisted;
         }
-        let question = Question {
-            method,
-            canonical: None,
-        };
         let Some(readings) = readings(path) else {
-            return self.tangled();
+            return self.doubtful(Cause::Tangled);
         };
-        let rules = readings
+        let decisions = readings
             .iter()
-            .filter_map(|reading| self.tree.find(reading, &question));
-        let decisions = rules.map(|rule| self.settle(Some(rule), cause));
-        decisions.fold(nobody, PathDecision::stricter)
+            .map(|reading| self.decide_reading(method, None, reading, cause));
+        decisions.fold(unlisted, PathDecision::stricter)
     }
 
-    /// A path that nobody should have to read: all that any protected tree asks for.
-    fn tangled(&self) -> PathDecision<'_> {
+    /// Decides about one reading. Where it has an empty segment, wildcards may match it or not, and the stricter counts.
+    fn decide_reading(
+        &self,
+        method: &Method,
+        canonical: Option<&str>,
+        reading: &str,
+        cause: Cause,
+    ) -> PathDecision<'_> {
+        let find = |empty| {
+            let question = Question {
+                method,
+                canonical,
+                reading,
+                empty,
+            };
+            self.tree.find(&question)
+        };
+        let rule = find(EmptySegment::Ends);
+        let decision = self.settle(rule, cause);
+        // An exemption of `/docs/` names the empty segment, which is more specific than a wildcard.
+        let is_named = rule.is_some_and(|rule| rule.pattern.tail() == Tail::Slash);
+        if is_named || !(reading.ends_with('/') || reading.contains("//")) {
+            return decision;
+        }
+        decision.stricter(self.settle(find(EmptySegment::Matches), cause))
+    }
+
+    /// A path without a sure reading needs all that any protected tree asks for.
+    fn doubtful(&self, cause: Cause) -> PathDecision<'_> {
         PathDecision {
             access: Access::Required,
             scopes: Cow::Borrowed(&self.scopes),
             rule: None,
-            cause: Cause::Tangled,
+            cause,
         }
     }
 

@@ -6,13 +6,13 @@ use http::Method;
 
 use super::{
     canonical::Oddity,
-    compiled::{Cause, CompiledPaths},
+    compiled::{Cause, CompiledPaths, PathDecision},
     rules::{Access, Mode},
     tree::CompiledRule,
 };
 use crate::error::ConfigError;
 
-/// What was decided about a method and a path, and why. [Displayed](fmt::Display) as one line.
+/// A decision about a method and a path, with its reason. [Displayed](fmt::Display) as one line.
 ///
 /// ```
 /// use tower_warden::{Access, Paths};
@@ -30,42 +30,96 @@ use crate::error::ConfigError;
 #[derive(Debug, Clone)]
 pub struct Explanation {
     method: Method,
+    /// The path that the client asked for, and the routed one if it differs.
+    requested: Judged,
+    routed: Option<Judged>,
+    /// The decision that counts.
+    decided: Decided,
+    mode: Mode,
+}
+
+/// A path, and the decision about it.
+#[derive(Debug, Clone)]
+struct Judged {
     path: String,
+    decided: Decided,
+}
+
+/// A decision that owns its parts.
+#[derive(Debug, Clone)]
+struct Decided {
     access: Access,
     rule: Option<String>,
     scopes: Vec<String>,
     cause: Cause,
-    mode: Mode,
+}
+
+impl Decided {
+    fn new(decision: &PathDecision<'_>) -> Self {
+        Self {
+            access: decision.access(),
+            rule: decision.rule().map(str::to_owned),
+            scopes: decision.scopes().iter().map(ToString::to_string).collect(),
+            cause: decision.cause,
+        }
+    }
 }
 
 impl Explanation {
     /// What the path asks of a request.
     #[must_use]
     pub const fn access(&self) -> Access {
-        self.access
+        self.decided.access
     }
 
     /// Whether valid credentials are required.
     #[must_use]
     pub fn is_protected(&self) -> bool {
-        self.access == Access::Required
+        self.decided.access == Access::Required
     }
 
     /// The pattern of the rule that decided, or `None` where no rule matched.
     #[must_use]
     pub fn rule(&self) -> Option<&str> {
-        self.rule.as_deref()
+        self.decided.rule.as_deref()
     }
 
     /// The scopes that a token needs here.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.scopes.iter().map(String::as_str)
+        self.decided.scopes.iter().map(String::as_str)
     }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.method)?;
+        self.requested.write(f, self.mode)?;
+        if let Some(routed) = &self.routed {
+            f.write_str("; routed as ")?;
+            routed.write(f, self.mode)?;
+        }
+        match &*self.decided.scopes {
+            [] => Ok(()),
+            scopes => write!(f, "; a token needs `{}`", scopes.join(" ")),
+        }
+    }
+}
+
+impl Judged {
+    fn new(path: &str, decision: &PathDecision<'_>) -> Self {
+        Self {
+            path: path.to_owned(),
+            decided: Decided::new(decision),
+        }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, mode: Mode) -> fmt::Result {
+        let Decided {
+            access,
+            rule,
+            cause,
+            ..
+        } = &self.decided;
         for character in self.path.chars() {
             // A path that ends a log line early could forge the next one.
             if character.is_control() {
@@ -74,21 +128,20 @@ impl fmt::Display for Explanation {
                 write!(f, "{character}")?;
             }
         }
-        write!(f, ": {}: ", self.access)?;
-        match (self.cause, &self.rule) {
+        write!(f, ": {access}: ")?;
+        match (*cause, rule) {
             (Cause::Text, Some(rule)) => write!(f, "`{rule}` matches")?,
             (Cause::Decoded, Some(rule)) => write!(f, "`{rule}` matches the decoded path")?,
-            (Cause::Text | Cause::Decoded, None) => f.write_str(match self.mode {
+            (Cause::Text | Cause::Decoded, None) => f.write_str(match mode {
                 Mode::All => "no rule exempts it",
                 Mode::Only => "no rule protects it",
             })?,
-            (Cause::Odd(oddity), rule) => write_oddity(f, oddity, rule.as_deref(), self.access)?,
-            (Cause::Tangled, _) => f.write_str("there are too many ways to read the path")?,
+            (Cause::Odd(oddity), rule) => write_oddity(f, oddity, rule.as_deref(), *access)?,
+            (Cause::Tangled, _) => {
+                f.write_str("the path has too many readings, or one that is not UTF-8")?;
+            }
         }
-        match &*self.scopes {
-            [] => Ok(()),
-            scopes => write!(f, "; a token needs `{}`", scopes.join(" ")),
-        }
+        Ok(())
     }
 }
 
@@ -106,6 +159,9 @@ fn write_oddity(
     write!(f, "{subject} ({oddity})")?;
     match (rule, access) {
         (Some(rule), _) => write!(f, " and may be read as lying under `{rule}`"),
+        (None, Access::Required) if oddity.is_undecodable() => {
+            f.write_str(": it does not decode to UTF-8")
+        }
         (None, Access::Required) => Ok(()),
         (None, _) => f.write_str(", but in no reading it lies under a protected tree"),
     }
@@ -123,17 +179,49 @@ impl CompiledPaths {
             value: method.to_owned(),
             problem: "this is no HTTP method: give one such as `GET`",
         })?;
-        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let path = without_query(path);
         let decision = self.decide(&method, path);
         Ok(Explanation {
-            path: path.to_owned(),
-            access: decision.access(),
-            rule: decision.rule().map(str::to_owned),
-            scopes: decision.scopes().iter().map(ToString::to_string).collect(),
-            cause: decision.cause,
+            requested: Judged::new(path, &decision),
+            routed: None,
+            decided: Decided::new(&decision),
             mode: self.mode(),
             method,
         })
+    }
+
+    /// Explains the decision about a request whose routed path differs from the path that the client asked for.
+    ///
+    /// Shows the decisions about both paths; the stricter one counts. A query or fragment behind a path is cut off.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Setting`] for what cannot be a method.
+    ///
+    /// ```
+    /// use tower_warden::Paths;
+    ///
+    /// let paths = Paths::only(["/chat"]).compile()?;
+    /// assert_eq!(
+    ///     paths.explain_routed("GET", "/api/chat", "/chat")?.to_string(),
+    ///     "GET /api/chat: exempt: no rule protects it; routed as /chat: protected: `/chat` matches",
+    /// );
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    pub fn explain_routed(
+        &self,
+        method: &str,
+        requested: &str,
+        routed: &str,
+    ) -> Result<Explanation, ConfigError> {
+        let mut explanation = self.explain(method, requested)?;
+        let (requested, routed) = (without_query(requested), without_query(routed));
+        let method = &explanation.method;
+        if requested != routed {
+            explanation.routed = Some(Judged::new(routed, &self.decide(method, routed)));
+            explanation.decided = Decided::new(&self.decide_routed(method, requested, routed));
+        }
+        Ok(explanation)
     }
 
     /// The rules in order of precedence, one per line, and at the end what holds for all other paths.
@@ -160,6 +248,10 @@ impl CompiledPaths {
             })
         })
     }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split(['?', '#']).next().unwrap_or_default()
 }
 
 fn write_rule(f: &mut fmt::Formatter<'_>, rule: &CompiledRule) -> fmt::Result {

@@ -12,7 +12,7 @@ pub(super) enum Reach {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Segment {
     Literal(Box<str>),
-    /// One segment that is not empty.
+    /// One segment. An exemption never matches an empty one.
     One,
 }
 

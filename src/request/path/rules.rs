@@ -113,7 +113,7 @@ pub(super) enum Mode {
 /// | segment | stands for |
 /// | --- | --- |
 /// | `chat` | itself |
-/// | `*`, `{name}`, `:name` | one segment that is not empty |
+/// | `*`, `{name}`, `:name` | one segment; a protection also matches an empty one |
 /// | `**`, `{*rest}`, `:rest*` | any rest, also none; last segment only |
 /// | `:rest+` | a rest of one or more segments; last segment only |
 ///
@@ -122,8 +122,9 @@ pub(super) enum Mode {
 ///
 /// # Protecting widens, exempting narrows
 ///
-/// - A **protected** pattern covers its whole subtree, ignores the case of letters and is also compared with what the
-///   path means once it is decoded. `/chat` protects `/chat`, `/chat/`, `/Chat/room` and `/%63hat`.
+/// - A **protected** pattern covers its whole subtree, ignores the case of letters and is compared with every reading of
+///   the path. `/chat` protects `/chat`, `/chat/`, `/Chat/room`, `/%63hat`, `/chat.` and `/chat%20`. `/users/{id}/keys`
+///   protects `/users//keys`, and `/users/{id}` protects `/users/`.
 /// - An **exempt** or **optional** pattern is compared exactly, with the text as it was sent: `/health` exempts neither
 ///   `/health/` nor `/Health`. A trailing `/*` there means one or more whole segments; so `/auth/*` exempts
 ///   `/auth/login` and `/auth/login/github`, but neither `/auth` nor `/auth/`.
@@ -131,15 +132,30 @@ pub(super) enum Mode {
 /// # Which rule wins
 ///
 /// The most specific one: segment by segment from the left a literal beats a wildcard for one segment, that beats the
-/// end of the pattern, and that beats a rest. On a tie the stricter rule wins, in whatever order they were given.
+/// end of the pattern, and that beats a rest. On a tie the stricter rule wins, in whatever order they were given. A path
+/// with an empty segment is judged twice, with wildcards that match it and with wildcards that do not, and the stricter
+/// decision counts. Only an exemption that names the slash at the end, such as `/users/`, beats `/users/{id}` there.
 ///
 /// # Security
 ///
 /// Only a **canonical** path is ever exempt or optional: one that begins with `/` and has no empty or dot segment, no
 /// `\`, no `;`, no control byte or byte beyond ASCII, no broken escape, and no escape of `/ \ . % ; ? #`, of a control
-/// byte or of what is not UTF-8. Any other path is protected; with [`only`](Self::only) it is protected if any reading
-/// of it (decoded, dots resolved, slashes merged, parameters cut, in every order) lies under a protected tree. The
-/// targets `*` and of `CONNECT` are always protected. Query, fragment and headers never decide.
+/// byte or of what is not UTF-8. Any other path is protected. With [`only`](Self::only) it is protected if any reading
+/// of it lies under a protected tree. The readings are the path decoded, its dots resolved, its slashes merged, its
+/// parameters cut, the dots and blanks at the ends of its segments dropped, and each `../` deleted in one pass, in every
+/// order.
+///
+/// Three kinds of targets are protected in either mode:
+/// - a path that does not decode to UTF-8, also in its second decoding: `/a%`, `/a%u002e`, `/a%c0%ae`, `/a%25`;
+/// - a path with more than 12 readings, or with several readings and more than 4 KiB;
+/// - the target `*`, and that of `CONNECT`.
+///
+/// The first two need the scopes of every protected rule. Query, fragment and headers never decide.
+///
+/// Inside a `nest` of axum, and behind a rewrite, the routed path is not the one that the client asked for. The layers
+/// judge both, and the stricter decision counts: a rule protects by either form, and an exempt path must be exempt in
+/// both. Write `.exempt("/api/health").exempt("/health")` for a layer inside `nest("/api", …)`, or mount the layer
+/// outside of it.
 ///
 /// ```
 /// use tower_warden::Paths;
@@ -222,7 +238,9 @@ impl Paths {
         CompiledPaths::new(self)
     }
 
-    /// Says what is decided for a method and a path, and why. A query or fragment behind the path is cut off.
+    /// Explains the decision about a method and a path. A query or fragment behind the path is cut off.
+    ///
+    /// [`CompiledPaths::explain_routed`] explains it where another path is routed.
     ///
     /// # Errors
     ///

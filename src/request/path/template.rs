@@ -1,12 +1,13 @@
 //! [`PathTemplate`]: which resource a path names, read with the same doubts as the paths that are guarded.
 
-use std::{borrow::Cow, str};
+use std::{borrow::Cow, ptr};
 
-use http::Method;
+use http::{Method, Uri};
 
 use super::{
     canonical::{Form, escaped_byte},
     pattern::{Pattern, Reach},
+    readings::trim,
 };
 use crate::error::ConfigError;
 
@@ -91,6 +92,21 @@ impl PathTemplate {
         &self.names
     }
 
+    /// Finds the parameters of a request in the path that the client asked for and in the path that is routed.
+    ///
+    /// Where the paths differ, both are read. Two paths that name different resources are [`Found::Doubtful`].
+    pub(crate) fn find_routed<'r>(&self, requested: &'r Uri, routed: &'r Uri) -> Found<'r> {
+        let found = self.find(requested.path());
+        if ptr::eq(requested, routed) || requested.path() == routed.path() {
+            return found;
+        }
+        match (found, self.find(routed.path())) {
+            (Found::Elsewhere, found) | (found, Found::Elsewhere) => found,
+            (found, other) if found == other => found,
+            _ => Found::Doubtful,
+        }
+    }
+
     /// Finds the parameters in a raw path.
     pub(crate) fn find<'r>(&self, path: &'r str) -> Found<'r> {
         // The method decides nothing here: an extended `CONNECT` has a path, and a plain one has none that is
@@ -101,7 +117,7 @@ impl PathTemplate {
         let mut values = Vec::with_capacity(self.names.len());
         let mut parts = path.split('/').skip(1);
         for segment in &self.segments {
-            let Some(part) = parts.next().filter(|part| !part.is_empty()) else {
+            let Some(part) = parts.next() else {
                 return Found::Elsewhere;
             };
             let Some(part) = decode(part) else {
@@ -109,7 +125,12 @@ impl PathTemplate {
             };
             match segment {
                 Segment::Literal(text) if text.eq_ignore_ascii_case(&part) => {}
+                Segment::Literal(text) if text.eq_ignore_ascii_case(trim(&part)) => {
+                    return Found::Doubtful;
+                }
                 Segment::Literal(_) => return Found::Elsewhere,
+                // Some routers match an empty segment, and it names nothing.
+                Segment::Parameter if part.is_empty() => return Found::Doubtful,
                 Segment::Parameter => values.push(part),
             }
         }
@@ -168,8 +189,13 @@ mod tests {
             ("/agents/a+b/r", here(["a+b", "r"])),
             ("/agents", Found::Elsewhere),
             ("/agents/a", Found::Elsewhere),
-            ("/agents/a/", Found::Elsewhere),
+            ("/agents/", Found::Doubtful),
+            ("/agents/a/", Found::Doubtful),
             ("/chat/a/r1", Found::Elsewhere),
+            ("/chat./a/r1", Found::Elsewhere),
+            ("/agents./a/r1", Found::Doubtful),
+            ("/%20agents%20/a/r1", Found::Doubtful),
+            ("/agents/a/r1.", here(["a", "r1."])),
             ("/", Found::Elsewhere),
             ("//agents/a/r1", Found::Doubtful),
             ("/agents//a/r1", Found::Doubtful),
@@ -190,6 +216,29 @@ mod tests {
             found("/u/:id", "/u/7"),
             Found::Here(vec!["7".to_owned().into()])
         );
+    }
+
+    #[test]
+    fn where_two_paths_differ_both_are_read() {
+        let template = PathTemplate::parse("/agents/{agent}").unwrap();
+        let here = || Found::Here(vec!["a".into()]);
+        for (requested, routed, expected) in [
+            ("/agents/a", "/agents/a", here()),
+            ("/api/agents/a", "/agents/a", here()),
+            ("/agents/a", "/a", here()),
+            ("/agents/a/x", "/agents/%61", here()),
+            ("/agents/a", "/agents/b", Found::Doubtful),
+            ("/agents/a", "//a", Found::Doubtful),
+            ("/api//a", "/agents/a", Found::Doubtful),
+            ("/api/a", "/a", Found::Elsewhere),
+        ] {
+            let (requested, routed) = (requested.parse().unwrap(), routed.parse().unwrap());
+            assert_eq!(
+                template.find_routed(&requested, &routed),
+                expected,
+                "{requested} {routed}"
+            );
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! then the rules whose rest begins here. That order *is* the order of precedence, so no rule is ever compared with
 //! another while a request waits. Each node is visited once at most, since its depth fixes its place in the path.
 
-use std::sync::Arc;
+use std::{ptr, sync::Arc};
 
 use http::Method;
 
@@ -26,8 +26,21 @@ pub(super) struct CompiledRule {
 #[derive(Debug)]
 pub(super) struct Question<'q> {
     pub(super) method: &'q Method,
-    /// The raw path, if it is canonical. Only then may an exempt or optional rule match, and only this text.
+    /// The raw path, if it is canonical. Only then may an exempt or optional rule match. It matches this text and the
+    /// reading.
     pub(super) canonical: Option<&'q str>,
+    /// The reading of the path that is looked up.
+    pub(super) reading: &'q str,
+    /// Whether a wildcard for one segment matches an empty one.
+    pub(super) empty: EmptySegment,
+}
+
+/// What a wildcard for one segment makes of an empty one. Routers differ, so a reading with an empty segment is asked
+/// about in both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EmptySegment {
+    Ends,
+    Matches,
 }
 
 impl CompiledRule {
@@ -35,15 +48,16 @@ impl CompiledRule {
     #[inline]
     fn holds(&self, rest: &[u8], question: &Question<'_>) -> bool {
         match self.access {
-            Access::Required => {
-                self.pattern.tail() != Tail::Some || rest.iter().any(|&byte| byte != b'/')
-            }
+            // A rest of two slashes is a segment to some routers, whose name is a slash.
+            Access::Required => self.pattern.tail() != Tail::Some || rest.len() > 1,
             Access::Public | Access::Optional => {
                 let allows = |methods: &[Method]| methods.contains(question.method);
                 self.methods.as_deref().is_none_or(allows)
-                    && question
-                        .canonical
-                        .is_some_and(|path| self.pattern.matches_exactly(path))
+                    && question.canonical.is_some_and(|path| {
+                        self.pattern.matches_exactly(path)
+                            && (ptr::eq(path, question.reading)
+                                || self.pattern.matches_exactly(question.reading))
+                    })
             }
         }
     }
@@ -109,8 +123,8 @@ impl Tree {
 
     /// The most specific rule that holds for this reading of the path.
     #[inline]
-    pub(super) fn find(&self, reading: &[u8], question: &Question<'_>) -> Option<&CompiledRule> {
-        self.root.find(reading, question)
+    pub(super) fn find(&self, question: &Question<'_>) -> Option<&CompiledRule> {
+        self.root.find(question.reading.as_bytes(), question)
     }
 
     /// All rules in order of precedence, literals of one place by their key.
@@ -125,7 +139,7 @@ impl Node {
     fn find(&self, rest: &[u8], question: &Question<'_>) -> Option<&CompiledRule> {
         if self.leads_on()
             && let Some((segment, behind, key)) = keyed_segment(rest)
-            && !segment.is_empty()
+            && (!segment.is_empty() || question.empty == EmptySegment::Matches)
         {
             if let Some(child) = self.literal(segment, key)
                 && let Some(rule) = child.find(behind, question)
