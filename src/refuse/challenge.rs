@@ -181,6 +181,7 @@ mod tests {
             (RejectionKind::StoreUnavailable, None),
             (RejectionKind::RequestMalformed, None),
             (RejectionKind::NotOwner, None),
+            (RejectionKind::ResourceUnnamed, None),
             (RejectionKind::NotFound, None),
             (RejectionKind::Misconfigured, None),
         ];

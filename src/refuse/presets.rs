@@ -60,7 +60,7 @@ pub(super) fn mixin(rejection: &Rejection) -> Response<Bytes> {
     let kind = rejection.kind();
     let text = match kind {
         RejectionKind::CredentialsAmbiguous => "More than one method used for authentication",
-        RejectionKind::NotOwner => rejection.detail(),
+        RejectionKind::NotOwner | RejectionKind::ResourceUnnamed => rejection.detail(),
         _ => kind.status().canonical_reason().unwrap_or("Error"),
     };
     answer(kind.status(), "text/plain; charset=utf-8", text.to_owned())

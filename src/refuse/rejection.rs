@@ -76,6 +76,8 @@ pub enum RejectionKind {
     ApiKeyUnknown,
     /// The resource belongs to somebody else, or to nobody yet.
     NotOwner,
+    /// The request names no resource that an owner could have, or its path has several readings, as `/rooms/doc%2F1` has.
+    ResourceUnnamed,
     /// There is nothing here, or nothing that this principal may know of.
     NotFound,
     /// The username or the password of a login is wrong; which of them is not said.
@@ -131,7 +133,8 @@ impl RejectionKind {
             | Self::OriginForeign
             | Self::HttpsRequired
             | Self::RenewalOtherSubject
-            | Self::NotOwner => StatusCode::FORBIDDEN,
+            | Self::NotOwner
+            | Self::ResourceUnnamed => StatusCode::FORBIDDEN,
             Self::ConnectionEnded | Self::NotFound => StatusCode::NOT_FOUND,
             Self::RenewalNotNewer | Self::UsernameTaken => StatusCode::CONFLICT,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -177,6 +180,7 @@ impl RejectionKind {
             Self::ApiKeyMalformed => "api_key_malformed",
             Self::ApiKeyUnknown => "api_key_unknown",
             Self::NotOwner => "not_owner",
+            Self::ResourceUnnamed => "resource_unnamed",
             Self::NotFound => "not_found",
             Self::CredentialsInvalid => "invalid_credentials",
             Self::UsernameInvalid => "invalid_username",
@@ -224,6 +228,9 @@ impl RejectionKind {
             Self::ApiKeyUnknown => "the API key is not known here, or has been revoked",
             // The words of `agents-oauth2-jwt-bearer`, which its clients show.
             Self::NotOwner => "This chat is not yours.",
+            Self::ResourceUnnamed => {
+                "the request names no resource, or its path can be read in several ways"
+            }
             Self::NotFound => "there is nothing here",
             Self::CredentialsInvalid => "the username or the password is wrong",
             Self::UsernameInvalid => "this cannot be a username",

@@ -133,7 +133,9 @@ fn mixin(rejection: &Rejection) -> Option<Closing> {
         RejectionKind::CredentialsAmbiguous => {
             Closing::fixed(1008, "More than one method used for authentication")
         }
-        RejectionKind::NotOwner => Closing::fixed(1008, kind.detail()),
+        RejectionKind::NotOwner | RejectionKind::ResourceUnnamed => {
+            Closing::fixed(1008, kind.detail())
+        }
         _ => {
             let status = kind.status();
             let code = match status {

@@ -336,7 +336,8 @@ expect_not_owner 'shared no more, by DELETE' /agents/a/r "${bob[@]}"
 expect 'a chat with a name' 200 /history "${alice[@]}" -H 'makers-conversation-id: c1'
 expect_not_owner 'a chat of somebody else' /history "${bob[@]}" -H 'makers-conversation-id: c1'
 expect_not_owner 'a chat of somebody else, chat' /chat "${message[@]}" "${bob[@]}" -H 'makers-conversation-id: c1'
-expect_not_owner 'a chat with two names' /history "${alice[@]}" -H 'makers-conversation-id: c1' -H 'makers-conversation-id: c2'
+expect 'a chat with two names' 403 /history "${alice[@]}" -H 'makers-conversation-id: c1' -H 'makers-conversation-id: c2'
+check 'a chat with two names' has_body '"code" *: *"resource_unnamed"'
 expect 'a chat of one’s own' 200 /history "${bob[@]}"
 
 # API keys open what their owner owns, and make no others.

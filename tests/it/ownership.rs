@@ -281,12 +281,17 @@ fn a_path_that_can_be_read_in_two_ways_is_nobodys() {
         "/agents/support/r%2531",
         "/agents/support/r1;x=y",
         "/agents/support/r1%",
+        "/agents/support/doc%2F1",
+        "/agents./support/r1",
+        "/agents/support/",
         "/agents/support",
         "/",
     ] {
         for who in ["alice", "mallory"] {
             let response = send(&layer, get(path, &token(who)));
-            assert_eq!(refusal(&response), Some(RejectionKind::NotOwner), "{path}");
+            let kind = Some(RejectionKind::ResourceUnnamed);
+            assert_eq!(refusal(&response), kind, "{path}");
+            assert_eq!(response.status(), 403, "{path}");
         }
     }
     // Another spelling of the same resource is no other resource.
@@ -402,7 +407,7 @@ fn an_admin_scope_opens_every_resource() {
         (ROOM, &admin, None),
         ("/agents/support/nowhere", &admin, None),
         (ROOM, &other, Some(RejectionKind::NotOwner)),
-        ("/agents/../x", &admin, Some(RejectionKind::NotOwner)),
+        ("/agents/../x", &admin, Some(RejectionKind::ResourceUnnamed)),
     ] {
         let response = send(&layer, request("DELETE", path, token));
         assert_eq!(refusal(&response), expected, "{path}");
@@ -464,7 +469,11 @@ fn keys_may_come_from_a_header_or_a_function() {
         let room = head.uri.query()?.strip_prefix("room=")?;
         ResourceId::new(room).ok()
     });
-    for key in [header, function] {
+    // The function takes the two names for one.
+    for (key, twice) in [
+        (header, RejectionKind::ResourceUnnamed),
+        (function, RejectionKind::NotOwner),
+    ] {
         let layer = guarded(OwnershipLayer::new(Arc::clone(&store), key));
         let ask = |who: &str, room: &[&str]| {
             let mut request = get(&format!("/chat?room={}", room.join("&")), &token(who));
@@ -476,17 +485,13 @@ fn keys_may_come_from_a_header_or_a_function() {
             refusal(&send(&layer, request))
         };
         assert_eq!(ask("alice", &["r1"]), None);
-        for (who, room) in [
-            ("mallory", &["r1"][..]),
-            ("alice", &["R1"]),
-            ("alice", &[]),
-            ("alice", &["r1", "r1"]),
+        for (who, room, kind) in [
+            ("mallory", &["r1"][..], RejectionKind::NotOwner),
+            ("alice", &["R1"], RejectionKind::NotOwner),
+            ("alice", &[], RejectionKind::ResourceUnnamed),
+            ("alice", &["r1", "r1"], twice),
         ] {
-            assert_eq!(
-                ask(who, room),
-                Some(RejectionKind::NotOwner),
-                "{who} {room:?}"
-            );
+            assert_eq!(ask(who, room), Some(kind), "{who} {room:?}");
         }
     }
 }
@@ -639,6 +644,80 @@ fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
                 assert_eq!(response.status(), status, "{who}");
             }
         });
+    }
+}
+
+/// Inside a `nest`, and behind a rewrite, the path that is routed names the resource as well.
+#[cfg(feature = "axum")]
+#[test]
+fn of_the_path_asked_for_and_the_path_routed_both_name_the_resource() {
+    use axum::extract::OriginalUri;
+
+    let layer = guarded(OwnershipLayer::new(block_on(store()), key()));
+    for (requested, routed, kind) in [
+        (ROOM, ROOM, None),
+        ("/api/agents/support/r1", ROOM, None),
+        (ROOM, "/support/r1", None),
+        ("/agents/support/%721", ROOM, None),
+        (
+            "/agents/support/r2",
+            ROOM,
+            Some(RejectionKind::ResourceUnnamed),
+        ),
+        (
+            ROOM,
+            "/agents/support/r2",
+            Some(RejectionKind::ResourceUnnamed),
+        ),
+        ("/api//r1", ROOM, Some(RejectionKind::ResourceUnnamed)),
+        ("/api", "/r1", Some(RejectionKind::ResourceUnnamed)),
+    ] {
+        let mut request = get(routed, &token("alice"));
+        let original = OriginalUri(requested.parse().unwrap());
+        request.extensions_mut().insert(original);
+        assert_eq!(
+            refusal(&send(&layer, request)),
+            kind,
+            "{requested} {routed}"
+        );
+    }
+}
+
+/// The sub-agents of Cloudflare's routes belong to the owner of the room.
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn a_sub_agent_of_a_room_is_guarded_and_owned() {
+    use axum::{Router, routing::any};
+
+    let app = Router::new()
+        .route(
+            "/agents/{agent}/{room}/sub/{class}/{name}",
+            any(async |owned: Owned| owned.resource().as_str().to_owned()),
+        )
+        .route_layer(OwnershipLayer::new(store().await, key()))
+        .layer(auth());
+    let sub = format!("{ROOM}/sub/researcher/deep");
+    let others = "/agents/support/r9/sub/researcher/deep".to_owned();
+    for (path, who, expected) in [
+        (&sub, Some("alice"), 200),
+        (&sub.replace("/r1/", "/%721/"), Some("alice"), 200),
+        (&sub, Some("mallory"), 403),
+        (&sub.replace("/r1/", "/R1/"), Some("alice"), 403),
+        (&sub.replace("/r1/", "//"), Some("alice"), 403),
+        (&sub.replace("/r1/", "/r9%2f..%2fr1/"), Some("alice"), 403),
+        (&others, Some("alice"), 403),
+        (&sub, None, 401),
+    ] {
+        let mut request = get(path, &token(who.unwrap_or("alice"))).map(axum::body::Body::from);
+        if who.is_none() {
+            request.headers_mut().remove("authorization");
+        }
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), expected, "{path} {who:?}");
+        if expected == 200 {
+            let body = axum::body::to_bytes(response.into_body(), 10_000).await;
+            assert_eq!(body.unwrap(), ROOM, "the resource is the room");
+        }
     }
 }
 

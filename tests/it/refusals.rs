@@ -47,6 +47,7 @@ const KINDS: [RejectionKind; 39] = [
     ApiKeyMalformed,
     ApiKeyUnknown,
     NotOwner,
+    ResourceUnnamed,
     NotFound,
     CredentialsInvalid,
     UsernameInvalid,

@@ -63,11 +63,6 @@ impl Needed {
     }
 }
 
-/// A request that names no resource beyond doubt. For the log.
-#[derive(Debug, thiserror::Error)]
-#[error("the request names no resource that the layer's key knows")]
-struct NoResource;
-
 /// What is asked of the store.
 pub(super) struct Inquiry {
     pub(super) resource: ResourceId,
@@ -92,7 +87,7 @@ impl Rules {
     ) -> Result<Inquiry, Rejection> {
         let stranger = || Rejection::new(RejectionKind::NotOwner);
         let resource = self.key.resource(head);
-        let resource = resource.ok_or_else(|| stranger().with_source(NoResource))?;
+        let resource = resource.ok_or(RejectionKind::ResourceUnnamed)?;
         // Whoever has no name of their own owns nothing, and never equals an owner.
         let subject =
             SubjectId::of(principal).map_err(|invalid| stranger().with_source(invalid))?;
@@ -149,7 +144,12 @@ impl Rules {
         refusals: &Refusals,
     ) -> Response<B> {
         telemetry::refused(&rejection, None);
-        if rejection.kind() != RejectionKind::NotOwner {
+        // A concealed resource and a path that names none are answered alike.
+        let kind = rejection.kind();
+        if !matches!(
+            kind,
+            RejectionKind::NotOwner | RejectionKind::ResourceUnnamed
+        ) {
             return refusals.respond_to(head, &rejection);
         }
         match &self.concealment {
