@@ -96,9 +96,10 @@ impl Active {
             .into_iter()
             .filter(|other| !other.is_same_public_key(&verifying));
         let keys = Keys::new([verifying.clone()].into_iter().chain(others))?;
+        let algorithm = key.algorithm_name()?;
         let header = |token_type: &str| {
             let mut header = Map::new();
-            header.insert("alg".into(), format!("{:?}", key.algorithm()).into());
+            header.insert("alg".into(), algorithm.as_str().into());
             header.insert("typ".into(), token_type.into());
             if let Some(id) = key.id() {
                 header.insert("kid".into(), id.into());

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::signer::{self, Private, Signer};
 use crate::{
     ConfigError, CryptoBackend, Key,
-    keys::{self, Curve, KeyType, Material, der, pem},
+    keys::{self, AlgorithmName, Curve, KeyType, Material, der, pem},
     verify::sha256,
 };
 
@@ -212,6 +212,45 @@ impl SigningKey {
     pub fn with_id(mut self, id: impl Into<Arc<str>>) -> Self {
         self.verification = self.verification.with_id(id);
         self
+    }
+
+    /// Names the algorithm `Ed25519` in tokens and in the JWK Set ([RFC 9864 §2.2]), for verifiers that no longer take
+    /// `EdDSA`, the default. Only for EdDSA keys.
+    ///
+    /// [`TokenIssuerBuilder::build`](crate::TokenIssuerBuilder::build) and [`TokenIssuer::rotate`](crate::TokenIssuer::rotate)
+    /// refuse a key of another algorithm that was told so.
+    ///
+    /// [RFC 9864 §2.2]: https://www.rfc-editor.org/rfc/rfc9864#section-2.2
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_warden::{Algorithm, ConfigError, SigningKey};
+    /// # fn main() -> Result<(), ConfigError> {
+    /// let key = SigningKey::generate(Algorithm::EdDSA)?.with_rfc9864_name();
+    /// assert!(key.public_jwk().is_some_and(|jwk| jwk.contains(r#""alg":"Ed25519""#)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_rfc9864_name(mut self) -> Self {
+        self.verification = self.verification.with_name(AlgorithmName::Rfc9864);
+        self
+    }
+
+    /// Returns the name of the algorithm on the wire.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] for another name of an algorithm that has one only.
+    pub(super) fn algorithm_name(&self) -> Result<String, ConfigError> {
+        let name = self.verification.name();
+        if name == AlgorithmName::Rfc9864 && self.algorithm != Algorithm::EdDSA {
+            return Err(ConfigError::Setting {
+                name: "with_rfc9864_name",
+                value: format!("{:?}", self.algorithm),
+                problem: "RFC 9864 has another name for EdDSA only: leave it out",
+            });
+        }
+        Ok(name.of(self.algorithm))
     }
 
     /// The key ID: what was given, else the thumbprint of a private key.

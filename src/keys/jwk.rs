@@ -13,6 +13,36 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::material::{Curve, Material};
 
+/// The name that [RFC 9864 §2.2](https://www.rfc-editor.org/rfc/rfc9864#section-2.2) gives to `EdDSA` on Ed25519.
+const ED25519: &str = "Ed25519";
+
+/// Which of its two names an algorithm is written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AlgorithmName {
+    /// That of [RFC 7518](https://www.rfc-editor.org/rfc/rfc7518), such as `ES256`, or `EdDSA` of RFC 8037.
+    Rfc7518,
+    /// `Ed25519` in place of `EdDSA`.
+    Rfc9864,
+}
+
+impl AlgorithmName {
+    /// Returns the name of an algorithm on the wire.
+    pub(crate) fn of(self, algorithm: Algorithm) -> String {
+        match (self, algorithm) {
+            (Self::Rfc9864, Algorithm::EdDSA) => ED25519.to_owned(),
+            _ => format!("{algorithm:?}"),
+        }
+    }
+}
+
+/// Returns the algorithm with that name, if it is one that signs tokens.
+pub(super) fn named(name: &str) -> Option<Algorithm> {
+    match name {
+        ED25519 => Some(Algorithm::EdDSA),
+        _ => Algorithm::from_str(name).ok(),
+    }
+}
+
 /// The members of a key, or the reason why they are none.
 ///
 /// A fault stays with its key: it must not take the rest of a set with it.
@@ -22,6 +52,8 @@ pub(super) struct Members(Result<BTreeMap<String, Value>, String>);
 pub(super) struct Jwk {
     pub(super) id: Option<String>,
     pub(super) algorithm: Option<Algorithm>,
+    /// How it calls that algorithm, where there are two names.
+    pub(super) name: AlgorithmName,
     /// Whose tokens it signs, where several issuers share a set; no standard knows it, but Entra writes it.
     pub(super) issuer: Option<String>,
     pub(super) material: Material,
@@ -71,8 +103,7 @@ impl Members {
         check_operations(members.get("key_ops"))?;
         let algorithm = text("alg")?
             .map(|name| {
-                Algorithm::from_str(name)
-                    .map_err(|_| "`alg` is none of the algorithms that sign tokens".to_owned())
+                named(name).ok_or("`alg` is none of the algorithms that sign tokens".to_owned())
             })
             .transpose()?;
         let kind = text("kty")?.ok_or("`kty` is missing")?;
@@ -111,6 +142,10 @@ impl Members {
             id: text("kid")?.map(str::to_owned),
             issuer: text("issuer")?.map(str::to_owned),
             algorithm,
+            name: match text("alg")? {
+                Some(ED25519) => AlgorithmName::Rfc9864,
+                _ => AlgorithmName::Rfc7518,
+            },
             material,
         })
     }
@@ -192,7 +227,7 @@ pub(crate) fn thumbprint_input(material: &Material) -> Option<String> {
 pub(crate) fn publish(
     material: &Material,
     id: Option<&str>,
-    algorithm: Option<Algorithm>,
+    algorithm: Option<String>,
 ) -> Option<Value> {
     let mut jwk: Map<String, Value> = public_members(material)?
         .into_iter()
@@ -200,7 +235,7 @@ pub(crate) fn publish(
         .collect();
     jwk.insert("use".into(), "sig".into());
     if let Some(algorithm) = algorithm {
-        jwk.insert("alg".into(), format!("{algorithm:?}").into());
+        jwk.insert("alg".into(), algorithm.into());
     }
     if let Some(id) = id {
         jwk.insert("kid".into(), id.into());

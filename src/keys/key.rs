@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     der, jwk,
-    jwk::Members,
+    jwk::{AlgorithmName, Members},
     material::{Curve, Material},
     pem, secret,
 };
@@ -45,6 +45,7 @@ pub struct Key {
     id: Option<Arc<str>>,
     issuer: Option<Arc<str>>,
     algorithms: Algorithms,
+    name: AlgorithmName,
     material: Arc<Material>,
     origin: Origin,
 }
@@ -151,7 +152,7 @@ impl Key {
 
     /// Reads a JSON Web Key ([RFC 7517]): RSA, EC on P-256 or P-384, OKP on Ed25519, or `oct` with an `alg`.
     ///
-    /// A key without `alg` verifies those of the verifier's algorithms that fit it, or if the verifier names none:
+    /// `alg` may be `EdDSA` or `Ed25519`, its name in [RFC 9864]. A key without `alg` verifies those of the verifier's algorithms that fit it, or if the verifier names none:
     /// RS256, ES256, ES384 or `EdDSA` by its type and curve. A key that states an `issuer`, as Entra's do, verifies the
     /// tokens of that one alone where the verifier names one. `x5c` and its kin are ignored.
     ///
@@ -160,6 +161,7 @@ impl Key {
     /// has a member twice, or is weak; for `oct` the errors of [`secret`](Self::secret).
     ///
     /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
+    /// [RFC 9864]: https://www.rfc-editor.org/rfc/rfc9864
     pub fn jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let members = serde_json::from_slice::<Members>(json.as_ref())
             .map_err(|error| refused("JWK", jwk::not_json(&error)))?;
@@ -235,6 +237,7 @@ impl Key {
         };
         key.id = jwk.id.map(Into::into);
         key.issuer = jwk.issuer.map(Into::into);
+        key.name = jwk.name;
         key.origin = origin;
         Ok(key)
     }
@@ -245,6 +248,7 @@ impl Key {
             id: None,
             issuer: None,
             algorithms: Algorithms::Stated(algorithm),
+            name: AlgorithmName::Rfc7518,
             material: Arc::new(material),
             origin: Origin::Hand,
         }
@@ -288,6 +292,17 @@ impl Key {
         self
     }
 
+    /// Writes its algorithm under this name where the key is published.
+    pub(crate) fn with_name(mut self, name: AlgorithmName) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// How it calls its algorithm.
+    pub(crate) fn name(&self) -> AlgorithmName {
+        self.name
+    }
+
     /// The key ID, if it has one.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
@@ -307,7 +322,7 @@ impl Key {
     /// The key as it is published; a secret never is.
     pub(crate) fn public_jwk(&self) -> Option<Value> {
         let stated = match self.algorithms {
-            Algorithms::Stated(algorithm) => Some(algorithm),
+            Algorithms::Stated(algorithm) => Some(self.name.of(algorithm)),
             Algorithms::Listed(_) | Algorithms::Open { .. } => None,
         };
         jwk::publish(&self.material, self.id(), stated)

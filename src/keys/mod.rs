@@ -25,7 +25,7 @@ pub use list::Keys;
 pub use remote::{HttpJwksSource, KeyFetchError, RemoteKeys};
 
 pub(crate) use der::KeyType;
-pub(crate) use jwk::thumbprint_input;
+pub(crate) use jwk::{AlgorithmName, thumbprint_input};
 #[cfg(test)]
 pub(crate) use material::ALGORITHMS;
 pub(crate) use material::{Curve, Material, hash_length};

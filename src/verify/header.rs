@@ -77,6 +77,9 @@ impl<'h> Header<'h> {
 ///
 /// [RFC 7518 §3.1]: https://www.rfc-editor.org/rfc/rfc7518#section-3.1
 /// [RFC 8037 §3.1]: https://www.rfc-editor.org/rfc/rfc8037#section-3.1
+/// `Ed25519` is the name that [RFC 9864 §2.2] gives to `EdDSA` on that curve, the only one here.
+///
+/// [RFC 9864 §2.2]: https://www.rfc-editor.org/rfc/rfc9864#section-2.2
 fn algorithm_named(name: &str) -> Option<Algorithm> {
     Some(match name {
         "HS256" => Algorithm::HS256,
@@ -90,7 +93,7 @@ fn algorithm_named(name: &str) -> Option<Algorithm> {
         "PS512" => Algorithm::PS512,
         "ES256" => Algorithm::ES256,
         "ES384" => Algorithm::ES384,
-        "EdDSA" => Algorithm::EdDSA,
+        "EdDSA" | "Ed25519" => Algorithm::EdDSA,
         _ => return None,
     })
 }
@@ -181,7 +184,8 @@ mod tests {
             "RS1",
             "ES512",
             "ES256K",
-            "Ed25519",
+            "ed25519",
+            "Ed448",
             "Ed448",
             "eddsa",
             "dir",

@@ -10,8 +10,8 @@ use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_warden::{
-    Algorithm, Clock, ConfigError, CryptoBackend, IssueError, Key, NumericDate, SigningKey,
-    TokenIssuer,
+    Algorithm, Clock, ConfigError, CryptoBackend, IssueError, Key, Keys, NumericDate, SigningKey,
+    TokenIssuer, Verifier,
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -357,6 +357,53 @@ fn a_key_that_must_not_sign_is_refused() {
         SigningKey::hs256(rsa),
         Err(ConfigError::SecretIsKey { format: "PEM" })
     ));
+}
+
+#[test]
+fn ed25519_is_minted_and_verified_under_both_of_its_names() {
+    let built = |key: SigningKey| TokenIssuer::builder(key).build();
+    let old = built(signing_key(Algorithm::EdDSA)).unwrap();
+    let new = built(signing_key(Algorithm::EdDSA).with_rfc9864_name()).unwrap();
+    for (issuer, name) in [(&old, "EdDSA"), (&new, "Ed25519")] {
+        let token = issuer.mint("alice").sign().unwrap();
+        assert_eq!(part(token.expose(), 0)["alg"], name);
+        let set: Value = serde_json::from_str(&issuer.jwk_set()).unwrap();
+        assert_eq!(set["keys"][0]["alg"], name);
+    }
+    // Whatever the key calls its algorithm, and whatever the token does.
+    for published in [old.jwk_set(), new.jwk_set()] {
+        for &backend in CryptoBackend::ALL {
+            for list in [None, Some([Algorithm::EdDSA])] {
+                let mut verifier = Verifier::builder(Keys::jwk_set(&published).unwrap());
+                if let Some(list) = list {
+                    verifier = verifier.with_algorithms(list);
+                }
+                let verifier = verifier.with_backend(backend).build().unwrap();
+                for issuer in [&old, &new] {
+                    let token = issuer.mint("alice").sign().unwrap();
+                    let verified = verifier.verify(&token).unwrap();
+                    assert_eq!(verified.algorithm(), Some(Algorithm::EdDSA));
+                }
+            }
+        }
+    }
+    // The names are exact, and the curve is the key's own.
+    for alg in ["ed25519", "ED25519", "Ed448"] {
+        let jwk = new
+            .jwk_set()
+            .replace(r#""alg":"Ed25519""#, &format!(r#""alg":"{alg}""#));
+        assert!(Keys::jwk_set(jwk).is_err(), "{alg}");
+    }
+    let crossed = r#"{"kty":"EC","crv":"P-256","alg":"Ed25519","x":"AA","y":"AA"}"#;
+    assert!(tower_warden::Key::jwk(crossed).is_err());
+    // No other algorithm has a second name.
+    for algorithm in [Algorithm::ES256, Algorithm::RS256, Algorithm::HS256] {
+        let error = built(signing_key(algorithm).with_rfc9864_name()).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("with_rfc9864_name") && told.contains(&format!("{algorithm:?}")));
+    }
+    let misnamed = signing_key(Algorithm::ES256).with_rfc9864_name();
+    assert!(old.rotate(misnamed).is_err());
 }
 
 #[test]

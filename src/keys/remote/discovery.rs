@@ -4,7 +4,6 @@
 //! [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
 
 use std::{
-    str::FromStr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -21,7 +20,10 @@ use super::{
     found::found,
     source::{Fetching, KeyFetcher},
 };
-use crate::telemetry::{shown, shown_url};
+use crate::{
+    keys::jwk,
+    telemetry::{shown, shown_url},
+};
 
 /// How long a discovery document is believed that does not say so itself.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -206,7 +208,7 @@ impl DiscoveredSource {
             .unwrap_or_default();
         let algorithms: Vec<_> = stated
             .iter()
-            .filter_map(|name| Algorithm::from_str(name).ok())
+            .filter_map(|name| jwk::named(name))
             .collect();
         if algorithms.is_empty() && !stated.is_empty() {
             tracing::warn!(
