@@ -195,7 +195,7 @@ impl Authority {
     /// Doubts a token with the keys of a provider, who is asked if none of them will do.
     #[cfg(feature = "jwks")]
     fn doubt_or_ask(
-        &self,
+        self: &Arc<Self>,
         refresher: &Refresher<Snapshot>,
         keys: Option<(&Snapshot, u64)>,
         candidate: &Candidate<'_, '_>,

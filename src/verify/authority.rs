@@ -21,7 +21,7 @@ use super::{
 use super::{attempt::Doubt, introspection::Introspector};
 use crate::{
     Clock, ConfigError,
-    keys::{Fingerprint, Keys},
+    keys::{Fingerprint, Keys, PreparedKey},
     watch::{Watch, Watchers},
 };
 #[cfg(feature = "jwks")]
@@ -277,6 +277,33 @@ impl Authority {
     pub(super) fn shares_keys_with(&self, other: &Self) -> bool {
         match (&self.keys, &other.keys) {
             (KeySource::Remote(one), KeySource::Remote(other)) => one.is_same(other),
+            _ => false,
+        }
+    }
+
+    /// Checks whether both have a key, or a provider, in common. Secrets without an ID are not compared.
+    pub(super) fn shares_a_key_with(&self, other: &Self) -> bool {
+        match (&self.keys, &other.keys) {
+            (
+                KeySource::Given { snapshot: one, .. },
+                KeySource::Given {
+                    snapshot: other, ..
+                },
+            ) => {
+                let (one, other) = (one.load(), other.load());
+                let same = |key: &PreparedKey| {
+                    let twin = |other: &PreparedKey| {
+                        key.id().is_some()
+                            && key.id() == other.id()
+                            && key.algorithm() == other.algorithm()
+                    };
+                    other.keys.keys().iter().any(twin)
+                };
+                one.keys.keys().iter().any(same)
+            }
+            #[cfg(feature = "jwks")]
+            (KeySource::Remote(one), KeySource::Remote(other)) => one.is_same(other),
+            #[cfg(any(feature = "jwks", feature = "introspection"))]
             _ => false,
         }
     }

@@ -1,6 +1,6 @@
 //! [`MissingKey`]: what becomes of a token whose key a provider has to be asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use jsonwebtoken::AlgorithmFamily;
 
@@ -8,6 +8,7 @@ use super::{
     attempt::{Asking, Doubt},
     authority::Authority,
     header::Header,
+    issuers::more_telling,
     snapshot::Snapshot,
     token::VerifiedToken,
 };
@@ -18,15 +19,18 @@ use crate::{
 
 /// A key that somebody is being asked for.
 pub(super) struct MissingKey {
+    authority: Arc<Authority>,
     id: Option<Box<str>>,
     waiting: Waiting<Snapshot>,
+    /// The same key in the other key sets of the issuer.
+    others: Vec<Self>,
 }
 
 impl Authority {
     /// Decides whether a provider is asked for the key of a token that found none.
     #[cold]
     pub(super) fn ask(
-        &self,
+        self: &Arc<Self>,
         refresher: &Refresher<Snapshot>,
         header: &Header<'_>,
         seen: Option<(&Snapshot, u64)>,
@@ -63,6 +67,8 @@ impl Authority {
             Missing::Unknown => RejectionKind::KeyUnknown.into(),
             Missing::Unavailable => RejectionKind::KeysUnavailable.into(),
             Missing::Wait(waiting) => Doubt::KeyMissing(MissingKey {
+                authority: Arc::clone(self),
+                others: Vec::new(),
                 id: id.map(Into::into),
                 waiting,
             }),
@@ -71,12 +77,35 @@ impl Authority {
 }
 
 impl MissingKey {
-    /// Waits for the provider, and verifies once more with what it answered.
+    /// Adds another key set of the issuer, whose provider is being asked too.
+    pub(super) fn or(mut self, other: Self) -> Self {
+        self.others.push(other);
+        self
+    }
+
+    /// Waits for the providers in turn, and verifies once more with what each answered.
     pub(super) async fn settle(
         mut self,
-        authority: Arc<Authority>,
         token: BearerToken<'static>,
     ) -> Result<Arc<VerifiedToken>, Rejection> {
+        let others = mem::take(&mut self.others);
+        let mut answer = self.settle_one(&token).await;
+        for other in others {
+            let Err(refused) = answer else {
+                break;
+            };
+            let next = other.settle_one(&token).await;
+            answer = next.map_err(|next| more_telling(refused, next));
+        }
+        answer
+    }
+
+    /// Waits for the provider of one key set.
+    async fn settle_one(
+        mut self,
+        token: &BearerToken<'_>,
+    ) -> Result<Arc<VerifiedToken>, Rejection> {
+        let authority = Arc::clone(&self.authority);
         if !self.waiting.fetched().await {
             return Err(RejectionKind::KeysUnavailable.into());
         }
@@ -87,7 +116,7 @@ impl MissingKey {
             } else {
                 Asking::Allowed
             };
-            self.waiting = match authority.attempt(&token, asking, &|| None) {
+            self.waiting = match authority.attempt(token, asking, &|| None) {
                 Ok(verified) => return Ok(verified),
                 Err(Doubt::KeyMissing(next)) => next.waiting.after(&self.waiting),
                 Err(doubt) => return Err(doubt.rejection()),
@@ -96,7 +125,7 @@ impl MissingKey {
                 return Err(RejectionKind::KeysUnavailable.into());
             }
         }
-        let doubt = match authority.attempt(&token, Asking::Over, &|| None) {
+        let doubt = match authority.attempt(token, Asking::Over, &|| None) {
             Ok(verified) => return Ok(verified),
             Err(doubt) => doubt.rejection(),
         };

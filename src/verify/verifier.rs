@@ -106,14 +106,33 @@ impl Verifier {
     }
 
     /// Trusts several issuers: a token is verified by the one of these verifiers whose issuer it names in `iss`, with
-    /// the keys, audiences and rules of that one alone. Whoever is not in the list is refused.
+    /// the keys, audiences and rules of that one alone. An issuer that is not in the list is refused.
+    ///
+    /// One issuer may have several verifiers, such as one of a secret and one of a JWK Set while it migrates. The first one
+    /// whose key verifies the token and whose rules accept it decides.
     ///
     /// # Errors
     ///
     /// [`ConfigError::Missing`] without any verifier, or for one without [issuer](VerifierBuilder::with_issuer);
-    /// [`ConfigError::Setting`] if two name the same.
+    /// [`ConfigError::Setting`] if two of one issuer have the same key or provider, or if one of them asks an
+    /// introspection endpoint.
     ///
     /// # Examples
+    ///
+    /// One issuer that moves from a secret to a JWK Set:
+    ///
+    /// ```
+    /// # #[cfg(feature = "jwks")]
+    /// # async fn build() -> Result<(), tower_warden::ConfigError> {
+    /// use tower_warden::{JwtAuthLayer, Keys, Verifier};
+    ///
+    /// let secret = "a secret of at least 32 bytes, from a safe place";
+    /// let old = Verifier::builder(Keys::hs256([secret])?).with_issuer("https://id.example");
+    /// let new = Verifier::jwks("https://id.example/jwks.json").with_issuer("https://id.example");
+    /// let auth = JwtAuthLayer::verifier(Verifier::issuers([old.build()?, new.build().await?])?).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// Two realms, each with an audience of its own; for the tenants of Entra, see
     /// [`RemoteKeys::with_tenants`](crate::RemoteKeys::with_tenants).
@@ -169,14 +188,7 @@ impl Verifier {
     /// [RFC 8725]: https://www.rfc-editor.org/rfc/rfc8725
     /// [RFC 7519 §7.2]: https://www.rfc-editor.org/rfc/rfc7519#section-7.2
     pub fn verify(&self, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Rejection> {
-        if let Some(known) = self.known_to_one_of_many(token) {
-            return for_any_resource(known);
-        }
-        let authority = self.authority_for(token)?;
-        match authority.attempt(token, Asking::Allowed, &|| None) {
-            Ok(verified) => for_any_resource(self.routed(verified)),
-            Err(doubt) => Err(doubt.rejection()),
-        }
+        for_any_resource(self.attempt(token, &|| None).map_err(Doubt::rejection)?)
     }
 
     /// Verifies a token on the spot if its key is at hand, and says so if it has to be waited for.
@@ -218,20 +230,12 @@ impl Verifier {
         token: &BearerToken<'_>,
         client: Client<'_>,
     ) -> Verification {
-        if let Some(known) = self.known_to_one_of_many(token) {
-            return Verification::Verified(known);
-        }
-        let authority = match self.authority_for(token) {
-            Ok(authority) => authority,
-            Err(rejection) => return Verification::Rejected(rejection),
-        };
-        match authority.attempt(token, Asking::Allowed, client) {
-            Ok(verified) => Verification::Verified(self.routed(verified)),
+        match self.attempt(token, client) {
+            Ok(verified) => Verification::Verified(verified),
             Err(Doubt::Rejected(rejection)) => Verification::Rejected(rejection),
             #[cfg(feature = "jwks")]
             Err(Doubt::KeyMissing(missing)) => {
-                let (authority, token) = (Arc::clone(authority), token.copied());
-                Verification::KeyMissing(KeyWait::new(missing.settle(authority, token)))
+                Verification::KeyMissing(KeyWait::new(missing.settle(token.copied())))
             }
             #[cfg(feature = "introspection")]
             Err(Doubt::Asked(question)) => {
@@ -328,18 +332,24 @@ impl Verifier {
 
     /// The time from which on it would refuse a token of its own for its age.
     pub(super) fn accepts_until(&self, token: &VerifiedToken) -> Option<Duration> {
-        let authority = match &self.trust {
-            Trust::One(authority) => authority,
-            Trust::Many(issuers) => issuers.named(token.issuer()?)?,
-        };
-        token.claims.accepted_until(&authority.rules)
+        let until = |authority: &Arc<Authority>| token.claims.accepted_until(&authority.rules);
+        match &self.trust {
+            Trust::One(authority) => until(authority),
+            // Of several key sets with rules of their own the strictest counts.
+            Trust::Many(issuers) => issuers.named(token.issuer()?).filter_map(until).min(),
+        }
     }
 
+    /// Verifies with the keys of this moment.
     #[inline]
-    fn authority_for(&self, token: &BearerToken<'_>) -> Result<&Arc<Authority>, Rejection> {
+    fn attempt(
+        &self,
+        token: &BearerToken<'_>,
+        client: Client<'_>,
+    ) -> Result<Arc<VerifiedToken>, Doubt> {
         match &self.trust {
-            Trust::One(authority) => Ok(authority),
-            Trust::Many(issuers) => issuers.choose(token),
+            Trust::One(authority) => authority.attempt(token, Asking::Allowed, client),
+            Trust::Many(issuers) => issuers.attempt(token, client),
         }
     }
 
@@ -350,23 +360,6 @@ impl Verifier {
             Trust::One(authority) => authority.known(bytes),
             Trust::Many(issuers) => issuers.known(bytes),
         }
-    }
-
-    /// The same where there are several issuers to look for it: a single one looks when it is attempted.
-    #[inline]
-    fn known_to_one_of_many(&self, token: &BearerToken<'_>) -> Option<Arc<VerifiedToken>> {
-        match &self.trust {
-            Trust::One(_) => None,
-            Trust::Many(issuers) => issuers.known(token.bytes()),
-        }
-    }
-
-    /// Notes which of several issuers has verified a token.
-    fn routed(&self, verified: Arc<VerifiedToken>) -> Arc<VerifiedToken> {
-        if let Trust::Many(issuers) = &self.trust {
-            issuers.keep_route(&verified);
-        }
-        verified
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Authority>> {

@@ -243,6 +243,102 @@ async fn tenants_are_listed_one_by_one() {
     assert!(common.unwrap_err().to_string().contains("{tenantid}"));
 }
 
+#[tokio::test]
+async fn one_issuer_may_have_several_key_sets() {
+    let clock = StillClock::new();
+    // It migrates from a secret to a JWK Set.
+    let remote = signer(A, "first", &clock);
+    let provider = {
+        let remote = remote.clone();
+        Provider::start(move |_| Reply::json(remote.jwk_set())).await
+    };
+    let secret = minted(SigningKey::hs256(LOCAL).unwrap(), A, "api", &clock);
+    let published = Verifier::remote(RemoteKeys::jwks(&provider.url))
+        .with_issuer(A)
+        .with_audience("api")
+        .with_clock(clock.clone())
+        .build()
+        .await
+        .unwrap();
+    let shared = Verifier::builder(Keys::hs256([LOCAL]).unwrap())
+        .with_issuer(A)
+        .with_audience("api")
+        .with_clock(clock.clone())
+        .build()
+        .unwrap();
+    for order in [
+        [published.clone(), shared.clone()],
+        [shared.clone(), published.clone()],
+    ] {
+        let verifier = Verifier::issuers(order).unwrap();
+        for _ in 0..2 {
+            assert!(on_the_spot(&verifier, &token(&remote)));
+            assert!(on_the_spot(&verifier, &token(&secret)));
+        }
+        // Each rule holds for each key set, and the most telling refusal is told.
+        let forger = minted(
+            SigningKey::hs256("another secret of thirty-two bytes!").unwrap(),
+            A,
+            "api",
+            &clock,
+        );
+        let elsewhere = minted(SigningKey::hs256(LOCAL).unwrap(), A, "bills", &clock);
+        let foreign = minted(key("first"), A, "api", &clock);
+        let rsa = include_str!("../keys/rsa2048.pem");
+        let rsa = SigningKey::pem(rsa, Algorithm::RS256)
+            .unwrap()
+            .with_id("first");
+        for (issuer, wanted) in [
+            (forger, RejectionKind::SignatureInvalid),
+            (elsewhere, RejectionKind::AudienceMismatch),
+            (foreign, RejectionKind::SignatureInvalid),
+            (minted(rsa, A, "api", &clock), RejectionKind::KeyUnknown),
+        ] {
+            assert_eq!(verdict(&verifier, &token(&issuer)).await, Err(wanted));
+        }
+        assert_eq!(
+            provider.hits(),
+            1,
+            "a token that a key at hand decides asks nobody"
+        );
+    }
+    // A key that rotates is waited for, whichever set it is in.
+    let verifier = Verifier::issuers([shared, published]).unwrap();
+    remote.rotate(key("next")).unwrap();
+    assert_eq!(verdict(&verifier, &token(&remote)).await, Ok(()));
+    assert_eq!(provider.hits(), 2);
+    assert!(on_the_spot(&verifier, &token(&secret)));
+}
+
+#[tokio::test]
+async fn a_key_that_two_providers_of_an_issuer_may_have_is_sought_at_both() {
+    let clock = StillClock::new();
+    let signers = [signer(A, "one", &clock), signer(A, "two", &clock)];
+    let mut verifiers = Vec::new();
+    let mut providers = Vec::new();
+    for signer in &signers {
+        let published = signer.clone();
+        let provider = Provider::start(move |_| Reply::json(published.jwk_set())).await;
+        let verifier = Verifier::remote(RemoteKeys::jwks(&provider.url))
+            .with_issuer(A)
+            .with_audience("api")
+            .with_clock(clock.clone());
+        verifiers.push(verifier.build().await.unwrap());
+        providers.push(provider);
+    }
+    let verifier = Verifier::issuers(verifiers).unwrap();
+    for signer in &signers {
+        assert!(on_the_spot(&verifier, &token(signer)));
+    }
+    for signer in signers {
+        signer
+            .rotate(SigningKey::generate(Algorithm::EdDSA).unwrap())
+            .unwrap();
+        assert_eq!(verdict(&verifier, &token(&signer)).await, Ok(()));
+        clock.advance(31);
+    }
+}
+
 #[test]
 fn a_list_of_issuers_is_checked_when_it_is_made() {
     let clock = StillClock::new();
