@@ -76,6 +76,10 @@ impl TokenSource for ApiKeyHeader {
         }
     }
 
+    fn places(&self) -> Vec<String> {
+        vec![format!("header {}", self.0)]
+    }
+
     fn header(&self) -> Option<HeaderName> {
         Some(self.0.clone())
     }

@@ -53,6 +53,7 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
+        self.check_places()?;
         self.refusals.check()?;
         self.https.settle(self.public_origin.as_deref())?;
         self.stripped.validate()

@@ -1,6 +1,6 @@
 //! Where a layer looks for tokens, who answers for them, and what happens if there are several.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{AuthLayerBuilder, Face};
 use crate::{
@@ -32,6 +32,8 @@ impl Place {
 
 impl<F: Face, K> AuthLayerBuilder<F, K> {
     /// Adds a place where the token may travel, beside the layer's own and those added before.
+    ///
+    /// [`build`](Self::build) fails if another source of the layer [reads the same place](TokenSource::places).
     pub fn with_source(mut self, source: impl TokenSource) -> Self {
         self.add_defaults();
         self.sources.push(Place::new(source));
@@ -106,6 +108,25 @@ impl<F: Face, K> AuthLayerBuilder<F, K> {
     pub fn with_conflict_on(mut self, pattern: impl Into<String>, policy: ConflictPolicy) -> Self {
         self.conflicts_on.push((pattern.into(), policy));
         self
+    }
+
+    /// Checks that no two sources read the same place: each request would carry two tokens, and be refused.
+    pub(super) fn check_places(&self) -> Result<(), ConfigError> {
+        let mut known = HashSet::new();
+        for place in &self.sources {
+            let own: HashSet<String> = place.source.places().into_iter().collect();
+            for read in own {
+                if let Some(read) = known.replace(read) {
+                    return Err(ConfigError::Setting {
+                        name: "with_source",
+                        value: read,
+                        problem: "two sources read the same place, so each token there counts twice: keep one, or replace \
+                                  the layer's own by `with_sources`. For several keys of one place, see `Verifier::issuers`",
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The layer's own sources come first, unless [`with_sources`](Self::with_sources) replaced them.

@@ -102,6 +102,84 @@ fn each_error_names_the_offending_value() {
 }
 
 #[test]
+fn two_sources_of_one_place_are_refused() {
+    use tower_warden::{
+        ApiKeyHeader, ApiKeys, AuthorizationHeader, MemoryApiKeyStore, MemoryTickets,
+        QueryParameter, SubprotocolToken, TicketOffice,
+    };
+    let keys = || ApiKeys::new(MemoryApiKeyStore::new(), SECRET).unwrap();
+    let verifier = || {
+        let keys = Keys::hs256(["another secret of thirty-two bytes!"]).unwrap();
+        Verifier::builder(keys).build().unwrap()
+    };
+    let cookie = || CookieToken::new("jwt_token").unwrap();
+    for (built, place) in [
+        (
+            jwt().with_source(AuthorizationHeader::new()).build(),
+            "header authorization",
+        ),
+        (
+            jwt()
+                .with_verified_source(AuthorizationHeader::new().removed(), verifier())
+                .build(),
+            "header authorization",
+        ),
+        (
+            jwt()
+                .with_api_keys_in(AuthorizationHeader::new(), keys())
+                .build(),
+            "header authorization",
+        ),
+        (
+            jwt()
+                .with_source(QueryParameter::named(["token", "access_token"]).unwrap())
+                .build(),
+            "query access_token",
+        ),
+        (
+            jwt()
+                .with_source(SubprotocolToken::new("BEARER").unwrap())
+                .build(),
+            "subprotocol bearer",
+        ),
+        (
+            jwt().with_source(cookie()).with_source(cookie()).build(),
+            "cookie jwt_token",
+        ),
+        (
+            jwt()
+                .with_api_keys(keys())
+                .with_api_keys_in(ApiKeyHeader::named("X-Api-Key").unwrap(), keys())
+                .build(),
+            "header x-api-key",
+        ),
+        (
+            jwt()
+                .with_source(QueryParameter::new("ticket").unwrap())
+                .with_tickets(
+                    TicketOffice::builder(MemoryTickets::default())
+                        .build()
+                        .unwrap(),
+                )
+                .build(),
+            "query ticket",
+        ),
+    ] {
+        let text = message(built);
+        assert!(text.contains(&format!("`{place}`")), "{place}: {text}");
+    }
+    // Different places, names and case are different sources.
+    let built = jwt()
+        .with_source(cookie())
+        .with_source(CookieToken::new("JWT_TOKEN").unwrap())
+        .with_source(QueryParameter::new("token").unwrap())
+        .with_source(SubprotocolToken::new("token").unwrap())
+        .with_api_keys(keys())
+        .build();
+    assert!(built.is_ok());
+}
+
+#[test]
 fn the_defaults_build() {
     assert!(jwt().build().is_ok());
     assert!(CookieAuthLayer::hs256(SECRET).unwrap().build().is_ok());

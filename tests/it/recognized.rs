@@ -27,7 +27,7 @@ fn builder() -> AuthLayerBuilder<Bearer> {
         .rule(Rule::required("/written").with_scopes(["write"]));
     JwtAuthLayer::hs256(SECRET)
         .unwrap()
-        .with_source(AuthorizationHeader::new())
+        .with_sources([AuthorizationHeader::new()])
         .with_source(CookieToken::new("jwt_token").unwrap())
         .with_source(QueryParameter::access_token())
         .with_source(SubprotocolToken::bearer())

@@ -54,6 +54,10 @@ impl TokenSource for TicketSource {
         Carrier::Uri
     }
 
+    fn places(&self) -> Vec<String> {
+        self.handshakes.places()
+    }
+
     fn name(&self) -> &'static str {
         NAME
     }

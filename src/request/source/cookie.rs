@@ -141,6 +141,10 @@ impl TokenSource for CookieToken {
         }
     }
 
+    fn places(&self) -> Vec<String> {
+        vec![format!("cookie {}", self.name)]
+    }
+
     fn header(&self) -> Option<HeaderName> {
         Some(header::COOKIE)
     }

@@ -95,6 +95,10 @@ impl TokenSource for AuthorizationHeader {
         Carrier::Authorization
     }
 
+    fn places(&self) -> Vec<String> {
+        vec![String::from("header authorization")]
+    }
+
     fn header(&self) -> Option<HeaderName> {
         Some(header::AUTHORIZATION)
     }

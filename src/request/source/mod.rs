@@ -61,6 +61,15 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// A bounded word for logs and metrics, such as `header`, `query` or `cookie`.
     fn name(&self) -> &'static str;
 
+    /// Returns the places of a request that this source reads, such as `header authorization`, `query access_token` or
+    /// `cookie jwt_token`.
+    ///
+    /// `build()` refuses a layer with two sources that read the same place, as each request would carry two tokens. By
+    /// default none, so a source of your own is not compared.
+    fn places(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Removes the token from what the inner service sees. Called once the one token was extracted, for every source that
     /// may have found one.
     ///

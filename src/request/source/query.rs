@@ -200,6 +200,11 @@ impl TokenSource for QueryParameter {
         Carrier::Uri
     }
 
+    fn places(&self) -> Vec<String> {
+        let names = self.names.iter();
+        names.map(|name| format!("query {name}")).collect()
+    }
+
     fn name(&self) -> &'static str {
         "query"
     }
