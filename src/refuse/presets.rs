@@ -26,7 +26,7 @@ pub(super) fn edgeone(rejection: &Rejection) -> Response<Bytes> {
     let reason = match kind {
         RejectionKind::CredentialsInvalid | RejectionKind::UsernameTaken => None,
         RejectionKind::TokenMissing => Some("no auth cookie"),
-        RejectionKind::TokenMalformed => Some("malformed token"),
+        RejectionKind::TokenMalformed | RejectionKind::TokenTooLarge => Some("malformed token"),
         RejectionKind::AlgorithmNotAllowed => Some("unsupported alg"),
         RejectionKind::SignatureInvalid | RejectionKind::KeyUnknown => Some("signature mismatch"),
         RejectionKind::TokenExpired => Some("expired"),

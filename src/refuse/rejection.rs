@@ -20,6 +20,9 @@ pub enum RejectionKind {
     CredentialsAmbiguous,
     /// What came is no JWS in compact form, or says something that this crate refuses to read.
     TokenMalformed,
+    /// The token is longer than the verifier reads: 8 KiB, or what
+    /// [`with_max_token_size`](crate::VerifierBuilder::with_max_token_size) sets, wherever the token travels.
+    TokenTooLarge,
     /// The algorithm is not one of those allowed.
     AlgorithmNotAllowed,
     /// No key of ours carries this key ID and algorithm.
@@ -111,6 +114,7 @@ impl RejectionKind {
             | Self::PasswordInvalid => StatusCode::BAD_REQUEST,
             Self::TokenMissing
             | Self::TokenMalformed
+            | Self::TokenTooLarge
             | Self::AlgorithmNotAllowed
             | Self::KeyUnknown
             | Self::SignatureInvalid
@@ -153,6 +157,7 @@ impl RejectionKind {
             Self::CredentialsMalformed => "credentials_malformed",
             Self::CredentialsAmbiguous => "multiple_credentials",
             Self::TokenMalformed => "token_malformed",
+            Self::TokenTooLarge => "token_too_large",
             Self::AlgorithmNotAllowed => "alg_not_allowed",
             Self::KeyUnknown => "key_unknown",
             Self::SignatureInvalid => "signature_invalid",
@@ -200,6 +205,7 @@ impl RejectionKind {
             Self::CredentialsMalformed => "the credentials cannot be read",
             Self::CredentialsAmbiguous => "more than one token came with the request",
             Self::TokenMalformed => "the token is not a signed JWT in compact form",
+            Self::TokenTooLarge => "the token is longer than this service reads",
             Self::AlgorithmNotAllowed => "the token's algorithm is not allowed here",
             Self::KeyUnknown => "the token is signed with a key that is not known here",
             Self::SignatureInvalid => "the token's signature does not verify",

@@ -169,6 +169,10 @@ impl<K> VerifierBuilder<K> {
     }
 
     /// Sets the size in bytes beyond which a token is not read: at most 64 KiB, 8 KiB by default.
+    ///
+    /// It holds wherever the token travels: header, cookie, query, subprotocol or message. A longer token is refused as
+    /// [`TokenTooLarge`](crate::RejectionKind::TokenTooLarge), and the log names its length, the limit and this setting.
+    /// Entra puts up to 200 groups into a token, which then has more than 8 KiB. Servers and proxies limit headers too.
     pub fn with_max_token_size(mut self, bytes: usize) -> Self {
         self.rules.max_token_size = bytes;
         self

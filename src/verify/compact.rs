@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 
 use base64_simd::{AsOut, Out, URL_SAFE_NO_PAD};
 
-use crate::RejectionKind;
+use crate::{Rejection, RejectionKind};
 
 /// The parts of a token, still encoded. None of them is empty.
 #[derive(Clone, Copy)]
@@ -23,10 +23,8 @@ impl<'t> Compact<'t> {
     ///
     /// The alphabet is not looked at here: every part goes through the strict decoding of a [`Room`], or equals a part
     /// that did, before the token is believed.
-    pub(super) fn split(token: &'t [u8], limit: usize) -> Result<Self, RejectionKind> {
-        if token.len() > limit {
-            return Err(RejectionKind::TokenMalformed);
-        }
+    pub(super) fn split(token: &'t [u8], limit: usize) -> Result<Self, Rejection> {
+        check_size(token, limit)?;
         let parts = || {
             let first = memchr::memchr(b'.', token)?;
             let last = memchr::memrchr(b'.', token)?;
@@ -42,8 +40,28 @@ impl<'t> Compact<'t> {
             let single = memchr::memchr(b'.', parts.payload).is_none();
             (whole && single).then_some(parts)
         };
-        parts().ok_or(RejectionKind::TokenMalformed)
+        parts().ok_or(RejectionKind::TokenMalformed.into())
     }
+}
+
+/// Checks that a token is no longer than the limit, which is one for every place that a token may travel in.
+#[inline]
+pub(super) fn check_size(token: &[u8], limit: usize) -> Result<(), Rejection> {
+    if token.len() <= limit {
+        return Ok(());
+    }
+    let length = token.len();
+    Err(Rejection::new(RejectionKind::TokenTooLarge).with_source(TooLarge { length, limit }))
+}
+
+/// What the log says of a token over the limit.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the token has {length} bytes, the limit is {limit}: raise it by `with_max_token_size`, up to 64 KiB"
+)]
+struct TooLarge {
+    length: usize,
+    limit: usize,
 }
 
 /// Room for one decoded part: `N` bytes on the stack, and the heap for what is larger.

@@ -2,7 +2,7 @@
 //!
 //! | step | file | refuses |
 //! | --- | --- | --- |
-//! | 1 | `compact` | more than 8 KiB, not three parts, base64url that is not canonical |
+//! | 1 | `compact` | more than `with_max_token_size`, not three parts, base64url that is not canonical |
 //! | 2 | `header` | `crit`, `b64`, `zip`, `enc`, duplicate members, an algorithm beyond the twelve |
 //! | 3 | `attempt`, `snapshot` | an algorithm that is not allowed, a key that is not at hand |
 //! | 4 | `json`, `claims` | a payload that is not one JSON object, duplicate members; a token that has expired, where it says so |

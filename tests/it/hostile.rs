@@ -98,7 +98,7 @@ fn refused(verifier: &Verifier, token: &BearerToken<'_>, name: &str) -> Rejectio
 fn reasons(name: &str) -> &'static [RejectionKind] {
     use RejectionKind as Kind;
     match name.split_once(':').unwrap().0 {
-        "form" => &[Kind::TokenMalformed],
+        "form" => &[Kind::TokenMalformed, Kind::TokenTooLarge],
         "header" => &[
             Kind::TokenMalformed,
             Kind::AlgorithmNotAllowed,

@@ -523,15 +523,60 @@ async fn what_cannot_be_a_token_is_not_asked_for() {
     let clock = StillClock::new();
     let provider = Provider::always(Reply::json(active().to_string())).await;
     let verifier = build(at(&provider), &clock).await;
-    for token in [String::new(), "x".repeat(8 * 1024 + 1)] {
+    for (token, wanted) in [
+        (String::new(), RejectionKind::TokenMalformed),
+        ("x".repeat(8 * 1024 + 1), RejectionKind::TokenTooLarge),
+    ] {
         let found = verdict(&verifier, &opaque(&token)).await;
-        assert_eq!(found, Err(RejectionKind::TokenMalformed));
+        assert_eq!(found, Err(wanted));
     }
     assert_eq!(provider.hits(), 0);
     assert_eq!(
         verdict(&verifier, &opaque(&"x".repeat(8 * 1024))).await,
         Ok(())
     );
+}
+
+#[tokio::test]
+async fn null_in_an_optional_member_is_its_absence() {
+    let clock = StillClock::new();
+    for member in [
+        "nbf",
+        "iat",
+        "jti",
+        "sid",
+        "client_id",
+        "act",
+        "scope",
+        "scp",
+        "token_type",
+        "typ",
+    ] {
+        let mut answer = active();
+        answer[member] = Value::Null;
+        let provider = Provider::always(Reply::json(answer.to_string())).await;
+        let verifier = build(at(&provider), &clock).await;
+        assert_eq!(verdict(&verifier, &opaque("a")).await, Ok(()), "{member}");
+    }
+    for (member, wanted) in [
+        ("sub", RejectionKind::ClaimInvalid),
+        ("exp", RejectionKind::ClaimInvalid),
+        ("aud", RejectionKind::AudienceMismatch),
+        ("iss", RejectionKind::IssuerMismatch),
+        ("active", RejectionKind::KeysUnavailable),
+    ] {
+        let mut answer = active();
+        answer[member] = Value::Null;
+        let provider = Provider::always(Reply::json(answer.to_string())).await;
+        let verifier = build(at(&provider), &clock).await;
+        let refused = verdict(&verifier, &opaque("a")).await;
+        assert_eq!(refused, Err(wanted), "{member}");
+        if member != "active" {
+            // The second time the answer is remembered, and so is the claim.
+            let refused = verifier.verify(&opaque("a")).unwrap_err();
+            assert_eq!(refused.claim(), Some(member));
+        }
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ const KINDS: [RejectionKind; 39] = [
     CredentialsMalformed,
     CredentialsAmbiguous,
     TokenMalformed,
+    TokenTooLarge,
     AlgorithmNotAllowed,
     KeyUnknown,
     SignatureInvalid,

@@ -180,6 +180,66 @@ fn the_declared_type_is_named_too() {
 }
 
 #[test]
+fn a_token_over_the_limit_is_named_so_wherever_it_travels() {
+    use tower_warden::{AuthorizationHeader, CookieToken, QueryParameter, SubprotocolToken};
+    let layer = |limit: Option<usize>| {
+        let layer = JwtAuthLayer::hs256(SECRET)
+            .unwrap()
+            .with_clock(TestClock::at(1_000))
+            .with_sources([AuthorizationHeader::new()])
+            .with_source(QueryParameter::access_token().everywhere())
+            .with_source(SubprotocolToken::bearer())
+            .with_source(CookieToken::new("jwt_token").unwrap());
+        match limit {
+            Some(limit) => layer.with_max_token_size(limit).build().unwrap(),
+            None => layer.build().unwrap(),
+        }
+    };
+    // As many groups as Entra puts into a token at most.
+    let groups: Vec<String> = (0..200)
+        .map(|group| format!("6e74172b-be56-4843-9ff4-e66a39bb{group:04}"))
+        .collect();
+    let claims = serde_json::json!({ "sub": "alice", "exp": 2000, "groups": groups });
+    let token = hs256(claims.to_string());
+    assert!(token.len() > 8 * 1024);
+    let requests = || {
+        let handshake = crate::support::upgrade();
+        let mut subprotocol = Request::get("/chat");
+        for (name, value) in handshake {
+            subprotocol = subprotocol.header(name, value);
+        }
+        [
+            Request::get("/chat").header("authorization", format!("Bearer {token}")),
+            Request::get(format!("/chat?access_token={token}")),
+            Request::get("/chat").header("cookie", format!("jwt_token={token}")),
+            subprotocol.header("sec-websocket-protocol", format!("chat, bearer, {token}")),
+        ]
+    };
+    for request in requests() {
+        let refusing = layer(None);
+        let lines = LogLines::capture();
+        let response = send(&refusing, request.body(String::new()).unwrap());
+        let rejection = response.extensions().get::<Rejection>().unwrap();
+        assert_eq!(rejection.kind(), RejectionKind::TokenTooLarge);
+        assert_eq!(response.status(), 401);
+        assert!(!response.body().contains("8192"), "{}", response.body());
+        let log = lines.take();
+        let told = format!(
+            "the token has {} bytes, the limit is 8192: raise it by `with_max_token_size`",
+            token.len()
+        );
+        assert!(log.contains(&told), "{log}");
+    }
+    for request in requests() {
+        let response = send(
+            &layer(Some(32 * 1024)),
+            request.body(String::new()).unwrap(),
+        );
+        assert_eq!(crate::support::refusal(&response), None);
+    }
+}
+
+#[test]
 fn claims_of_another_shape_are_logged_without_their_values() {
     #[derive(Debug, serde::Deserialize)]
     struct Account {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{BearerToken, ConnectionId, Lease, Rejection, RejectionKind};
 
 /// A longer message is no renewal: no verifier reads tokens of that size.
-const LONGEST: usize = 64 * 1024;
+const LONGEST: usize = 65 * 1024;
 
 /// The messages by which a client renews its connection from within, as JSON texts.
 ///

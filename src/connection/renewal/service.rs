@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A longer body is no renewal.
-const LONGEST_BODY: usize = 64 * 1024;
+const LONGEST_BODY: usize = 65 * 1024;
 
 /// Renews an open connection by a request of its own: `POST /auth/refresh`, inside the auth layer.
 ///

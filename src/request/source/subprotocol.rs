@@ -46,7 +46,6 @@ use crate::{HeadRef, error::ConfigError, request::upgrade::is_websocket_handshak
 #[derive(Debug, Clone)]
 pub struct SubprotocolToken {
     marker: Cow<'static, str>,
-    max_length: usize,
 }
 
 impl SubprotocolToken {
@@ -55,7 +54,6 @@ impl SubprotocolToken {
     pub fn bearer() -> Self {
         Self {
             marker: Cow::Borrowed("bearer"),
-            max_length: 8 * 1024,
         }
     }
 
@@ -73,17 +71,7 @@ impl SubprotocolToken {
                 problem: "a subprotocol's name consists of letters, digits and !#$%&'*+-.^_`|~",
             });
         }
-        Ok(Self {
-            marker,
-            ..Self::bearer()
-        })
-    }
-
-    /// Sets the longest token that is read, in bytes; 8 KiB by default. A longer one cannot be read.
-    #[must_use]
-    pub fn with_max_length(mut self, bytes: usize) -> Self {
-        self.max_length = bytes;
-        self
+        Ok(Self { marker })
     }
 
     fn is_marker(&self, entry: &[u8]) -> bool {
@@ -143,10 +131,7 @@ impl TokenSource for SubprotocolToken {
         }
         match offer.token.map(str::from_utf8) {
             Some(Ok(token))
-                if is_protocol(token.as_bytes())
-                    && token.len() <= self.max_length
-                    && offer.beside > 0
-                    && !offer.broken =>
+                if is_protocol(token.as_bytes()) && offer.beside > 0 && !offer.broken =>
             {
                 Ok(Some(BearerToken::new(token)))
             }
@@ -160,6 +145,11 @@ impl TokenSource for SubprotocolToken {
         } else {
             Glance::Nothing
         }
+    }
+
+    fn places(&self) -> Vec<String> {
+        // The marker is compared without regard to case.
+        vec![format!("subprotocol {}", self.marker.to_ascii_lowercase())]
     }
 
     fn name(&self) -> &'static str {
@@ -313,17 +303,6 @@ mod tests {
             "beside another token it is the second one"
         );
         assert_eq!(extract(&plain(&[b"chat"])), Ok(None));
-    }
-
-    #[test]
-    fn a_token_has_a_longest_length() {
-        let source = SubprotocolToken::bearer().with_max_length(5);
-        let found = |offer: &[u8]| {
-            let head = handshake(&[offer]);
-            source.extract(HeadRef::from(&head)).map(|it| it.is_some())
-        };
-        assert_eq!(found(b"chat, bearer, 12345"), Ok(true));
-        assert_eq!(found(b"chat, bearer, 123456"), Err(Unreadable));
     }
 
     #[test]

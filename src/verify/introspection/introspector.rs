@@ -14,6 +14,7 @@ use crate::{
         CryptoBackend,
         attempt::{Client, Doubt},
         authority::Authority,
+        compact::check_size,
         grounds::Grounds,
         rules::Rules,
         sha256,
@@ -84,8 +85,8 @@ impl Introspector {
         token: &BearerToken<'_>,
         client: Client<'_>,
     ) -> Result<Arc<VerifiedToken>, Doubt> {
-        let length = token.expose().len();
-        if !(1..=authority.rules.max_token_size).contains(&length) {
+        check_size(token.bytes(), authority.rules.max_token_size)?;
+        if token.bytes().is_empty() {
             return Err(RejectionKind::TokenMalformed.into());
         }
         let desk = &self.0;
