@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{IssueError, TokenIssuer};
-use crate::{BearerToken, ClaimPath, CredentialKind, Principal, verify::BOUND_CLAIMS};
+use crate::{
+    BearerToken, ClaimPath, CredentialKind, Principal, ResourceBinding, verify::BOUND_CLAIMS,
+};
 
 impl TokenIssuer {
     /// How long a connection token usually lives: 60 s, time enough for a handshake.
@@ -97,7 +99,7 @@ impl TokenIssuer {
             }
         }
         let mut kept: Vec<_> = [&["sub", "sid", "act"].map(str::to_owned)[..], &names].concat();
-        for path in principal.bindings().flat_map(|binding| binding.claims()) {
+        for path in principal.bindings().flat_map(ResourceBinding::claims) {
             if let Some(name) = path.first()
                 && !kept.iter().any(|known| known == name)
             {
