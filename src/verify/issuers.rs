@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 #[cfg(feature = "jwks")]
 use super::missing::MissingKey;
 use super::{
-    attempt::{Asking, Doubt},
+    attempt::{Asking, Client, Doubt},
     authority::Authority,
     cache::Routes,
     compact::{Compact, Room},
@@ -88,13 +88,17 @@ impl Issuers {
     }
 
     /// Verifies with the keys of this moment: with those of the issuer that the token names.
-    pub(super) fn attempt(&self, token: &BearerToken<'_>) -> Result<Arc<VerifiedToken>, Doubt> {
+    pub(super) fn attempt(
+        &self,
+        token: &BearerToken<'_>,
+        client: Client<'_>,
+    ) -> Result<Arc<VerifiedToken>, Doubt> {
         if let Some(known) = self.known(token.bytes()) {
             return Ok(known);
         }
         match *self.choose(token)? {
-            [place] => self.attempt_at(place, token, Asking::Allowed),
-            ref places => self.attempt_each(places, token),
+            [place] => self.attempt_at(place, token, Asking::Allowed, client),
+            ref places => self.attempt_each(places, token, client),
         }
     }
 
@@ -104,9 +108,10 @@ impl Issuers {
         place: usize,
         token: &BearerToken<'_>,
         asking: Asking,
+        client: Client<'_>,
     ) -> Result<Arc<VerifiedToken>, Doubt> {
         let authority = self.list.get(place).ok_or(RejectionKind::IssuerMismatch)?;
-        let verified = authority.attempt(token, asking)?;
+        let verified = authority.attempt(token, asking, client)?;
         self.routes.keep(token.bytes(), place);
         Ok(verified)
     }
@@ -118,11 +123,12 @@ impl Issuers {
         &self,
         places: &[usize],
         token: &BearerToken<'_>,
+        client: Client<'_>,
     ) -> Result<Arc<VerifiedToken>, Doubt> {
         let mut refused = Rejection::new(RejectionKind::AlgorithmNotAllowed);
         let mut keyless = Vec::new();
         for place in places {
-            match self.attempt_at(*place, token, Asking::Over) {
+            match self.attempt_at(*place, token, Asking::Over, client) {
                 Ok(verified) => return Ok(verified),
                 Err(doubt) => {
                     let rejection = doubt.rejection();
@@ -139,7 +145,7 @@ impl Issuers {
         #[cfg(feature = "jwks")]
         let mut missing: Option<MissingKey> = None;
         for place in keyless {
-            match self.attempt_at(place, token, Asking::Allowed) {
+            match self.attempt_at(place, token, Asking::Allowed, client) {
                 Ok(verified) => return Ok(verified),
                 #[cfg(feature = "jwks")]
                 Err(Doubt::KeyMissing(key)) => {

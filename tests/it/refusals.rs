@@ -15,7 +15,7 @@ use tower_warden::{
     RejectionKind::{self, *},
 };
 
-const KINDS: [RejectionKind; 39] = [
+const KINDS: [RejectionKind; 41] = [
     TokenMissing,
     CredentialsMalformed,
     CredentialsAmbiguous,
