@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{LeaseEnd, open::Open};
 use crate::{
-    RejectionKind, VerifiedToken,
+    NumericDate, RejectionKind, VerifiedToken,
     principal::Context,
     verify::{Authenticated, Authentication, Standing},
 };
@@ -244,7 +244,7 @@ fn connections(context: &Arc<Context>) -> Vec<Weak<Open>> {
 /// Returns the standing of the connection's token. Where the token has expired, only the deadline counts.
 fn standing(open: &Open) -> Standing {
     let (authenticator, token) = (&open.context().authenticator, open.token());
-    let expiry = token.expires_at().map(|expiry| expiry.as_secs());
+    let expiry = token.expires_at().map(NumericDate::as_secs);
     if expiry.is_some_and(|expiry| Duration::from_secs(expiry) <= authenticator.now()) {
         return Standing::Valid;
     }

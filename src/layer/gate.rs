@@ -107,7 +107,7 @@ impl Gate {
         let https = self.https.as_ref()?;
         let plain = https.check(head, &self.layer.clients).err()?;
         Some(match plain {
-            PlainHttp::Redirect(response) => Refusal::Answer(Box::new(response), Passage::Plain),
+            PlainHttp::Redirect(response) => Refusal::Answer(response, Passage::Plain),
             PlainHttp::Rejection(rejection) => {
                 telemetry::refused(&rejection, None);
                 Refusal::AtOnce(rejection)

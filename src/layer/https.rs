@@ -51,7 +51,7 @@ pub(super) struct RequiredHttps {
 
 /// The answer to a request over plain http.
 pub(super) enum PlainHttp {
-    Redirect(Response<Bytes>),
+    Redirect(Box<Response<Bytes>>),
     Rejection(Rejection),
 }
 
@@ -104,7 +104,7 @@ impl RequiredHttps {
         match clients.transport(head.headers, head.extensions) {
             Transport::Https | Transport::Loopback => Ok(()),
             Transport::Plain => Err(match self.location(head) {
-                Some(location) => PlainHttp::Redirect(redirect(location)),
+                Some(location) => PlainHttp::Redirect(Box::new(redirect(location))),
                 None => PlainHttp::Rejection(RejectionKind::HttpsRequired.into()),
             }),
             Transport::Unknown => {

@@ -71,7 +71,7 @@ async fn a_redis_store_moves_to_the_new_primary(program: &'static str) {
     assert_eq!(bounded(feed.next()).await, Some(revocation));
     bounded(async {
         while !revocations.is_api_key_revoked("k2") {
-            sleep(Duration::from_millis(20)).await
+            sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
@@ -221,7 +221,7 @@ async fn a_store_in_postgresql_moves_to_the_new_primary() {
     direct.publish(&Revocation::api_key("k2")).await.unwrap();
     bounded(async {
         while !revocations.is_api_key_revoked("k2") {
-            sleep(Duration::from_millis(20)).await
+            sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
@@ -247,7 +247,7 @@ async fn a_feed_finds_out_by_itself_that_its_postgresql_only_reads() {
     super::postgres::execute(&mut admin, "SELECT pg_reload_conf()").await;
     bounded(async {
         while feed.is_alive().await {
-            sleep(Duration::from_millis(20)).await
+            sleep(Duration::from_millis(20)).await;
         }
     })
     .await;

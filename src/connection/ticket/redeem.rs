@@ -129,9 +129,8 @@ impl Redeemer {
     fn ask_again(&self, remembered: Remembered, ticket: &BearerToken<'_>) -> Authentication {
         let mut verifiers = self.verifiers.iter();
         let asked = verifiers.find_map(|verifier| verifier.ask_again(&remembered));
-        let answer = match asked {
-            None => return Authentication::Now(Err(RejectionKind::TokenExpired.into())),
-            Some(answer) => answer,
+        let Some(answer) = asked else {
+            return Authentication::Now(Err(RejectionKind::TokenExpired.into()));
         };
         let (verifiers, ticket) = (Arc::clone(&self.verifiers), ticket.clone().into_owned());
         let recalled = move |newer: &VerifiedToken| {

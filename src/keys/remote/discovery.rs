@@ -206,10 +206,7 @@ impl DiscoveredSource {
         let stated: Vec<String> = stated
             .and_then(|stated| serde_json::from_value(stated).ok())
             .unwrap_or_default();
-        let algorithms: Vec<_> = stated
-            .iter()
-            .filter_map(|name| jwk::named(name))
-            .collect();
+        let algorithms: Vec<_> = stated.iter().filter_map(|name| jwk::named(name)).collect();
         if algorithms.is_empty() && !stated.is_empty() {
             tracing::warn!(
                 target: "tower_warden",
