@@ -102,7 +102,7 @@ fn junk_allocates_nothing() {
         for (text, expected) in [
             ("junk".to_owned(), RejectionKind::TokenMalformed),
             ("a.b.c.d".to_owned(), RejectionKind::TokenMalformed),
-            (".".repeat(60_000), RejectionKind::TokenMalformed),
+            (".".repeat(8_192), RejectionKind::TokenMalformed),
             ("AAAA.AAAA.AAAA".to_owned(), RejectionKind::TokenMalformed),
             (format!("{message}A.AAAA"), RejectionKind::TokenMalformed),
             (
@@ -133,6 +133,16 @@ fn junk_allocates_nothing() {
             let found = allocations(&verifier, &text);
             assert_eq!(found, (0, Some(expected)), "{algorithm:?}: {text:.60}");
         }
+    }
+}
+
+/// Its refusal keeps the length and the limit for the log, and nothing of the token.
+#[test]
+fn a_token_over_the_limit_allocates_two_numbers() {
+    let verifier = verifier(Algorithm::HS256);
+    for length in [8_193, 60_000] {
+        let found = allocations(&verifier, &".".repeat(length));
+        assert_eq!(found, (2, Some(RejectionKind::TokenTooLarge)), "{length}");
     }
 }
 
