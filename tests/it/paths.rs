@@ -999,8 +999,9 @@ fn rewrite(path: &str, what: u8, place: usize) -> String {
         11 => pick(&slashes).map(|at| insert(at + 1, "%20")),
         12 => Some(format!("{path}%20")),
         13 => Some(format!("{path}.")),
+        // Dots behind dots do not vanish: `....` never means `..`.
         14 => pick(&slashes)
-            .filter(|&at| at > 0)
+            .filter(|&at| at > 0 && !path[..at].ends_with('.'))
             .map(|at| insert(at, "..")),
         15 => pick(&slashes).map(|at| insert(at + 1, "x/..././../../")),
         16 => pick(&slashes).map(|at| insert(at, "%c0%ae")),
