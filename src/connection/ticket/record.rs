@@ -144,7 +144,7 @@ impl TicketRecord {
     }
 
     /// Returns the issuer and the subject as JSON: one text for each holder.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
     pub(crate) fn holder_text(&self) -> Result<String, StoreError> {
         serde_json::to_string(&self.holder).map_err(StoreError::new)
     }

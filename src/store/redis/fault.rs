@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Foreign,
     #[error("the ticket is known already")]
     KnownTicket,
+    #[error("the subject has too many tickets already")]
+    TooManyTickets,
     #[error("this Redis is a replica: writes have to go to its primary")]
     Replica,
     #[error(

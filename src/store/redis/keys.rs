@@ -46,6 +46,11 @@ impl Names {
         self.key("ticket:", &hash.to_string())
     }
 
+    /// A sorted set: the hashes of the unused tickets of one holder, by when each ends.
+    pub(super) fn tickets_of(&self, holder: &str) -> String {
+        self.key("tickets:", holder)
+    }
+
     /// A sorted set: every revocation, by when it is over.
     pub(super) fn revocations(&self) -> String {
         self.key("revocations", "")

@@ -98,8 +98,8 @@ use crate::{Clock, StoreError};
 /// # Permissions
 ///
 /// It speaks RESP3. An ACL user needs `~warden:*`, `&warden@*`, and `+hello +select +ping +info
-/// +eval +evalsha +hget +hmget +hset +hsetnx +hdel +hkeys +exists +del +set +pexpire +zadd +zrem +zrangebylex +zscan
-/// +zremrangebyscore +time +publish +subscribe`. Without `info` nothing is checked when a connection is opened, and the
+/// +eval +evalsha +hget +hmget +hset +hsetnx +hdel +hkeys +exists +del +set +pexpire +pttl +zadd +zcard +zrem
+/// +zrangebylex +zscan +zremrangebyscore +time +publish +subscribe`. Without `info` nothing is checked when a connection is opened, and the
 /// log says so.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Shared>);

@@ -1,4 +1,8 @@
 //! Tickets: each is one hash that Redis drops when its time is over.
+//!
+//! A ticket and the set that counts those of its holder lie in different slots of a cluster, so no script writes both.
+//! The set is written **before** the ticket, and after a ticket was taken. A crash in between counts a ticket too many
+//! until that would have ended, and never one too few.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -11,6 +15,27 @@ use crate::{StoreFuture, TicketHash, TicketRecord, TicketStore};
 
 /// Redis drops a ticket so long after its end, in milliseconds: what decides is the time of the office.
 const GRACE: u64 = 1_000;
+
+/// The most unused tickets of one subject of one issuer at once.
+const PER_SUBJECT: &str = "64";
+
+// ARGV: the hash, its end, the time, the longest life of the set from now on, and the most entries.
+static ADMIT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+         if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[5]) then
+             return 0
+         end
+         redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+         if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then
+             redis.call('PEXPIRE', KEYS[1], ARGV[4])
+         end
+         return 1",
+    )
+});
+
+static RELEASE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('ZREM', KEYS[1], ARGV[1])"));
 
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -63,12 +88,23 @@ impl RedisStore {
     ) -> Result<(), Fault> {
         let (ends, now) = (millis(record.expires_at()), millis(now));
         let text = record.to_text().map_err(|_| Fault::Foreign)?;
+        let life = (ends.saturating_sub(now) + GRACE).to_string();
+        let admit = ADMIT
+            .key(self.tickets_of(record)?)
+            .arg(hash.to_string())
+            .arg(ends.to_string())
+            .arg(now.to_string())
+            .arg(life.as_str())
+            .arg(PER_SUBJECT);
         let put = PUT
             .key(self.names().ticket(hash))
             .arg(text)
             .arg(ends.to_string())
-            .arg((ends.saturating_sub(now) + GRACE).to_string());
+            .arg(life);
         let talk = self.link().talk().await?;
+        if !talk.decide::<bool>(&admit).await? {
+            return Err(Fault::TooManyTickets);
+        }
         if talk.decide(&put).await? {
             Ok(())
         } else {
@@ -93,7 +129,19 @@ impl RedisStore {
         let talk = self.link().talk().await?;
         let taken: Option<String> = talk.decide(&take).await?;
         let taken = taken.as_deref().map(TicketRecord::from_text).transpose();
-        taken.map_err(|_| Fault::Foreign)
+        let taken = taken.map_err(|_| Fault::Foreign)?;
+        if let Some(record) = &taken {
+            let release = RELEASE.key(self.tickets_of(record)?).arg(hash.to_string());
+            // The ticket is taken, whatever becomes of its place: that is free when the ticket would have ended.
+            let _: Result<bool, _> = talk.decide(&release).await;
+        }
+        Ok(taken)
+    }
+
+    /// Returns the name of the set that counts the tickets of the holder.
+    fn tickets_of(&self, record: &TicketRecord) -> Result<String, Fault> {
+        let holder = record.holder_text().map_err(|_| Fault::Foreign)?;
+        Ok(self.names().tickets_of(&holder))
     }
 }
 

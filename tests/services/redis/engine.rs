@@ -12,7 +12,7 @@ use super::{
     server::{PATIENCE, Server, tell},
     subject, url,
 };
-use crate::house::House;
+use crate::{engines, house::House};
 
 /// What stands behind an error.
 fn reason<T>(answer: Result<T, StoreError>) -> String {
@@ -47,12 +47,20 @@ async fn every_promise_is_kept_in_the_slots_of_a_cluster() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: tests/run services"]
+async fn a_subject_has_64_tickets_at_once() {
+    let server = Server::start().await;
+    let node = async || RedisStore::connect(&server.url()).await.unwrap();
+    engines::a_subject_has_64_tickets_at_once([node().await, node().await]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: tests/run services"]
 async fn a_user_with_the_documented_permissions_and_no_others_is_enough() {
     let server = Server::start().await;
     // As the documentation of the store has them.
     let permissions = "~warden:* &warden@* +hello +select +ping +info +eval +evalsha +hget +hmget \
-        +hset +hsetnx +hdel +hkeys +exists +del +set +pexpire +zadd +zrem +zrangebylex +zscan +zremrangebyscore \
-        +time +publish +subscribe";
+        +hset +hsetnx +hdel +hkeys +exists +del +set +pexpire +pttl +zadd +zcard +zrem +zrangebylex +zscan \
+        +zremrangebyscore +time +publish +subscribe";
     let source = include_str!("../../../src/store/redis/store.rs");
     let documented = source.replace("\n/// ", " ").replace('`', "");
     let listed = permissions.strip_prefix("~warden:* &warden@* ").unwrap();
