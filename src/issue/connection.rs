@@ -15,7 +15,7 @@ impl TokenIssuer {
     pub const LONGEST_CONNECTION_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
     /// Signs a token for a principal that is good for one resource only: each parameter becomes a claim, to be held
-    /// against the path by a [`ResourceBinding`](crate::ResourceBinding).
+    /// against the path by a [`ResourceBinding`].
     ///
     /// Its header has the type `connection+jwt`. A layer accepts it only for a request where bindings compare each of these
     /// claims, even with [`when_present`](crate::ResourceBinding::when_present). A layer without bindings, and

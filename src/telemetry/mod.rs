@@ -2,7 +2,7 @@
 //!
 //! - [`event`]: what a refusal tells the operator.
 //! - [`redact`]: keeps tokens out of the logs of other layers.
-//! - [`shown`]: what others wrote, and addresses without their secrets.
+//! - [`mod@shown`]: what others wrote, and addresses without their secrets.
 
 mod event;
 mod redact;
