@@ -15,7 +15,7 @@ use crate::{NumericDate, Rejection, RejectionKind, Revocation, SubjectId};
 
 impl Accounts {
     /// Ends every session of a user, and revokes their keys of
-    /// [`with_api_keys`](super::AccountsBuilder::with_api_keys): for whoever blocks or deletes an account.
+    /// [`with_api_keys`](super::AccountsBuilder::with_api_keys): for an application that blocks or deletes an account.
     ///
     /// A [`Revocation::subject`] would not be enough: it concerns what was issued before, and a refresh token is good for
     /// a newer token. Who is blocked has to be kept from signing in besides: by another password hash in the table, or none.

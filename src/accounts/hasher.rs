@@ -136,7 +136,7 @@ impl Hasher {
 #[derive(Debug)]
 struct Turns {
     places: usize,
-    /// How many entries are kept before those without work are removed.
+    /// The number of entries above which those without work are removed.
     most: usize,
     held: Mutex<HashMap<Option<Client>, Arc<Semaphore>>>,
 }

@@ -26,7 +26,7 @@ pub struct NewApiKey {
     pub(super) life: Life,
 }
 
-/// How long a key is good.
+/// The lifetime of a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Life {
     /// As long as the builder says.

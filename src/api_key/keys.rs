@@ -26,7 +26,7 @@ use crate::{
     watch::{Watch, Watchers},
 };
 
-/// How many keys are read at once to be revoked.
+/// The number of keys that `revoke_all` reads at once.
 const PAGE: u16 = 500;
 
 /// How many seconds a revocation may be on its way: longer than any node that missed it goes without reading the whole.

@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The number of connections after which a look lets other tasks run.
 const SLICE: usize = 64;
 
-/// Looks after the connections whose tokens one source has brought.
+/// Verifies the tokens of one source's open connections again.
 pub(crate) struct Reviewer {
     state: Mutex<State>,
     /// Rung when a look is due earlier than planned.
@@ -51,9 +51,9 @@ pub(crate) struct Reviewer {
 
 #[derive(Default)]
 struct State {
-    /// Whether a task looks through the connections, or sleeps until the next look.
+    /// Set while a task looks through the connections or sleeps until the next look.
     is_running: bool,
-    /// Whether another look is due at once.
+    /// Set where another look is due at once.
     is_hurried: bool,
     /// When the next look is planned, by the clock of the source.
     planned: Option<Duration>,
@@ -235,7 +235,7 @@ async fn look(context: &Arc<Context>) -> Option<Duration> {
     until.min()
 }
 
-/// All connections whose tokens this source has brought. None of them is held open.
+/// Lists the connections that were opened by tokens of this source. None of them is held open.
 fn connections(context: &Arc<Context>) -> Vec<Weak<Open>> {
     let connections = context.layer.revocations.connections();
     connections.all(|open| Arc::ptr_eq(open.context(), context))
@@ -276,7 +276,7 @@ fn settle(open: &Weak<Open>, present: &Arc<VerifiedToken>, answer: Authenticated
     }
 }
 
-/// Why a connection ends whose token was refused when it was verified again.
+/// Returns the end of a connection for a token that was refused when it was verified again.
 const fn end_of(kind: RejectionKind) -> LeaseEnd {
     match kind {
         RejectionKind::TokenExpired | RejectionKind::TokenTooOld => LeaseEnd::Expired,

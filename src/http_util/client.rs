@@ -213,7 +213,7 @@ mod tests {
         clients.trust("192.0.2.9").unwrap();
         for (peer, forwarded, address) in [
             ("203.0.113.5", &[][..], "203.0.113.5"),
-            // Whoever is no proxy of ours may write what they like.
+            // A client that is no trusted proxy may write any header.
             ("203.0.113.5", &["198.51.100.1"], "203.0.113.5"),
             ("10.0.0.7", &["198.51.100.1"], "198.51.100.1"),
             ("10.0.0.7", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),

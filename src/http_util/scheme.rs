@@ -1,4 +1,4 @@
-//! Whether a request came over https, as far as the service can know.
+//! [`Transport`]: https or plain http, as far as the service can know.
 
 use http::{Extensions, HeaderMap, HeaderName, header};
 
@@ -7,7 +7,7 @@ use super::{ClientAddress, split};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// How a request reached the first of our hosts.
+/// The transport by which a request reached the first of our hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// A trusted proxy says that the client used https.

@@ -75,7 +75,7 @@ pub(super) struct Active {
     signer: Arc<Signer>,
     /// The header of each token, encoded, with its dot.
     header: Arc<str>,
-    /// The same of each connection token.
+    /// The prepared header of a connection token.
     connection_header: Arc<str>,
     /// The verifying half of the signing key first, then those published beside it.
     keys: Keys,

@@ -52,7 +52,7 @@ pub(super) struct Members(Result<BTreeMap<String, Value>, String>);
 pub(super) struct Jwk {
     pub(super) id: Option<String>,
     pub(super) algorithm: Option<Algorithm>,
-    /// How it calls that algorithm, where there are two names.
+    /// The name of that algorithm, where there are two.
     pub(super) name: AlgorithmName,
     /// Whose tokens it signs, where several issuers share a set; no standard knows it, but Entra writes it.
     pub(super) issuer: Option<String>,

@@ -298,7 +298,7 @@ impl Key {
         self
     }
 
-    /// How it calls its algorithm.
+    /// The name of its algorithm in a header.
     pub(crate) fn name(&self) -> AlgorithmName {
         self.name
     }
@@ -336,7 +336,7 @@ impl Key {
             && self.id == other.id
     }
 
-    /// Whether both are the same public key in every respect, as where a set names one key twice.
+    /// Returns true where both are the same public key in every respect, as where a set names one key twice.
     pub(super) fn is_twin(&self, other: &Self) -> bool {
         self.is_same_public_key(other)
             && self.issuer == other.issuer

@@ -26,7 +26,7 @@ pub struct AuthLayerBuilder<F, K = Keys> {
     pub(super) stripped: StrippedHeaders,
     pub(super) preflight: Preflight,
     pub(super) requirements: Vec<Requirement>,
-    /// Whether the application has set conditions, which a renewal cannot ask.
+    /// Set where the application has conditions of its own, which a renewal cannot ask.
     pub(super) own_requirements: bool,
     pub(super) refusals: Refusals,
     #[cfg(feature = "ws")]

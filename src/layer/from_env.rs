@@ -86,7 +86,7 @@ impl AuthLayerBuilder<Bearer, KeysFromEnv> {
     }
 }
 
-/// What the environment says.
+/// The environment variables of the layers.
 struct Variables {
     secret: Option<String>,
     issuer: Option<String>,

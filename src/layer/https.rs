@@ -42,7 +42,7 @@ impl HttpsSetting {
     }
 }
 
-/// What happens to requests over plain http.
+/// The refusal, or the redirect, of requests over plain http.
 #[derive(Debug, Clone)]
 pub(super) struct RequiredHttps {
     /// The origin that a `GET` is sent to: `https://app.example`, without a slash at its end.

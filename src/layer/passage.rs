@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// What the inner service said, and what the client reads.
+    /// The `Cache-Control` of the inner service, and that of the answer.
     #[test]
     fn what_is_not_said_to_be_public_is_private() {
         for (said, read) in [

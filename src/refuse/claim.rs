@@ -47,7 +47,7 @@ impl Claim {
     }
 }
 
-/// What stood in the place of the claim. It says nothing of the value, so it may be logged before the signature held.
+/// The kind of value that stood in the place of the claim. It says nothing of the value itself, so it may be logged before the signature held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     Absent,

@@ -170,7 +170,7 @@ impl<'r> Origin<'r> {
         own_authority(head).is_some_and(|authority| self.is_at(authority))
     }
 
-    /// Whether this is the origin of the service at that host and port.
+    /// Returns true for the origin of the service at that host and port.
     fn is_at(&self, authority: &[u8]) -> bool {
         host_and_port(authority).is_some_and(|(host, port)| {
             let port = port.or_else(|| default_port(self.scheme));

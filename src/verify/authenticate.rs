@@ -18,7 +18,7 @@ pub(crate) enum Authentication {
     Later(Pin<Box<dyn Future<Output = Authenticated> + Send>>),
 }
 
-/// What is called after a change of keys.
+/// The function that is called after a change of keys.
 pub(crate) type Changed = Arc<dyn Fn() + Send + Sync>;
 
 /// Tells what stands behind a token, each kind of token its own way.

@@ -54,7 +54,7 @@ pub(super) fn check_size(token: &[u8], limit: usize) -> Result<(), Rejection> {
     Err(Rejection::new(RejectionKind::TokenTooLarge).with_source(TooLarge { length, limit }))
 }
 
-/// What the log says of a token over the limit.
+/// The log text of a token over the limit.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the token has {length} bytes, the limit is {limit}: raise it by `with_max_token_size`, up to 64 KiB"

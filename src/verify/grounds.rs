@@ -39,7 +39,7 @@ pub(crate) enum Grounds {
     Ourselves,
 }
 
-/// Whether the grounds of a token are still valid.
+/// The validity of the grounds of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// They are valid until an event says otherwise.

@@ -199,7 +199,7 @@ impl Issuers {
 const SIGNATURE_INVALID: u8 = 2;
 const KEY_FOUND: u8 = 4;
 
-/// How much a refusal of one key set tells about a token that another one may have signed.
+/// Ranks a refusal of one key set by how much it tells about a token that another one may have signed.
 const fn rank(kind: RejectionKind) -> u8 {
     match kind {
         RejectionKind::AlgorithmNotAllowed => 0,

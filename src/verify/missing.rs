@@ -22,7 +22,7 @@ pub(super) struct MissingKey {
     authority: Arc<Authority>,
     id: Option<Box<str>>,
     waiting: Waiting<Snapshot>,
-    /// The same key in the other key sets of the issuer.
+    /// The missing keys of the issuer's other key sets.
     others: Vec<Self>,
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Remembered {
     answer: Option<Answer>,
 }
 
-/// What a token rests on that its provider was asked about.
+/// The provider's answer that a token rests on.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Answer {
     /// The end of the answer, in milliseconds since the Unix epoch.
@@ -76,7 +76,7 @@ impl VerifiedToken {
 
 #[cfg(feature = "introspection")]
 impl Remembered {
-    /// Whether the provider was asked about the token.
+    /// Returns true where the provider was asked about the token.
     pub(crate) const fn rests_on_an_answer(&self) -> bool {
         self.answer.is_some()
     }

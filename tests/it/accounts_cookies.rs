@@ -1,4 +1,4 @@
-//! Cookies that a neighbouring host has planted, or that came twice: they open nothing, and keep nobody signed in.
+//! Cookies that a neighbouring host has planted, or that came twice: they open nothing, and keep no session open.
 
 use http::{Method, Request};
 use http_body_util::Full;

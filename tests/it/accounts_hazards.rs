@@ -190,7 +190,7 @@ async fn hazard_bcrypt_blocks_the_runtime() {
     assert_eq!(accounts.password_operations(), 100);
 }
 
-/// One address with many wrong logins delays nobody else: clients take turns.
+/// One address with many wrong logins does not delay another: clients take turns.
 #[tokio::test]
 async fn a_flood_of_one_address_does_not_delay_the_login_of_another() {
     let clock = ManualClock::at(NOW);

@@ -7,7 +7,7 @@ use crate::{
     connection::open::Replaced, verify::Authentication,
 };
 
-/// Whether newer tokens may keep the connections of a layer open.
+/// The policy of a layer for the renewal of its connections.
 #[derive(Debug)]
 pub(crate) enum Renewal {
     /// Those that fulfil these conditions, beside what holds for all.

@@ -64,7 +64,7 @@ impl fmt::Debug for TicketHash {
     }
 }
 
-/// What a ticket stands for: the claims of the token that it was drawn with, the authority that verified it, one
+/// The content of a ticket: the claims of the token that it was drawn with, the authority that verified it, one
 /// resource, one origin, and an end.
 ///
 /// A store keeps it as [text](Self::to_text) and reads nothing of it but its [end](Self::expires_at).

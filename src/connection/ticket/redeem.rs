@@ -89,7 +89,7 @@ impl Authenticate for Redeemer {
         valid.into_iter().next().unwrap_or(Standing::Void)
     }
 
-    /// What a ticket stood for is recalled once more. A token that has renewed the connection is verified.
+    /// Recalls the record of a ticket once more. Verifies a token that has renewed the connection.
     fn verify_again(&self, token: &VerifiedToken) -> Authentication {
         if token.kind() != CredentialKind::Ticket {
             return self.verify_renewal(token.token());
@@ -125,7 +125,7 @@ impl Authenticate for Redeemer {
 
 #[cfg(feature = "introspection")]
 impl Redeemer {
-    /// Asks the provider again about the token behind a ticket. Where nobody has its text, the connection has expired.
+    /// Asks the provider again about the token behind a ticket. Where its text is not at hand, the connection has expired.
     fn ask_again(&self, remembered: Remembered, ticket: &BearerToken<'_>) -> Authentication {
         let mut verifiers = self.verifiers.iter();
         let asked = verifiers.find_map(|verifier| verifier.ask_again(&remembered));

@@ -181,7 +181,7 @@ impl RemoteKeys {
     /// built.
     ///
     /// # Security
-    /// Anybody on the way to such a host can replace the keys, and sign any token with a key of their own. Use it in a
+    /// A host on the way can replace the keys, and sign any token with a key of their own. Use it in a
     /// network that you trust as you trust the provider.
     ///
     /// # Examples
@@ -247,7 +247,7 @@ impl RemoteKeys {
         }
     }
 
-    /// Whether the issuers are the tenants of a template.
+    /// Returns true where the issuers are the tenants of a template.
     pub(crate) fn has_tenants(&self) -> bool {
         self.tenants.is_some()
     }

@@ -28,7 +28,7 @@ use crate::{
 /// How long a discovery document is believed that does not say so itself.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is looked for in the document.
+/// The address that is looked for in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "introspection"), allow(dead_code))]
 pub(crate) enum Wanted {
@@ -51,7 +51,7 @@ impl Wanted {
     }
 }
 
-/// What an issuer publishes about itself, as far as it is wanted.
+/// The metadata of an issuer, as far as it is wanted.
 #[derive(Debug)]
 pub(super) struct ProviderMetadata {
     /// The address that is wanted.

@@ -53,12 +53,12 @@ impl Endpoint {
         &self.url
     }
 
-    /// Whether it is asked over http, and not on loopback.
+    /// Returns true for http beyond loopback.
     pub(super) fn is_plain_remote(&self) -> bool {
         self.url.scheme() == "http" && !is_loopback(&self.url)
     }
 
-    /// Whether it is asked over http on loopback.
+    /// Returns true for http on loopback.
     pub(super) fn is_plain_loopback(&self) -> bool {
         self.url.scheme() == "http" && is_loopback(&self.url)
     }

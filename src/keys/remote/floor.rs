@@ -67,7 +67,7 @@ impl Floor {
         self.gone.iter().map(|id| &**id)
     }
 
-    /// Whether the provider has withdrawn the key of this ID.
+    /// Returns true where the provider has withdrawn the key of this ID.
     pub(super) fn is_gone(&self, key_id: &str) -> bool {
         self.gone.iter().any(|gone| **gone == *key_id)
     }

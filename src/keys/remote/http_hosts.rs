@@ -41,7 +41,7 @@ impl HttpHosts {
         self.0.is_empty()
     }
 
-    /// Whether this host of an address may be asked over http.
+    /// Returns true where this host may be asked over http.
     pub(super) fn allow(&self, host: &str) -> bool {
         let literal = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
         self.0.iter().any(|allowed| match (allowed, literal) {
@@ -97,7 +97,7 @@ impl Host {
     }
 }
 
-/// Whether an address is loopback, of a private network (RFC 1918) or unique local (`fc00::/7`). Link-local is not.
+/// Returns true for loopback, a private network (RFC 1918) and unique local addresses (`fc00::/7`), not for link-local.
 fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
@@ -125,7 +125,7 @@ fn look_up(host: &str) -> Result<Vec<SocketAddr>, io::Error> {
     Ok(found)
 }
 
-/// Refuses the whole if one address is not private: whoever answers for the name could choose it.
+/// Refuses all addresses if one is not private: the name server could choose it.
 fn check(found: &[SocketAddr]) -> Result<(), io::Error> {
     match found.iter().find(|address| !is_private(address.ip())) {
         None => Ok(()),

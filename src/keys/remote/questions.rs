@@ -1,6 +1,6 @@
 //! [`Questions`]: what a provider is being asked about single tokens, each token once at a time.
 //!
-//! Anybody can make up tokens, and each costs a question. So a client has a few places only, and waits a moment for one;
+//! Any client can make up tokens, and each costs a question. So a client has a few places only, and waits a moment for one;
 //! and some places are for tokens that were good before. A client that makes up tokens keeps itself waiting, and no other.
 
 use std::{
@@ -33,7 +33,7 @@ const MOST_PER_ASKER: usize = PER_ASKER + 16;
 /// The longest time that a question waits for a place.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Who has a question asked: a client by its address, or the subject of a token that was verified.
+/// The party that causes a question: a client by its address, or the subject of a token that was verified.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Asker {
     /// An IPv4 address, or the first 64 bits of an IPv6 address.
@@ -52,7 +52,7 @@ impl Asker {
     }
 }
 
-/// Whether a token was good when it was last asked about.
+/// The last answer about a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repute {
     Good,
@@ -74,13 +74,13 @@ struct Open<V> {
     by_asker: HashMap<Asker, Share>,
 }
 
-/// What one client has of the places.
+/// The places of one client.
 struct Share {
     places: Arc<Semaphore>,
     open: usize,
 }
 
-/// What became of a question that was begun.
+/// The state of a question that was begun.
 #[derive(Clone)]
 enum Outcome<V> {
     Answered(V),
@@ -136,7 +136,7 @@ impl<V: Clone + Send + Sync + 'static> Questions<V> {
     where
         Q: Future<Output = V> + Send + 'static,
     {
-        // A token that was good before is not made up, whoever sends it.
+        // A token that was good before is not made up.
         let asker = asker.filter(|_| repute == Repute::Unknown);
         let mut open = self.0.open();
         if let Some(receiver) = open.by_token.get(&hash) {

@@ -31,11 +31,11 @@ pub(super) struct Question<'q> {
     pub(super) canonical: Option<&'q str>,
     /// The reading of the path that is looked up.
     pub(super) reading: &'q str,
-    /// Whether a wildcard for one segment matches an empty one.
+    /// The treatment of an empty segment by a wildcard for one segment.
     pub(super) empty: EmptySegment,
 }
 
-/// What a wildcard for one segment makes of an empty one. Routers differ, so a reading with an empty segment is asked
+/// The treatment of an empty segment by a wildcard for one segment. Routers differ, so a reading with an empty segment is asked
 /// about in both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EmptySegment {

@@ -25,7 +25,7 @@ pub(super) struct Users {
     pub(super) exists: &'static str,
     /// How many unique indexes it has on the lower case of the name.
     pub(super) has_unique_names: &'static str,
-    /// How many tables of folded names there are.
+    /// Counts the tables of folded names.
     pub(super) names_exist: &'static str,
     /// Frees a folded name (1) whose user has been deleted or renamed.
     pub(super) free_name: &'static [&'static str],

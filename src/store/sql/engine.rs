@@ -27,10 +27,10 @@ pub(super) trait Engine: sqlx::Database {
     /// Within a transaction, waits until nobody else migrates.
     const LOCK_SCHEMA: Option<&'static str>;
 
-    /// Keeps the record of an API key (1 to 9) unless its owner (3, 4) has so many (10), while nobody else does so for this
+    /// Keeps the record of an API key (1 to 9) unless its owner (3, 4) has so many (10), while no other statement does so for this
     /// owner. Each statement gives one row, the last one if the record was kept.
     const INSERT_API_KEY: &'static [&'static str];
-    /// Keeps a ticket (1 to 3) of a subject (4) unless that has so many (6) at this time (5), while nobody else does so for
+    /// Keeps a ticket (1 to 3) of a subject (4) unless that has so many (6) at this time (5), while no other statement does so for
     /// this subject. Each statement gives one row, the last one if the ticket was kept.
     const PUT_TICKET: &'static [&'static str];
     /// Hands a resource (1) over from an owner (2, 3) to another (4, 5), and tells of it (6).

@@ -218,7 +218,7 @@ impl SqlStore<Sqlite> {
 const IN_MEMORY: &str =
     "a store in SQLite needs a file: `MemoryOwnerStore` and its kin are in memory";
 
-/// What becomes of a file that is missing.
+/// The treatment of a missing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MissingFile {
     Created,
