@@ -1,5 +1,7 @@
 //! [`Claim`]: the fixed list of claims that a refusal may name; [`Found`]: what stood there instead of what was expected.
 
+use crate::telemetry::excerpt;
+
 /// A claim, or the header parameter `typ`, that a token is refused for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
@@ -68,21 +70,9 @@ impl Found {
 /// The most characters of a value that are logged.
 const LONGEST: usize = 64;
 
-/// Cuts a value to 64 characters, and escapes those that move the cursor, hide or turn what follows.
-pub(super) fn excerpt(value: &str) -> String {
-    let mut shown = String::new();
-    for (index, character) in value.chars().enumerate() {
-        if index == LONGEST {
-            shown.push('…');
-            break;
-        }
-        match character {
-            // The log quotes the text itself.
-            '\'' | '"' | '\\' => shown.push(character),
-            _ => shown.extend(character.escape_debug()),
-        }
-    }
-    shown
+/// Cuts a value for the log, and escapes it.
+pub(super) fn shown_value(value: &str) -> String {
+    excerpt(value, LONGEST)
 }
 
 #[cfg(test)]
@@ -91,10 +81,13 @@ mod tests {
 
     #[test]
     fn an_excerpt_has_64_characters_and_none_that_moves_the_cursor() {
-        assert_eq!(excerpt("https://id.example"), "https://id.example");
-        assert_eq!(excerpt(&"é".repeat(64)), "é".repeat(64));
-        assert_eq!(excerpt(&"é".repeat(65)), "é".repeat(64) + "…");
-        assert_eq!(excerpt("a\n\u{1b}[2J\u{202e}b"), r"a\n\u{1b}[2J\u{202e}b");
-        assert_eq!(excerpt(r#""a\b""#), r#""a\b""#);
+        assert_eq!(shown_value("https://id.example"), "https://id.example");
+        assert_eq!(shown_value(&"é".repeat(64)), "é".repeat(64));
+        assert_eq!(shown_value(&"é".repeat(65)), "é".repeat(64) + "…");
+        assert_eq!(
+            shown_value("a\n\u{1b}[2J\u{202e}b"),
+            r"a\n\u{1b}[2J\u{202e}b"
+        );
+        assert_eq!(shown_value(r#""a\b""#), r#""a\b""#);
     }
 }

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use super::claim::{Claim, Found, excerpt};
+use super::claim::{Claim, Found, shown_value};
 
 /// Why a request was refused. One table gives each kind its status, its challenge and its code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -311,7 +311,7 @@ impl Rejection {
 
     /// Keeps the value of the claim for the log: 64 characters of it, escaped. Only for tokens whose signature held.
     pub(crate) fn with_found(mut self, value: &str) -> Self {
-        self.more_mut().found = Some(Excerpt(excerpt(value).into()));
+        self.more_mut().found = Some(Excerpt(shown_value(value).into()));
         self
     }
 

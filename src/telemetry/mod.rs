@@ -12,4 +12,4 @@ pub(crate) use event::{connection_ended, mounted_outside, refused};
 pub use redact::{
     RedactUri, RedactUriService, RedactedUri, RestoreUriFuture, RestoreUriService, redacted_uri,
 };
-pub(crate) use shown::{shown, shown_url};
+pub(crate) use shown::{excerpt, shown, shown_url};

@@ -1,19 +1,25 @@
 //! [`shown`] and [`shown_url`]: what others wrote, made fit for errors and logs.
 
-/// The most characters of it that are repeated.
+/// The most characters of a text that an error or a log shows.
 const LONGEST: usize = 256;
 /// Stands in the place of a secret.
 const HIDDEN: &str = "REDACTED";
 
 /// Cuts a text to 256 characters, and escapes those that move the cursor, hide or turn what follows.
 pub(crate) fn shown(text: &str) -> String {
+    excerpt(text, LONGEST)
+}
+
+/// Cuts a text to so many characters, and escapes those that move the cursor, hide or turn what follows.
+pub(crate) fn excerpt(text: &str, most: usize) -> String {
     let mut shown = String::new();
     for (index, character) in text.chars().enumerate() {
-        if index == LONGEST {
+        if index == most {
             shown.push('…');
             break;
         }
         match character {
+            // The log quotes the text itself.
             '\'' | '"' | '\\' => shown.push(character),
             _ => shown.extend(character.escape_debug()),
         }
