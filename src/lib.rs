@@ -91,6 +91,7 @@
 //! | origin of cookie requests | the service's own | a browser attaches cookies for every page ([RFC 6455 §10.2]) |
 //! | upgrade by cookie without `Origin` | refused | every browser sends one |
 //! | a node cut off from its store | 503, and open connections end after 30 s | nobody is let in by what may no longer be true; [`CutOffPolicy`] says otherwise |
+//! | resources that first use claims for one subject | 10 000 | a program cannot fill the store with rooms; [`OwnershipLayer::with_claim_limit`] |
 //! | what nobody owns | refused | whoever comes first is not always whose it is; [`OwnershipLayer::claim_on_first_use`] says that they are |
 //! | role for a WebSocket | writer | its handshake is a `GET`, and what follows writes |
 //! | a transfer | ends all grants | a chat does not come with the old owner's guests |

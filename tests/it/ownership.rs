@@ -388,6 +388,40 @@ fn what_is_concealed_looks_like_what_is_not_there() {
     assert!(response.headers().is_empty());
 }
 
+/// A principal could claim rooms without end, each by one request. An admin scope does not lift the limit.
+#[test]
+fn first_use_claims_no_more_than_the_limit() {
+    let store = Arc::new(MemoryOwnerStore::new());
+    let owned = OwnershipLayer::new(Arc::clone(&store), key()).claim_on_first_use();
+    let owned = owned.with_claim_limit(2).with_admin_scope("admin").unwrap();
+    let layer = guarded(owned);
+    let alice = token("alice");
+    let admin = issuer()
+        .mint("alice")
+        .with_scopes(["admin"])
+        .sign()
+        .unwrap();
+    for (room, token, expected) in [
+        ("r1", &alice, None),
+        ("r2", &alice, None),
+        ("r3", &alice, Some(RejectionKind::Forbidden)),
+        ("r3", &admin, Some(RejectionKind::Forbidden)),
+        ("r1", &alice, None),
+        ("r3", &token("bob"), None),
+    ] {
+        let path = format!("/agents/support/{room}");
+        let response = send(&layer, get(&path, token));
+        assert_eq!(refusal(&response), expected, "{room}");
+    }
+    let third = ResourceId::new("/agents/support/r3").unwrap();
+    assert_eq!(block_on(store.owner(&third)).unwrap(), Some(subject("bob")));
+    // A transfer makes room.
+    let first = ResourceId::new(ROOM).unwrap();
+    assert!(block_on(store.transfer(&first, &subject("alice"), &subject("bob"))).unwrap());
+    let fourth = send(&layer, get("/agents/support/r4", &alice));
+    assert_eq!(refusal(&fourth), None);
+}
+
 #[test]
 fn an_admin_scope_opens_every_resource() {
     let store = block_on(store());
@@ -804,12 +838,14 @@ impl Broken {
 macro_rules! owner_store {
     ($store:ty, |$self:ident| $inner:expr, |$fault:ident, $otherwise:ident| $answer:expr) => {
         impl OwnerStore for $store {
-            fn claim<'a>(
+            fn claim_within<'a>(
                 &'a $self,
                 resource: &'a ResourceId,
                 subject: &'a SubjectId,
+                most: u32,
             ) -> StoreFuture<'a, Claim> {
-                let ($fault, $otherwise) = (Fault::Claim, $inner.claim(resource, subject));
+                let claim = $inner.claim_within(resource, subject, most);
+                let ($fault, $otherwise) = (Fault::Claim, claim);
                 $answer
             }
 

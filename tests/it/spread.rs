@@ -606,12 +606,13 @@ impl Faulty {
 }
 
 impl OwnerStore for Faulty {
-    fn claim<'a>(
+    fn claim_within<'a>(
         &'a self,
         resource: &'a ResourceId,
         subject: &'a SubjectId,
+        most: u32,
     ) -> StoreFuture<'a, Claim> {
-        self.answer(self.store.claim(resource, subject))
+        self.answer(self.store.claim_within(resource, subject, most))
     }
 
     fn owner<'a>(&'a self, resource: &'a ResourceId) -> StoreFuture<'a, Option<SubjectId>> {

@@ -30,6 +30,9 @@ use crate::{
     principal::require_principal,
 };
 
+/// The most resources that one subject owns by first use, unless it is set otherwise.
+const MOST_CLAIMS: u32 = 10_000;
+
 /// Layer that applies the [`Ownership`] middleware, inside a [`JwtAuthLayer`](crate::JwtAuthLayer) or
 /// [`CookieAuthLayer`](crate::CookieAuthLayer), around the routes of what is owned.
 ///
@@ -90,6 +93,7 @@ impl OwnershipLayer {
                 owners: Owners::of(store),
                 key,
                 unowned: Unowned::Refused,
+                most_claims: MOST_CLAIMS,
                 concealment: Concealment::Open,
                 admin_scope: None,
                 needed: Needed::ByMethod,
@@ -103,6 +107,16 @@ impl OwnershipLayer {
     #[must_use]
     pub fn claim_on_first_use(mut self) -> Self {
         self.rules.unowned = Unowned::Claimed;
+        self
+    }
+
+    /// Sets how many resources a subject may own before first use claims no more for it: 10 000 by default.
+    ///
+    /// The request is refused 403 `forbidden` then, and the resource stays without owner. What is handed over to a subject
+    /// counts too. [`OwnerStore::claim`] of the application has no bound.
+    #[must_use]
+    pub fn with_claim_limit(mut self, most: u32) -> Self {
+        self.rules.most_claims = most;
         self
     }
 

@@ -259,13 +259,14 @@ impl OwnerStore for Owners {
         Some(self)
     }
 
-    fn claim<'a>(
+    fn claim_within<'a>(
         &'a self,
         resource: &'a ResourceId,
         subject: &'a SubjectId,
+        most: u32,
     ) -> StoreFuture<'a, Claim> {
         // A first claim takes from nobody.
-        self.0.store.claim(resource, subject)
+        self.0.store.claim_within(resource, subject, most)
     }
 
     fn owner<'a>(&'a self, resource: &'a ResourceId) -> StoreFuture<'a, Option<SubjectId>> {

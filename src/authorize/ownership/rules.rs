@@ -20,6 +20,8 @@ pub(super) struct Rules {
     pub(super) owners: Owners,
     pub(super) key: ResourceKey,
     pub(super) unowned: Unowned,
+    /// The most resources that a subject owns by first use.
+    pub(super) most_claims: u32,
     pub(super) concealment: Concealment,
     pub(super) admin_scope: Option<Box<str>>,
     pub(super) needed: Needed,
@@ -63,6 +65,11 @@ impl Needed {
     }
 }
 
+/// The log text of a claim over the limit.
+#[derive(Debug, thiserror::Error)]
+#[error("the subject owns {0} resources or more: `with_claim_limit` allows no further claim")]
+struct TooManyOwned(u32);
+
 /// What is asked of the store.
 pub(super) struct Inquiry {
     pub(super) resource: ResourceId,
@@ -102,11 +109,9 @@ impl Rules {
 
     /// Asks the store.
     pub(super) async fn decide(self: Arc<Self>, inquiry: Inquiry) -> Result<Owned, Rejection> {
-        let unavailable =
-            |error| Rejection::new(RejectionKind::StoreUnavailable).with_source(error);
         // Whatever changes after this was not seen by the answer.
         let seen = self.owners.ties().changes();
-        let access = self.access(&inquiry).await.map_err(unavailable)?;
+        let access = self.access(&inquiry).await?;
         let standing = access.as_ref().map(OwnerAccess::standing);
         let standing = match standing {
             Some(standing) if standing.allows(inquiry.needed) => standing,
@@ -118,21 +123,33 @@ impl Rules {
         Ok(Owned::new(self, inquiry, access, standing, seen))
     }
 
-    async fn access(&self, inquiry: &Inquiry) -> Result<Option<OwnerAccess>, crate::StoreError> {
+    async fn access(&self, inquiry: &Inquiry) -> Result<Option<OwnerAccess>, Rejection> {
         let Inquiry {
             resource, subject, ..
         } = inquiry;
-        let access = self.owners.access(resource, subject).await?;
+        let unavailable =
+            |error| Rejection::new(RejectionKind::StoreUnavailable).with_source(error);
+        let access = self.owners.access(resource, subject).await;
+        let access = access.map_err(unavailable)?;
         if access.is_some() || self.unowned == Unowned::Refused {
             return Ok(access);
         }
-        match self.owners.claim(resource, subject).await? {
+        let most = self.most_claims;
+        let claim = self.owners.claim_within(resource, subject, most).await;
+        match claim.map_err(unavailable)? {
             Claim::Claimed | Claim::AlreadyYours => {
                 let owner = subject.clone();
                 Ok(Some(OwnerAccess::new(owner, subject, None)))
             }
-            // Somebody else was faster, and may have shared it already.
-            Claim::Other => self.owners.access(resource, subject).await,
+            // Another subject was faster, and may have shared it already.
+            Claim::Other => {
+                let access = self.owners.access(resource, subject).await;
+                access.map_err(unavailable)
+            }
+            Claim::LimitReached => {
+                let reason = TooManyOwned(most);
+                Err(Rejection::new(RejectionKind::Forbidden).with_source(reason))
+            }
         }
     }
 

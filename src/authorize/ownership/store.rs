@@ -20,12 +20,24 @@ use crate::{Listing, Page, StoreFuture};
 /// - A future that was dropped may have done its work or not, but never half of it. Waiting is bounded by the store
 ///   itself.
 pub trait OwnerStore: fmt::Debug + Send + Sync + 'static {
-    /// Makes the subject the owner, unless somebody already is.
+    /// Makes the subject the owner, unless the resource has one or the subject owns `most` resources already.
+    ///
+    /// It counts and claims in one atomic step: many claims at the same instant never go over the limit.
+    fn claim_within<'a>(
+        &'a self,
+        resource: &'a ResourceId,
+        subject: &'a SubjectId,
+        most: u32,
+    ) -> StoreFuture<'a, Claim>;
+
+    /// Makes the subject the owner, unless the resource has one, however many resources the subject owns.
     fn claim<'a>(
         &'a self,
         resource: &'a ResourceId,
         subject: &'a SubjectId,
-    ) -> StoreFuture<'a, Claim>;
+    ) -> StoreFuture<'a, Claim> {
+        self.claim_within(resource, subject, u32::MAX)
+    }
 
     /// The owner, or `None` where nobody is.
     fn owner<'a>(&'a self, resource: &'a ResourceId) -> StoreFuture<'a, Option<SubjectId>>;
@@ -86,8 +98,10 @@ pub enum Claim {
     Claimed,
     /// The subject owned it already.
     AlreadyYours,
-    /// Somebody else owns it.
+    /// Another subject owns it.
     Other,
+    /// It has no owner, and the subject owns too many resources.
+    LimitReached,
 }
 
 /// What an owner may let somebody else do; each includes those before it.
@@ -178,12 +192,13 @@ impl OwnerAccess {
 }
 
 impl<S: OwnerStore + ?Sized> OwnerStore for Arc<S> {
-    fn claim<'a>(
+    fn claim_within<'a>(
         &'a self,
         resource: &'a ResourceId,
         subject: &'a SubjectId,
+        most: u32,
     ) -> StoreFuture<'a, Claim> {
-        (**self).claim(resource, subject)
+        (**self).claim_within(resource, subject, most)
     }
 
     fn owner<'a>(&'a self, resource: &'a ResourceId) -> StoreFuture<'a, Option<SubjectId>> {

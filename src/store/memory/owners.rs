@@ -80,10 +80,11 @@ impl Default for MemoryOwnerStore {
 }
 
 impl OwnerStore for MemoryOwnerStore {
-    fn claim<'a>(
+    fn claim_within<'a>(
         &'a self,
         resource: &'a ResourceId,
         subject: &'a SubjectId,
+        most: u32,
     ) -> StoreFuture<'a, Claim> {
         Box::pin(async move {
             let mut state = self.state.write();
@@ -91,6 +92,7 @@ impl OwnerStore for MemoryOwnerStore {
             Ok(match resources.entry(resource.clone()) {
                 Entry::Occupied(taken) if taken.get().owner == *subject => Claim::AlreadyYours,
                 Entry::Occupied(_) => Claim::Other,
+                Entry::Vacant(_) if owned.count(subject) >= most as usize => Claim::LimitReached,
                 Entry::Vacant(free) => {
                     free.insert(Resource {
                         owner: subject.clone(),

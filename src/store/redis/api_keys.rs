@@ -112,7 +112,7 @@ impl RedisStore {
         }
         let talk = self.link().talk().await?;
         let (owner, id) = (&record.owner, &record.id);
-        if !index::note_within::<ApiKeyRecord>(&talk, names, owner, id, most).await? {
+        if !index::note_within::<ApiKeyRecord>(&talk, names, owner, id, most.into()).await? {
             return Ok(Inserted::LimitReached);
         }
         Ok(match talk.decide(&insert).await? {

@@ -32,9 +32,8 @@ static NOTE: LazyLock<Script> = LazyLock::new(|| {
 
 static NOTE_WITHIN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local some = redis.call('ZRANGEBYLEX', KEYS[1], '-', '+', 'LIMIT', '0', ARGV[3])
-         local itself = '[' .. ARGV[1]
-         if #some >= tonumber(ARGV[3])
+        "local itself = '[' .. ARGV[1]
+         if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3])
              and #redis.call('ZRANGEBYLEX', KEYS[1], itself, itself) == 0 then
              return 0
          end
@@ -95,7 +94,7 @@ pub(super) async fn note_within<T: Listed>(
     names: &Names,
     owner: &SubjectId,
     entry: &str,
-    most: u16,
+    most: u32,
 ) -> Result<bool, Fault> {
     let index = names.index(owner, T::INDEX);
     let young = Names::young(&index, entry);
@@ -104,8 +103,8 @@ pub(super) async fn note_within<T: Listed>(
     if talk.decide(&note).await? {
         return Ok(true);
     }
-    // A list drops the entries that are not true.
-    let page = Page::first().with_limit(most);
+    // A list drops the entries that are not true. A page of them is enough: few are not, and the next attempt reads anew.
+    let page = Page::first().with_limit(u16::MAX);
     list::<T>(talk, names, owner, &page).await?;
     talk.decide(&note).await
 }

@@ -87,7 +87,12 @@ fn news(change: &OwnershipChange) -> Result<String, Fault> {
 }
 
 impl RedisStore {
-    async fn claim_it(&self, resource: &ResourceId, who: &SubjectId) -> Result<Claim, Fault> {
+    async fn claim_it(
+        &self,
+        resource: &ResourceId,
+        who: &SubjectId,
+        most: u32,
+    ) -> Result<Claim, Fault> {
         let key = self.names().resource(resource);
         let owner = written(who)?;
         let talk = self.link().talk().await?;
@@ -98,7 +103,10 @@ impl RedisStore {
             Some(_) => return Ok(Claim::Other),
             None => {}
         }
-        index::note::<ResourceId>(&talk, self.names(), who, resource.as_str()).await?;
+        let entry = resource.as_str();
+        if !index::note_within::<ResourceId>(&talk, self.names(), who, entry, most).await? {
+            return Ok(Claim::LimitReached);
+        }
         let claim: String = talk.decide(&CLAIM.key(key).arg(owner)).await?;
         match &*claim {
             "claimed" => Ok(Claim::Claimed),
@@ -206,12 +214,13 @@ impl RedisStore {
 }
 
 impl OwnerStore for RedisStore {
-    fn claim<'a>(
+    fn claim_within<'a>(
         &'a self,
         resource: &'a ResourceId,
         subject: &'a SubjectId,
+        most: u32,
     ) -> StoreFuture<'a, Claim> {
-        Box::pin(async move { Ok(self.claim_it(resource, subject).await?) })
+        Box::pin(async move { Ok(self.claim_it(resource, subject, most).await?) })
     }
 
     fn owner<'a>(&'a self, resource: &'a ResourceId) -> StoreFuture<'a, Option<SubjectId>> {

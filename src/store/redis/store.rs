@@ -86,14 +86,17 @@ use crate::{Clock, StoreError};
 /// | `warden:api_key:<id>` | hash | `record`, `owner`, and `used`, when the key was last used |
 /// | `warden:{<issuer>\|<subject>}:api_keys` | sorted set | IDs, as above; and `…:api_keys:<id>` for 60 s |
 /// | `warden:ticket:<SHA-256>` | hash, for seconds | `record`, `ends`, and `client`, who took it |
+/// | `warden:tickets:<issuer and subject>` | sorted set, for seconds | the SHA-256 of each unused ticket, by its end |
 /// | `warden:revocations` | sorted set | every revocation as JSON, by its end; two hours after it they go |
 ///
 /// Channels are `warden@<database>:revocations` and `warden@<database>:ownership`. Owners, grants and API keys never
-/// expire, so what strangers may claim should be bounded by whoever names resources.
+/// expire. [`with_claim_limit`](crate::OwnershipLayer::with_claim_limit) bounds what first use claims.
 ///
 /// A script touches one key, or two of one hash tag, so the keys are fit for a cluster. The client is one of a single
 /// address: use it with one Redis, with a primary behind Sentinel and a proxy or a name that follows it, or with a
 /// cluster that shows itself as one address, not with the nodes of a Redis Cluster.
+///
+/// What a subject owns is counted by its list, in which a resource that was handed over may stand for a minute more.
 ///
 /// # Permissions
 ///

@@ -33,6 +33,9 @@ pub(super) trait Engine: sqlx::Database {
     /// Keeps a ticket (1 to 3) of a subject (4) unless that has so many (6) at this time (5), while no other statement does so for
     /// this subject. Each statement gives one row, the last one if the ticket was kept.
     const PUT_TICKET: &'static [&'static str];
+    /// Makes a subject (2, 3) the owner of a resource (1) unless it owns so many (4), while no other statement does so for
+    /// this subject. Each statement gives one row, the last one if the claim succeeded.
+    const CLAIM_WITHIN: &'static [&'static str];
     /// Hands a resource (1) over from an owner (2, 3) to another (4, 5), and tells of it (6).
     const TRANSFER: &'static [&'static str];
     /// Says whether the owner of a resource (1) is this subject (2, 3); if not, gives it a role (4) and tells of it (5).

@@ -16,6 +16,14 @@ const CLAIM: &str = "
     INSERT INTO warden_owners (resource, issuer, subject) VALUES ($1, $2, $3)
     ON CONFLICT (resource) DO NOTHING RETURNING tenure";
 
+/// Makes a subject (2, 3) the owner of a resource (1), unless it owns so many (4).
+pub(super) const CLAIM_WITHIN: &str = "
+    INSERT INTO warden_owners (resource, issuer, subject)
+    SELECT $1, $2, $3
+    WHERE (SELECT COUNT(*) FROM (
+        SELECT 1 FROM warden_owners WHERE issuer = $2 AND subject = $3 LIMIT $4) AS owned) < $4
+    ON CONFLICT (resource) DO NOTHING RETURNING tenure";
+
 const OWNER: &str = "SELECT issuer, subject FROM warden_owners WHERE resource = $1";
 
 const ACCESS: &str = "
@@ -28,23 +36,35 @@ const LIST: &str = "
     ORDER BY resource LIMIT $4";
 
 impl<DB: Engine> OwnerStore for SqlStore<DB> {
-    fn claim<'a>(
+    fn claim_within<'a>(
         &'a self,
         resource: &'a ResourceId,
         subject: &'a SubjectId,
+        most: u32,
     ) -> StoreFuture<'a, Claim> {
         Box::pin(async move {
-            let values = [resource.as_str(), subject.issuer(), subject.subject()];
-            let claimed = self.0.decide(&[CLAIM], &values.map(Into::into)).await?;
-            if !claimed.is_empty() {
+            let values = [
+                resource.as_str().into(),
+                subject.issuer().into(),
+                subject.subject().into(),
+                i64::from(most).into(),
+            ];
+            let (names, _) = values.split_at(3);
+            // Where nothing is counted, one statement decides. Each gives one row, the last one if the claim succeeded.
+            let (statements, values) = match most {
+                u32::MAX => (&[CLAIM][..], names),
+                _ => (DB::CLAIM_WITHIN, &values[..]),
+            };
+            let rows = self.0.decide(statements, values).await?;
+            if rows.len() == statements.len() {
                 return Ok(Claim::Claimed);
             }
-            // Whoever owns it now has owned it when the claim was refused, or was given it since.
-            match self.owner(resource).await? {
-                Some(owner) if owner == *subject => Ok(Claim::AlreadyYours),
-                Some(_) => Ok(Claim::Other),
-                None => Err(SqlError::Foreign.into()),
-            }
+            // The present owner owned it when the claim was refused, or was given it since.
+            Ok(match self.owner(resource).await? {
+                Some(owner) if owner == *subject => Claim::AlreadyYours,
+                Some(_) => Claim::Other,
+                None => Claim::LimitReached,
+            })
         })
     }
 

@@ -15,6 +15,7 @@ use super::{
     engine::{Driven, Engine, Row, Value, drive},
     error::SqlError,
     options::SqlOptions,
+    owners,
     store::{Shared, SqlStore},
     tickets,
 };
@@ -64,8 +65,9 @@ const STANDING: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 2::bigint
 ///
 /// # What it promises
 ///
-/// - Each decision is one statement, at `READ COMMITTED`: of any number of first claims, or of redemptions of one ticket,
-///   on whatever nodes, exactly one wins. What a change tells other nodes (`NOTIFY`) is part of the same statement. Whoever
+/// - Each decision is one statement at `READ COMMITTED`, or one transaction where something is counted: of any number of
+///   first claims, or of redemptions of one ticket, on whatever nodes, exactly one wins, and none goes over a limit. What a
+///   change tells other nodes (`NOTIFY`) is part of the same statement. Whoever
 ///   goes away leaves a whole decision behind, or none.
 /// - Every wait has its bound: an answer comes within the [timeout](SqlOptions::with_timeout), 5 s by default, or it is a
 ///   [`StoreError`], and requests that depend on it are answered 503. The server is told it too (`statement_timeout`), and
@@ -355,6 +357,11 @@ impl Engine for Postgres {
     const PUT_TICKET: &'static [&'static str] = &[
         "SELECT pg_advisory_xact_lock(hashtextextended(encode($4, 'hex'), 131260414715246))::text",
         tickets::PUT,
+    ];
+
+    const CLAIM_WITHIN: &'static [&'static str] = &[
+        "SELECT pg_advisory_xact_lock(hashtextextended($2 || ' ' || $3, 131260414715247))::text",
+        owners::CLAIM_WITHIN,
     ];
 
     // Grants belong to a tenure, so none outlives a transfer, not even one that is made at the same moment. Those that

@@ -15,6 +15,7 @@ use super::{
     engine::{Driven, Engine, Value, drive},
     error::SqlError,
     options::SqlOptions,
+    owners,
     store::{Shared, SqlStore},
     tickets,
 };
@@ -314,6 +315,8 @@ impl Engine for Sqlite {
     const INSERT_API_KEY: &'static [&'static str] = &[api_keys::INSERT];
 
     const PUT_TICKET: &'static [&'static str] = &[tickets::PUT];
+
+    const CLAIM_WITHIN: &'static [&'static str] = &[owners::CLAIM_WITHIN];
 
     const TRANSFER: &'static [&'static str] = &[
         "UPDATE warden_owners SET issuer = $4, subject = $5

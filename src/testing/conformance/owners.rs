@@ -31,6 +31,7 @@ pub async fn owner_store<S: OwnerStore>(open: impl AsyncFn() -> S) {
     let (store, other) = (open().await, open().await);
     first_claim_wins(&store, &other).await;
     one_of_many_claims_wins(&store, &other).await;
+    claims_are_counted(&store, &other).await;
     names_are_compared_byte_by_byte(&store).await;
     nobody_has_access_to_what_nobody_owns(&store).await;
     grants_give_and_take(&store, &other).await;
@@ -108,6 +109,34 @@ async fn one_of_many_claims_wins(store: &impl OwnerStore, other: &impl OwnerStor
         let owns = owner.as_ref() == Some(rival);
         assert_eq!(claim != Claim::Other, owns, "whoever lost is told so");
     }
+}
+
+async fn claims_are_counted(store: &impl OwnerStore, other: &impl OwnerStore) {
+    let [alice, bob] = ["counted", "uncounted"].map(|name| subject(&fresh(name)));
+    let rooms: Vec<_> = (0..40).map(|_| resource(&fresh("counted"))).collect();
+    let nodes: [&dyn OwnerStore; 2] = [store, other];
+    let asked = rooms.iter().zip(nodes.into_iter().cycle());
+    let claims = asked.map(|(room, node)| node.claim_within(room, &alice, 5));
+    let claims: Vec<_> = together(claims).await.into_iter().map(answered).collect();
+    let mut claimed = Vec::new();
+    let mut refused = Vec::new();
+    for (room, claim) in rooms.iter().zip(claims) {
+        match claim {
+            Claim::Claimed => claimed.push(room),
+            Claim::LimitReached => refused.push(room),
+            other => panic!("the claim of a resource without owner is {other:?}"),
+        }
+    }
+    assert_eq!(claimed.len(), 5, "claims at once never go over the limit");
+    let again = answered(other.claim_within(claimed[0], &alice, 5).await);
+    assert_eq!(again, Claim::AlreadyYours, "the limit takes nothing away");
+    let others = answered(other.claim_within(claimed[0], &bob, 0).await);
+    assert_eq!(others, Claim::Other, "a resource with an owner tells so");
+    assert_eq!(
+        answered(store.owner(refused[0]).await),
+        None,
+        "a claim over the limit leaves the resource without owner"
+    );
 }
 
 async fn names_are_compared_byte_by_byte(store: &impl OwnerStore) {
