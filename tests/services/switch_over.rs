@@ -77,6 +77,63 @@ async fn a_redis_store_moves_to_the_new_primary(program: &'static str) {
     .await;
 }
 
+/// Lets a Sentinel make another Redis the primary, where the URL names Sentinels alone. One of them does not answer.
+async fn a_store_behind_sentinels_finds_the_new_primary(program: &'static str) {
+    let former = redis::Server::start_program(program, &[]).await;
+    let next = redis::Server::start_program(program, &[]).await;
+    follow(&next, &former).await;
+    let sentinel = redis::Server::start_sentinel(program, &former).await;
+    let sentinels = format!(
+        "127.0.0.1:{},127.0.0.1:{}",
+        redis::free_port(),
+        sentinel.port()
+    );
+    let url = |service| format!("redis+sentinel://{sentinels}/{service}/0");
+    let store = RedisStore::connect_with(&url("main"), quick())
+        .await
+        .unwrap();
+    let house = House::new(store.clone());
+    assert_eq!(house.visit("alice", "r1").await, 200);
+    let unknown = RedisStore::connect_with(&url("other"), quick()).await;
+    let unknown = whole(&unknown.unwrap_err());
+    assert!(unknown.contains("no Sentinel"), "{unknown}");
+    caught_up(&next).await;
+
+    let moved = async {
+        // It hears of the replica only after a while.
+        while sentinel
+            .try_tell::<String>(&["SENTINEL", "FAILOVER", "main"])
+            .await
+            .is_err()
+        {
+            sleep(Duration::from_millis(100)).await;
+        }
+        while house.visit("bob", "r2").await != 200
+            || !next
+                .tell::<String>(&["INFO", "replication"])
+                .await
+                .contains("role:master")
+        {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), moved)
+        .await
+        .unwrap();
+    // The former primary may have served that, as long as nothing told it of the next one.
+    drop(former);
+    let back = async {
+        while house.visit("carol", "r3").await != 200 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    bounded(back).await;
+    assert_eq!(house.visit("mallory", "r1").await, 403);
+    let direct = RedisStore::connect(&next.url()).await.unwrap();
+    let owner = direct.owner(&resource("/agents/a/r3")).await.unwrap();
+    assert_eq!(owner, Some(subject("carol")));
+}
+
 async fn follow(replica: &redis::Server, primary: &redis::Server) {
     let port = primary.port().to_string();
     replica
@@ -108,9 +165,25 @@ async fn a_store_in_redis_7_moves_to_the_new_primary() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL and Redis: tests/run services"]
 async fn a_store_in_redis_6_2_moves_to_the_new_primary() {
-    let program = std::env::var("TEST_REDIS_6_2")
-        .expect("TEST_REDIS_6_2 names the program redis-server of Redis 6.2");
-    a_redis_store_moves_to_the_new_primary(program.leak()).await;
+    a_redis_store_moves_to_the_new_primary(redis_6_2()).await;
+}
+
+fn redis_6_2() -> &'static str {
+    std::env::var("TEST_REDIS_6_2")
+        .expect("TEST_REDIS_6_2 names the program redis-server of Redis 6.2")
+        .leak()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL and Redis: tests/run services"]
+async fn a_store_behind_sentinels_of_redis_7_finds_the_new_primary() {
+    a_store_behind_sentinels_finds_the_new_primary("redis-server").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL and Redis: tests/run services"]
+async fn a_store_behind_sentinels_of_redis_6_2_finds_the_new_primary() {
+    a_store_behind_sentinels_finds_the_new_primary(redis_6_2()).await;
 }
 
 /// A node that only listens finds out by the sign of life that it asks for.

@@ -29,6 +29,8 @@ pub(super) enum Fault {
     KnownTicket,
     #[error("the subject has too many tickets already")]
     TooManyTickets,
+    #[error("no Sentinel of the URL knows its service")]
+    UnknownService,
     #[error("this Redis is a replica: writes have to go to its primary")]
     Replica,
     #[error(

@@ -6,12 +6,9 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwapOption;
-#[cfg(feature = "aws-lc-rs")]
-use redis::TlsCertificates;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
-    IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo, PushKind, RedisResult,
-    ServerErrorKind, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, PushInfo, PushKind,
+    RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection,
 };
 use tokio::{
     sync::{Mutex, watch},
@@ -22,15 +19,14 @@ use super::{
     fault::Fault,
     options::{Eviction, RedisOptions},
     script::Call,
+    server::Server,
 };
-#[cfg(feature = "aws-lc-rs")]
-use crate::ConfigError;
 
 /// Whoever asks shares one connection, on which questions follow each other without waiting for answers. It is opened
 /// by the first who asks, and again by the first who asks after it was lost; nobody else has to wait for longer than
 /// that one attempt.
 pub(super) struct Link {
-    client: Client,
+    server: Server,
     timeout: Duration,
     connect_timeout: Duration,
     eviction: Eviction,
@@ -83,28 +79,8 @@ impl Clone for Demotion {
 
 impl Link {
     pub(super) fn new(url: &str, options: &RedisOptions) -> Result<Self, Fault> {
-        // The client's own error may quote the URL, with the password.
-        let unfit = |_| Fault::Url(unfit_part(url));
-        let info = url.into_connection_info().map_err(unfit)?;
-        if !info.addr().is_supported() {
-            return Err(Fault::Url("its TLS needs the feature `aws-lc-rs`"));
-        }
-        // Only a fragment of the URL would say so.
-        if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
-            return Err(Fault::Url(
-                "leave out `#insecure`: a certificate is always checked",
-            ));
-        }
-        // Only RESP3 tells at once that a connection has ended.
-        let settings = info.redis_settings().clone();
-        let settings = settings
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_skip_set_lib_name();
-        let info = info
-            .set_redis_settings(settings)
-            .set_tcp_settings(TcpSettings::default().set_nodelay(true));
         Ok(Self {
-            client: client(info, options)?,
+            server: Server::of(url, options)?,
             timeout: options.timeout,
             connect_timeout: options.connect_timeout.min(options.timeout),
             eviction: options.eviction,
@@ -116,7 +92,7 @@ impl Link {
     }
 
     pub(super) fn database(&self) -> i64 {
-        self.client.get_connection_info().redis_settings().db()
+        self.server.database()
     }
 
     pub(super) const fn timeout(&self) -> Duration {
@@ -204,8 +180,8 @@ impl Link {
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_push_sender(listener);
-        let mut connection = self
-            .client
+        let client = self.server.client().await?;
+        let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         self.inspect(&mut connection).await?;
@@ -255,67 +231,10 @@ impl Link {
     }
 }
 
-/// Names the part of a URL that cannot be read.
-fn unfit_part(url: &str) -> &'static str {
-    let known = [
-        "redis://",
-        "rediss://",
-        "unix://",
-        "redis+unix://",
-        "valkey://",
-        "valkeys://",
-        "valkey+unix://",
-    ];
-    if !known.iter().any(|scheme| url.starts_with(scheme)) {
-        return "it does not begin with `redis://`, `rediss://` or `unix://`";
-    }
-    let (_, rest) = url.split_once("://").unwrap_or_default();
-    let rest = rest.split(['?', '#']).next().unwrap_or(rest);
-    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    if host.contains('[') != host.contains(']') {
-        return "its host has a bracket too few";
-    }
-    let port = host.rsplit(']').next().unwrap_or(host).split_once(':');
-    if port.is_some_and(|(_, port)| !port.is_empty() && port.parse::<u16>().is_err()) {
-        return "its port is no number up to 65535: in a password `/`, `?`, `#`, `@` and `%` are percent-encoded";
-    }
-    if !database.is_empty() && database.parse::<u32>().is_err() {
-        return "its path is no number of a database";
-    }
-    "expected `redis://user:password@host:port/database`"
-}
-
 /// Returns a member of an answer to `INFO`.
 fn member<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = answer.lines();
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-}
-
-#[cfg(feature = "aws-lc-rs")]
-fn client(info: ConnectionInfo, options: &RedisOptions) -> Result<Client, Fault> {
-    let Some(authorities) = &options.authorities else {
-        return Ok(Client::open(info)?);
-    };
-    let certificates = TlsCertificates {
-        client_tls: None,
-        root_cert: Some(authorities.0.clone()),
-    };
-    let unfit = |_| {
-        Fault::Config(ConfigError::Setting {
-            name: "with_authorities",
-            value: format!("{} bytes", authorities.0.len()),
-            problem: "certificates of authorities are given as PEM, for a `rediss://` URL",
-        })
-    };
-    Client::build_with_tls(info, certificates).map_err(unfit)
-}
-
-#[cfg(not(feature = "aws-lc-rs"))]
-fn client(info: ConnectionInfo, _: &RedisOptions) -> Result<Client, Fault> {
-    Ok(Client::open(info)?)
 }
 
 /// Some questions in a row, within one time.
@@ -404,31 +323,6 @@ impl Talk {
             Err(_) => {
                 self.open.lost.store(true, Ordering::Release);
                 Err(Fault::Silent)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_names_the_part_of_a_url_and_quotes_nothing() {
-        for (url, part) in [
-            ("https://me:secret@redis.example", "begin with `redis://`"),
-            ("redis://me:secret@redis.example:99999", "port"),
-            ("redis://me:secret@redis.example:secret", "port"),
-            ("redis://me:sec/ret@redis.example", "port"),
-            ("redis://me:secret@[::1", "bracket"),
-            ("redis://me:secret@redis.example/secret", "database"),
-        ] {
-            let refused = Link::new(url, &RedisOptions::new()).err().unwrap();
-            let error = refused.to_string();
-            assert!(error.contains(part), "{url}: {error}");
-            for private in ["secret", "redis.example", "me:"] {
-                assert!(!error.contains(private), "{url}: {error}");
             }
         }
     }

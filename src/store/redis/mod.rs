@@ -1,7 +1,8 @@
 //! Stores in Redis or Valkey, for many nodes; changes travel by its pub/sub.
 //!
 //! 1. [`options`]: what may be chosen, and [`store`]: the handle that implements every trait.
-//! 2. [`link`]: the one connection, which opens again by itself; [`fault`], what may go wrong with it.
+//! 2. [`link`]: the one connection, which opens again by itself; [`server`], where it leads; [`fault`], what may go wrong
+//!    with it.
 //! 3. [`keys`]: what everything is called in there, and why no name reaches beyond its own key.
 //! 4. [`owners`], [`api_keys`], [`tickets`], [`revocations`]: one script or one command for each decision.
 //! 5. [`index`]: what lists read, which is a hint and never a proof.
@@ -17,6 +18,7 @@ mod options;
 mod owners;
 mod revocations;
 mod script;
+mod server;
 mod store;
 mod tickets;
 

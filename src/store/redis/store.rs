@@ -93,8 +93,8 @@ use crate::{Clock, StoreError};
 /// expire. [`with_claim_limit`](crate::OwnershipLayer::with_claim_limit) bounds what first use claims.
 ///
 /// A script touches one key, or two of one hash tag, so the keys are fit for a cluster. The client is one of a single
-/// address: use it with one Redis, with a primary behind Sentinel and a proxy or a name that follows it, or with a
-/// cluster that shows itself as one address, not with the nodes of a Redis Cluster.
+/// address, or of the primary that Sentinels name. Use it also with a cluster that shows itself as one address, not with
+/// the nodes of a Redis Cluster.
 ///
 /// What a subject owns is counted by its list, in which a resource that was handed over may stand for a minute more.
 ///
@@ -102,8 +102,8 @@ use crate::{Clock, StoreError};
 ///
 /// It speaks RESP3. An ACL user needs `~warden:*`, `&warden@*`, and `+hello +select +ping +info
 /// +eval +evalsha +hget +hmget +hset +hsetnx +hdel +hkeys +exists +del +set +pexpire +pttl +zadd +zcard +zrem
-/// +zrangebylex +zscan +zremrangebyscore +time +publish +subscribe`. Without `info` nothing is checked when a connection is opened, and the
-/// log says so.
+/// +zrangebylex +zscan +zremrangebyscore +time +publish +subscribe`. Without `info` nothing is checked when a connection is
+/// opened, and the log says so.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Shared>);
 
@@ -116,6 +116,10 @@ struct Shared {
 impl RedisStore {
     /// Connects to the Redis of this URL: `redis://[user:password@]host[:port][/database]`, `rediss://…` with TLS
     /// (feature `aws-lc-rs`), or `unix:///path[?db=…]`.
+    ///
+    /// `redis+sentinel://[user:password@]host[:26379][,host…]/service[/database]`, or `rediss+sentinel://…`, names Sentinels.
+    /// All are asked at once for the primary of the service, each time that a connection is opened. User and password are
+    /// those of the Redis.
     ///
     /// With TLS it trusts the authorities that the system does, or [those that are
     /// given](RedisOptions::with_authorities). A build in which rustls has two crypto providers names its default before:

@@ -48,6 +48,35 @@ impl Server {
         server
     }
 
+    /// Starts a Sentinel that watches a primary as the service `main`.
+    pub(crate) async fn start_sentinel(program: &'static str, primary: &Self) -> Self {
+        let port = free_port();
+        let directory = std::env::temp_dir().join(format!("warden-sentinel-{port}"));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("sentinel.conf");
+        let watched = primary.port;
+        let settings = format!(
+            "bind 127.0.0.1\nport {port}\nsentinel monitor main 127.0.0.1 {watched} 1\n\
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
+        );
+        std::fs::write(&file, settings).unwrap();
+        let process = Command::new(program)
+            .arg(&file)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        let sentinel = Self {
+            port,
+            directory,
+            program,
+            settings: Vec::new(),
+            process: Some(process),
+        };
+        sentinel.wait().await;
+        sentinel
+    }
+
     /// Starts it (again) with all that it had written down.
     pub(crate) async fn resume(&mut self) {
         let process = Command::new(self.program)
@@ -60,6 +89,10 @@ impl Server {
             .spawn()
             .expect("redis-server is installed");
         self.process = Some(process);
+        self.wait().await;
+    }
+
+    async fn wait(&self) {
         let ready = async {
             while self.try_tell::<String>(&["PING"]).await.is_err() {
                 sleep(Duration::from_millis(20)).await;
